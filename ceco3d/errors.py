@@ -1,0 +1,5 @@
+"""The one exception that commands turn into a clear line and exit code 2."""
+
+
+class UserError(Exception):
+    """Bad input or usage. The message is one line: what is wrong, where, and what to do."""
