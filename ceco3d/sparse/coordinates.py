@@ -1,0 +1,65 @@
+"""Voxel coordinates as sortable 64-bit keys.
+
+A coordinate row ``[batch, x, y, z]`` becomes ``batch << 54 | x' << 36 | y' << 18 | z'`` with ``x' = x + 2**17``.
+Keys sort by batch item, then x, y, z; and a spatial offset is a constant added to the key, so that one sorted array
+answers every neighbour question by binary search.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+AXIS_BITS = 18
+BIAS = 1 << (AXIS_BITS - 1)
+MAX_BATCH = 1 << 9
+# Kernel offsets must not carry into the neighbouring field: coordinates keep this distance from the edge.
+MARGIN = 1 << 10
+LIMIT = BIAS - MARGIN
+_FIELD = (1 << AXIS_BITS) - 1
+
+
+def pack(coordinates: Tensor) -> Tensor:
+    """(N, 4) integer ``[batch, x, y, z]`` -> (N,) int64 keys.
+
+    Raises ValueError for a wrong shape or dtype, a batch index outside 0..511 or an axis outside +-130048 voxels.
+    """
+    if coordinates.ndim != 2 or coordinates.shape[1] != 4:
+        raise ValueError(f"coordinates must have shape (N, 4) [batch, x, y, z], got {tuple(coordinates.shape)}")
+    if coordinates.dtype.is_floating_point or coordinates.dtype in (torch.bool, torch.complex64):
+        raise ValueError(f"coordinates must be integers, got {coordinates.dtype}; voxelise first: floor(xyz / size)")
+    batch, *xyz = coordinates.long().unbind(1)
+    if len(coordinates):
+        _check_range("batch index", batch, 0, MAX_BATCH - 1)
+        for name, axis in zip("xyz", xyz, strict=True):
+            _check_range(f"{name} coordinate", axis, -LIMIT, LIMIT)
+    key = batch
+    for axis in xyz:
+        key = (key << AXIS_BITS) | (axis + BIAS)
+    return key
+
+
+def unpack(keys: Tensor) -> Tensor:
+    """(N,) keys -> (N, 4) int32 ``[batch, x, y, z]``."""
+    z, y, x = ((keys >> (AXIS_BITS * i) & _FIELD) - BIAS for i in range(3))
+    return torch.stack([keys >> (3 * AXIS_BITS), x, y, z], dim=1).int()
+
+
+def offset_keys(offsets: Tensor) -> Tensor:
+    """(K, 3) integer spatial offsets -> (K,) int64 to add to a key."""
+    x, y, z = offsets.long().unbind(1)
+    return (x << 2 * AXIS_BITS) + (y << AXIS_BITS) + z
+
+
+def downsample(keys: Tensor, stride: int) -> Tensor:
+    """Sorted unique keys of ``floor(c / stride) * stride`` (true floor, also for negative c)."""
+    coordinates = unpack(keys)
+    coordinates[:, 1:] = torch.div(coordinates[:, 1:], stride, rounding_mode="floor") * stride
+    return torch.unique(pack(coordinates))
+
+
+def _check_range(what: str, values: Tensor, low: int, high: int) -> None:
+    smallest, largest = (int(v) for v in torch.aminmax(values))
+    if smallest < low or largest > high:
+        bad = smallest if smallest < low else largest
+        raise ValueError(f"{what} {bad} is outside {low}..{high}; split the batch or shift the scene to the origin")

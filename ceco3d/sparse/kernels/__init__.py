@@ -1,0 +1,1 @@
+"""What runs the arithmetic of a sparse convolution, given a kernel map."""

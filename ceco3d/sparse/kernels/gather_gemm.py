@@ -1,0 +1,67 @@
+"""Sparse convolution by gather, GEMM and scatter in plain torch: any device, the reference.
+
+The pairs of an offset are ascending in the output row, so a block of output rows owns a contiguous range of them:
+the work runs block by block, its buffers stay in cache and no temporary grows with the scene. Within an offset no
+output row repeats, which makes every scatter a sum of distinct rows and the result deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ceco3d.sparse.kernel_map import KernelMap
+
+BLOCK_ROWS = 16384
+
+
+def forward(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+    """(num_in, Cin), (K, Cin, Cout) -> (num_out, Cout), accumulated in float32 or wider."""
+    out = features.new_zeros(kernel_map.num_out, weight.shape[2], dtype=_accumulator(features))
+    for offset, in_rows, out_rows in _pairs(kernel_map):
+        _scatter_add(out, out_rows, features[in_rows] @ weight[offset])
+    return out.to(features.dtype)
+
+
+def backward(
+    grad_out: Tensor, features: Tensor, weight: Tensor, kernel_map: KernelMap, needs_features: bool, needs_weight: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients (num_in, Cin) in the features' dtype and (K, Cin, Cout) in float32 or wider; None where not needed."""
+    dtype = _accumulator(features)
+    grad_features = torch.zeros_like(features, dtype=dtype) if needs_features else None
+    grad_weight = torch.zeros_like(weight, dtype=dtype) if needs_weight else None
+    for offset, in_rows, out_rows in _pairs(kernel_map):
+        grad = grad_out[out_rows]
+        if grad_weight is not None:
+            # Products in the accumulator's dtype: real float16 weight gradients pass 65504 before unscaling.
+            grad_weight[offset] += features[in_rows].T.to(dtype) @ grad.to(dtype)
+        if grad_features is not None:
+            _scatter_add(grad_features, in_rows, grad @ weight[offset].T)
+    return None if grad_features is None else grad_features.to(features.dtype), grad_weight
+
+
+def _pairs(kernel_map: KernelMap) -> Iterator[tuple[int, Tensor | slice, Tensor | slice]]:
+    """(offset, input rows, output rows) of every non-empty block; slices where the map is the identity."""
+    cuts = kernel_map.cuts(BLOCK_ROWS)
+    for block in range(len(cuts[0]) - 1):
+        for offset, cut in enumerate(cuts):
+            rows = slice(cut[block], cut[block + 1])
+            if rows.start == rows.stop:
+                continue
+            if offset == kernel_map.identity:
+                yield offset, rows, rows
+            else:
+                yield offset, kernel_map.in_rows[offset][rows], kernel_map.out_rows[offset][rows]
+
+
+def _scatter_add(out: Tensor, rows: Tensor | slice, values: Tensor) -> None:
+    if isinstance(rows, slice):
+        out[rows] += values
+    else:
+        out.scatter_add_(0, rows[:, None].expand_as(values), values.to(out.dtype))
+
+
+def _accumulator(features: Tensor) -> torch.dtype:
+    return torch.promote_types(features.dtype, torch.float32)

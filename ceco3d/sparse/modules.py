@@ -1,0 +1,109 @@
+"""Layers on sparse tensors. Parameter names and shapes are MinkowskiEngine's."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ceco3d.sparse.convolution import convolve
+from ceco3d.sparse.tensor import SparseTensor
+
+
+class _ConvolutionBase(nn.Module):
+    """``kernel`` (K^3, Cin, Cout), or (Cin, Cout) for K = 1; ``bias`` (1, Cout) or None.
+
+    Initial values: uniform +-1/sqrt(channels * K^3) as in MinkowskiEngine, channels = Cin, or Cout if transposed.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, bias: bool) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride = kernel_size, stride
+        volume = kernel_size**3
+        self.kernel = nn.Parameter(
+            torch.empty((volume, in_channels, out_channels) if volume > 1 else (in_channels, out_channels))
+        )
+        self.bias = nn.Parameter(torch.empty(1, out_channels)) if bias else None
+        bound = 1 / math.sqrt(self._fan() * volume)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def _fan(self) -> int:
+        return self.in_channels
+
+    def _check(self, x: SparseTensor) -> None:
+        if x.rows.shape[1] != self.in_channels:
+            raise ValueError(f"expected {self.in_channels} input channels, got {x.rows.shape[1]}")
+
+    def _add_bias(self, rows: Tensor) -> Tensor:
+        return rows if self.bias is None else rows + self.bias
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+
+
+class Convolution(_ConvolutionBase):
+    """Sparse convolution. Stride 1 keeps the voxels (submanifold); stride s makes the level s times coarser."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = False
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias)
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """(N, Cin) at stride t -> (M, Cout) at stride t * stride."""
+        self._check(x)
+        if self.kernel_size == 1 and self.stride == 1:
+            return x.with_rows(self._add_bias(x.rows @ self.kernel))
+        out_stride = x.manager.downsample(x.stride, self.stride)
+        kernel_map = x.manager.kernel_map(x.stride, out_stride, self.kernel_size)
+        weight = self.kernel.reshape(-1, self.in_channels, self.out_channels)
+        return x.with_rows(self._add_bias(convolve(x.rows, weight, kernel_map)), out_stride)
+
+
+class TransposedConvolution(_ConvolutionBase):
+    """The transpose of a strided convolution: returns to the voxels of the existing finer level."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, bias: bool = False) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias)
+
+    def _fan(self) -> int:
+        return self.out_channels
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """(M, Cin) at stride t -> (N, Cout) at stride t / stride."""
+        self._check(x)
+        out_stride, rest = divmod(x.stride, self.stride)
+        if rest:
+            raise ValueError(f"cannot go from stride {x.stride} up by a factor of {self.stride}")
+        kernel_map = x.manager.kernel_map(out_stride, x.stride, self.kernel_size).transposed()
+        return x.with_rows(self._add_bias(convolve(x.rows, self.kernel, kernel_map)), out_stride)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all voxels of the batch; the statistics live in ``bn``.
+
+    A level with fewer than two voxels has no variance: there the running statistics are used, also in training.
+    """
+
+    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm1d(channels, momentum=momentum, eps=eps)
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """(N, C) -> (N, C)."""
+        bn = self.bn
+        if len(x) < 2:
+            return x.with_rows(F.batch_norm(x.rows, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps))
+        return x.with_rows(bn(x.rows))
+
+
+class ReLU(nn.Module):
+    """max(x, 0) on every voxel."""
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """(N, C) -> (N, C)."""
+        return x.with_rows(F.relu(x.rows))

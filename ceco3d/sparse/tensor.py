@@ -1,0 +1,99 @@
+"""The sparse tensor: feature rows on voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ceco3d.sparse import coordinates as keys_of
+from ceco3d.sparse.kernel_map import CoordinateManager
+
+
+class SparseTensor:
+    """Features on a set of voxels.
+
+    features     (N, C) float
+    coordinates  (N, 4) integer ``[batch, x, y, z]``, unique rows in any order, negatives allowed
+
+    ValueError for wrong shapes or dtypes, repeated coordinates, coordinates out of range or non-finite features.
+    Inside, rows are kept in key order (neighbours lie close in memory); ``features`` and ``coordinates`` give them
+    back in the caller's order.
+    """
+
+    def __init__(self, features: Tensor, coordinates: Tensor) -> None:
+        _check_features(features, coordinates)
+        keys = keys_of.pack(coordinates)
+        order = None
+        if not bool((keys[1:] >= keys[:-1]).all()):
+            keys, order = keys.sort()
+        repeated = (keys[1:] == keys[:-1]).nonzero()
+        if len(repeated):
+            row = keys_of.unpack(keys[repeated[0]])[0].tolist()
+            raise ValueError(
+                f"coordinates must be unique: {row} occurs more than once ({len(repeated)} repeats in all)"
+            )
+        self.manager = CoordinateManager(keys)
+        self.stride = 1
+        self.rows = features if order is None else features[order]
+        self._position = (
+            None
+            if order is None
+            else torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+        )
+
+    def _derive(self, rows: Tensor, stride: int) -> SparseTensor:
+        new = object.__new__(SparseTensor)
+        new.manager, new.stride, new.rows, new._position = self.manager, stride, rows, self._position
+        return new
+
+    def with_rows(self, rows: Tensor, stride: int | None = None) -> SparseTensor:
+        """The same voxels (or those of another level) with other features, given in key order."""
+        return self._derive(rows, self.stride if stride is None else stride)
+
+    @property
+    def features(self) -> Tensor:
+        """(N, C) in the caller's row order at stride 1, in key order at coarser levels."""
+        return self._in_caller_order(self.rows)
+
+    @property
+    def coordinates(self) -> Tensor:
+        """(N, 4) int32 ``[batch, x, y, z]`` in voxels, rows as in ``features``."""
+        return self._in_caller_order(keys_of.unpack(self.manager.keys(self.stride)))
+
+    def _in_caller_order(self, rows: Tensor) -> Tensor:
+        return rows if self._position is None or self.stride != 1 else rows[self._position]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __add__(self, other: SparseTensor) -> SparseTensor:
+        _check_same_voxels([self, other])
+        return self.with_rows(self.rows + other.rows)
+
+    def __repr__(self) -> str:
+        return f"SparseTensor({len(self)} voxels, {self.rows.shape[1]} channels, stride {self.stride})"
+
+
+def cat(tensors: Sequence[SparseTensor]) -> SparseTensor:
+    """Concatenate the channels of tensors on the same voxels; ValueError when they are not."""
+    _check_same_voxels(tensors)
+    return tensors[0].with_rows(torch.cat([tensor.rows for tensor in tensors], dim=1))
+
+
+def _check_same_voxels(tensors: Sequence[SparseTensor]) -> None:
+    first = tensors[0]
+    if any(other.manager is not first.manager or other.stride != first.stride for other in tensors):
+        raise ValueError("sparse tensors must share their coordinates: same input tensor and same stride")
+
+
+def _check_features(features: Tensor, coordinates: Tensor) -> None:
+    if features.ndim != 2 or not features.is_floating_point():
+        raise ValueError(f"features must be (N, C) float, got {tuple(features.shape)} {features.dtype}")
+    if len(features) != len(coordinates):
+        raise ValueError(f"{len(features)} feature rows but {len(coordinates)} coordinate rows")
+    if features.device != coordinates.device:
+        raise ValueError(f"features are on {features.device} but coordinates on {coordinates.device}")
+    if not bool(features.isfinite().all()):
+        raise ValueError("features contain NaN or infinity")
