@@ -1,0 +1,62 @@
+"""Residual blocks with MinkowskiEngine's parameter names."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ceco3d.sparse import BatchNorm, Convolution, ReLU, SparseTensor
+
+
+def _shortcut(in_channels: int, out_channels: int, bn_momentum: float) -> nn.Sequential | None:
+    """A 1x1x1 projection where the block changes the number of channels."""
+    if in_channels == out_channels:
+        return None
+    return nn.Sequential(Convolution(in_channels, out_channels, 1), BatchNorm(out_channels, bn_momentum))
+
+
+class BasicBlock(nn.Module):
+    """Two 3^3 convolutions and a shortcut; ``final_relu=False`` leaves the sum as it is."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True) -> None:
+        super().__init__()
+        self.conv1 = Convolution(in_channels, planes, 3)
+        self.norm1 = BatchNorm(planes)
+        self.conv2 = Convolution(planes, planes, 3)
+        self.norm2 = BatchNorm(planes)
+        self.relu = ReLU()
+        self.downsample = _shortcut(in_channels, planes, bn_momentum)
+        self.final_relu = final_relu
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """(N, in_channels) -> (N, planes)."""
+        out = self.relu(self.norm1(self.conv1(x)))
+        out = self.norm2(self.conv2(out)) + (x if self.downsample is None else self.downsample(x))
+        return self.relu(out) if self.final_relu else out
+
+
+class Bottleneck(nn.Module):
+    """1^3, 3^3 and 1^3 convolutions, the last four times as wide, and a shortcut."""
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True) -> None:
+        super().__init__()
+        width = planes * self.expansion
+        self.conv1 = Convolution(in_channels, planes, 1)
+        self.norm1 = BatchNorm(planes)
+        self.conv2 = Convolution(planes, planes, 3)
+        self.norm2 = BatchNorm(planes)
+        self.conv3 = Convolution(planes, width, 1)
+        self.norm3 = BatchNorm(width)
+        self.relu = ReLU()
+        self.downsample = _shortcut(in_channels, width, bn_momentum)
+        self.final_relu = final_relu
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """(N, in_channels) -> (N, 4 * planes)."""
+        out = self.relu(self.norm1(self.conv1(x)))
+        out = self.relu(self.norm2(self.conv2(out)))
+        out = self.norm3(self.conv3(out)) + (x if self.downsample is None else self.downsample(x))
+        return self.relu(out) if self.final_relu else out

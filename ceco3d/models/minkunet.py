@@ -1,0 +1,138 @@
+"""The MinkUNet family: residual U-Nets of sparse convolutions (Choy et al., CVPR 2019).
+
+Layout, names of parameters and their shapes are those of MinkowskiEngine's examples/minkunet.py, so that weights
+move both ways. The encoder halves the resolution four times, the decoder returns and joins the skips::
+
+    p1 = conv0p1s1                 b1 = block1(conv1p1s2(p1))     b2 = block2(conv2p2s2(b1))
+    b3 = block3(conv3p4s2(b2))     b4 = block4(conv4p8s2(b3))     x  = block5([convtr4p16s2(b4), b3])
+    x  = block6([.., b2])          x  = block7([.., b1])          x  = block8([.., p1]);  final(x)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from ceco3d.models.blocks import BasicBlock, Bottleneck
+from ceco3d.sparse import BatchNorm, Convolution, ReLU, SparseTensor, TransposedConvolution, cat
+
+STEM_CHANNELS = 32
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What distinguishes one member of the family from another."""
+
+    block: type[BasicBlock] | type[Bottleneck]
+    layers: tuple[int, ...]  # blocks per stage, stages 1..8
+    planes: tuple[int, ...]  # channels per stage, before the block's expansion
+    final_relu: bool = True  # 34D ends without one, so that its 512 features have both signs
+
+
+_L14, _L18, _L34, _L101 = (1,) * 8, (2,) * 8, (2, 3, 4, 6, 2, 2, 2, 2), (2, 3, 4, 23, 2, 2, 2, 2)
+_ENCODER = (32, 64, 128, 256)
+_DEFAULT = (*_ENCODER, 256, 128, 96, 96)
+
+# MinkowskiEngine examples/minkunet.py; 34D is Res16UNet34D of the ScanNet200 baselines.
+VARIANTS = {
+    "MinkUNet14A": Variant(BasicBlock, _L14, (*_ENCODER, 128, 128, 96, 96)),
+    "MinkUNet14B": Variant(BasicBlock, _L14, (*_ENCODER, 128, 128, 128, 128)),
+    "MinkUNet14C": Variant(BasicBlock, _L14, (*_ENCODER, 192, 192, 128, 128)),
+    "MinkUNet14D": Variant(BasicBlock, _L14, (*_ENCODER, 384, 384, 384, 384)),
+    "MinkUNet18A": Variant(BasicBlock, _L18, (*_ENCODER, 128, 128, 96, 96)),
+    "MinkUNet18B": Variant(BasicBlock, _L18, (*_ENCODER, 128, 128, 128, 128)),
+    "MinkUNet18D": Variant(BasicBlock, _L18, (*_ENCODER, 384, 384, 384, 384)),
+    "MinkUNet34A": Variant(BasicBlock, _L34, (*_ENCODER, 256, 128, 64, 64)),
+    "MinkUNet34B": Variant(BasicBlock, _L34, (*_ENCODER, 256, 128, 64, 32)),
+    "MinkUNet34C": Variant(BasicBlock, _L34, _DEFAULT),
+    "MinkUNet34D": Variant(BasicBlock, _L34, (*_ENCODER, 256, 256, 256, 512), final_relu=False),
+    "MinkUNet50": Variant(Bottleneck, _L34, _DEFAULT),
+    "MinkUNet101": Variant(Bottleneck, _L101, _DEFAULT),
+}
+
+
+class MinkUNet(nn.Module):
+    """A residual sparse U-Net with a linear point classifier ``final``.
+
+    stem_kernel  side of the first convolution: 5 in MinkowskiEngine's examples, 3 in the ScanNet200 baselines
+    bn_momentum  of the batch norms outside the residual blocks; inside them it stays 0.1 (as in Res16UNet, which
+                 uses 0.02 here)
+    """
+
+    def __init__(
+        self, variant: Variant, in_channels: int, out_channels: int, stem_kernel: int = 5, bn_momentum: float = 0.1
+    ) -> None:
+        super().__init__()
+        planes, expansion = variant.planes, variant.block.expansion
+        skips = [STEM_CHANNELS] + [width * expansion for width in planes[:3]]
+        self.relu = ReLU()
+        self.conv0p1s1 = Convolution(in_channels, STEM_CHANNELS, stem_kernel)
+        self.bn0 = BatchNorm(STEM_CHANNELS, bn_momentum)
+        width = STEM_CHANNELS
+        for stage in range(4):
+            stride = 2**stage
+            setattr(self, f"conv{stage + 1}p{stride}s2", Convolution(width, width, 2, stride=2))
+            setattr(self, f"bn{stage + 1}", BatchNorm(width, bn_momentum))
+            setattr(self, f"block{stage + 1}", _stage(variant, stage, width, bn_momentum))
+            width = planes[stage] * expansion
+        for stage in range(4, 8):
+            stride = 2 ** (8 - stage)
+            setattr(self, f"convtr{stage}p{stride}s2", TransposedConvolution(width, planes[stage], 2, stride=2))
+            setattr(self, f"bntr{stage}", BatchNorm(planes[stage], bn_momentum))
+            joined = planes[stage] + skips[7 - stage]
+            setattr(self, f"block{stage + 1}", _stage(variant, stage, joined, bn_momentum))
+            width = planes[stage] * expansion
+        self.feature_channels = width
+        self.final = Convolution(width, out_channels, 1, bias=True)
+
+    def forward_features(self, x: SparseTensor) -> SparseTensor:
+        """(N, in_channels) at stride 1 -> (N, feature_channels): what the classifier and the centre loss see."""
+        x = self.relu(self.bn0(self.conv0p1s1(x)))
+        skips = []
+        for stage in range(4):
+            skips.append(x)
+            x = self._sampled(x, f"conv{stage + 1}p{2**stage}s2", f"bn{stage + 1}")
+            x = self.get_submodule(f"block{stage + 1}")(x)
+        for stage in range(4, 8):
+            x = self._sampled(x, f"convtr{stage}p{2 ** (8 - stage)}s2", f"bntr{stage}")
+            x = self.get_submodule(f"block{stage + 1}")(cat([x, skips.pop()]))
+        return x
+
+    def _sampled(self, x: SparseTensor, convolution: str, norm: str) -> SparseTensor:
+        return self.relu(self.get_submodule(norm)(self.get_submodule(convolution)(x)))
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """(N, in_channels) -> logits (N, out_channels), rows in the order of ``x``."""
+        return self.final(self.forward_features(x))
+
+
+def _stage(variant: Variant, stage: int, in_channels: int, bn_momentum: float) -> nn.Sequential:
+    count, planes = variant.layers[stage], variant.planes[stage]
+    blocks = []
+    for index in range(count):
+        last = stage == 7 and index == count - 1
+        blocks.append(variant.block(in_channels, planes, bn_momentum, final_relu=variant.final_relu or not last))
+        in_channels = planes * variant.block.expansion
+    return nn.Sequential(*blocks)
+
+
+def build_model(
+    name: str,
+    in_channels: int,
+    out_channels: int,
+    stem_kernel: int = 5,
+    bn_momentum: float = 0.1,
+    engine: str = "native",
+) -> MinkUNet:
+    """A network of the family by name, e.g. ``MinkUNet34C``; ValueError for an unknown name or engine."""
+    if name not in VARIANTS:
+        raise ValueError(f"unknown model {name!r}; choose one of {', '.join(VARIANTS)}")
+    if engine != "native":
+        raise ValueError(f"unknown engine {engine!r}; choose native")
+    return MinkUNet(VARIANTS[name], in_channels, out_channels, stem_kernel, bn_momentum)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
