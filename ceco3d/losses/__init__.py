@@ -1,0 +1,7 @@
+"""Losses on point features and logits: one idea a file, a pure function first."""
+
+from ceco3d.losses.center_collapse import CenterCollapseLoss, class_centers
+from ceco3d.losses.etf import simplex_etf
+from ceco3d.losses.segmentation import SegmentationLoss
+
+__all__ = ["CenterCollapseLoss", "SegmentationLoss", "class_centers", "simplex_etf"]
