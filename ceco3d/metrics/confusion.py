@@ -1,0 +1,52 @@
+"""The confusion matrix, with the rules of ScanNet's benchmark script (evaluate_semantic_label.py)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Confusion:
+    """Counts of (ground truth, prediction) over all points of all scenes.
+
+    Points whose ground truth is ignored (-1) do not count. A prediction outside the classes (-1) is a false negative
+    of the true class and a false positive of none: it lives in an extra column.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.counts = torch.zeros(num_classes, num_classes + 1, dtype=torch.int64)
+
+    def update(self, prediction: Tensor, truth: Tensor) -> None:
+        """Add (N,) predicted and (N,) true training indices; ValueError when the lengths or the range are wrong."""
+        if prediction.shape != truth.shape or prediction.ndim != 1:
+            raise ValueError(f"{tuple(prediction.shape)} predictions for {tuple(truth.shape)} labels")
+        size = self.num_classes
+        if len(truth) and (int(prediction.max()) >= size or int(truth.max()) >= size):
+            raise ValueError(f"label {max(int(prediction.max()), int(truth.max()))} in a space of {size} classes")
+        valid = truth >= 0
+        prediction, truth = prediction[valid].long(), truth[valid].long()
+        column = torch.where(prediction < 0, size, prediction)
+        pairs = torch.bincount(truth * (size + 1) + column, minlength=size * (size + 1))
+        self.counts += pairs.reshape(size, size + 1).cpu()
+
+    @property
+    def truth(self) -> Tensor:
+        """(K,) int64 number of ground-truth points per class."""
+        return self.counts.sum(1)
+
+    @property
+    def union(self) -> Tensor:
+        """(K,) int64 tp + fp + fn per class."""
+        return self.truth + self.counts[:, :-1].sum(0) - self.counts.diagonal()
+
+    @property
+    def iou(self) -> Tensor:
+        """(K,) float64 intersection over union; NaN where the union is empty."""
+        return self.counts.diagonal().double() / self.union.double()
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the counted points that are right; None without points."""
+        total = int(self.counts.sum())
+        return int(self.counts.diagonal().sum()) / total if total else None

@@ -1,0 +1,48 @@
+"""Means over classes under the three conventions that published ScanNet200 numbers use.
+
+``present``      mean over classes with ground truth (the honest one on validation, where 11 classes have none)
+``union``        mean over classes with ground truth or predictions (ScanNet's own IoU, LGround's final test)
+``zero_filled``  mean over all classes, absent = 0 (Pointcept, LGround's online metric): at most 0.945 on validation
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ceco3d.metrics.confusion import Confusion
+from ceco3d.scenes.labels import GROUPS, LabelSpace
+
+CONVENTIONS = ("present", "union", "zero_filled")
+
+
+def segmentation_scores(confusion: Confusion, space: LabelSpace) -> dict[str, Any]:
+    """The content of ``metrics.json``: miou, head, common, tail (each under three conventions), per-class IoU
+    and the accuracy over all points.
+
+    A mean over no class (a group without ground truth, ScanNet20's missing groups) is None; so is the IoU of a class
+    with an empty union.
+    """
+    everything = tuple(range(len(space)))
+    scores: dict[str, Any] = {"miou": _means(confusion, everything)}
+    scores |= {group: _means(confusion, space.groups.get(group, ())) for group in GROUPS}
+    scores["per_class"] = {name: _number(iou) for name, iou in zip(space.names, confusion.iou, strict=True)}
+    scores["accuracy"] = confusion.accuracy
+    return scores
+
+
+def _means(confusion: Confusion, classes: tuple[int, ...]) -> dict[str, float | None]:
+    index = torch.tensor(classes, dtype=torch.int64)
+    iou = confusion.iou[index]
+    present = confusion.truth[index] > 0
+    union = confusion.union[index] > 0
+    means = iou[present].mean(), iou[union].mean(), iou.nan_to_num(0).mean()
+    return {convention: _number(mean) for convention, mean in zip(CONVENTIONS, means, strict=True)}
+
+
+def _number(value: Tensor) -> float | None:
+    number = value.item()
+    return None if math.isnan(number) else number
