@@ -1,0 +1,101 @@
+"""A batch: what a network consumes, made of scenes by voxelisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from ceco3d.errors import UserError
+from ceco3d.scenes.scene import Scene
+from ceco3d.transforms.geometric import center_shift
+from ceco3d.transforms.voxelize import voxelize
+
+FEATURE_CHANNELS = {"color": 3, "normal": 3, "coord": 3}
+# Width of the random integer offset of each scene in voxels (LanguageGroundedSemseg, training only).
+OFFSET_RANGE = 100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """M voxels of B scenes with N points in all, on one device.
+
+    coordinates (M, 4) int32, [scene in batch, x, y, z] in voxels, unique rows
+    features    (M, C) float32
+    labels      (M,) int64, training index or -1 = ignore
+    scenes      B names
+    inverse     (N,) int64, row of ``coordinates`` for every point of all scenes in order
+    """
+
+    coordinates: Tensor
+    features: Tensor
+    labels: Tensor
+    scenes: tuple[str, ...]
+    inverse: Tensor
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch on ``device``; from pinned memory the copy overlaps with other work."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory (the DataLoader calls this by its name)."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = (getattr(self, field.name) for field in fields(self))
+        return Batch(*(change(value) if isinstance(value, Tensor) else value for value in values))
+
+
+def feature_channels(features: Sequence[str]) -> int:
+    """Number of input channels C of a network fed with ``features``; UserError for an unknown one."""
+    unknown = [name for name in features if name not in FEATURE_CHANNELS]
+    if unknown or not features:
+        raise UserError(f"features {list(features)} are not known; choose one or more of {', '.join(FEATURE_CHANNELS)}")
+    return sum(FEATURE_CHANNELS[name] for name in features)
+
+
+def point_features(scene: Scene, features: Sequence[str]) -> Tensor:
+    """(N, C) float32, the named features side by side.
+
+    "color" is colour/255 - 0.5, "normal" the unit normal, "coord" metres from the middle of the floor.
+    """
+    feature_channels(features)  # refuses unknown names
+    make = {
+        "color": lambda: scene.color / 255 - 0.5,
+        "normal": lambda: scene.normal,
+        "coord": lambda: center_shift(scene).coord,
+    }
+    return torch.cat([make[name]() for name in features], dim=1)
+
+
+def make_batch(
+    scenes: Sequence[Scene], voxel_size: float, features: Sequence[str], rng: torch.Generator | None = None
+) -> Batch:
+    """Voxelise ``scenes`` (``voxel_size`` in metres); feature and label of a voxel are those of one of its points.
+
+    With ``rng`` (training) that point is drawn, and each scene moves by a random integer offset: a strided convolution
+    sees where the grid starts, so the offset makes every alignment to the coarse grids equally likely. Without ``rng``
+    (evaluation) nothing is random. Raises UserError when a scene cannot be voxelised.
+    """
+    coordinates, values, labels, inverse = [], [], [], []
+    rows = 0
+    for number, scene in enumerate(scenes):
+        try:
+            voxels = voxelize(scene.coord, voxel_size, rng)
+        except ValueError as error:
+            raise UserError(f"scene {scene.name}: {error}") from error
+        coord = voxels.coord
+        if rng is not None:
+            coord = coord + torch.randint(OFFSET_RANGE, (3,), generator=rng, device=rng.device, dtype=torch.int32)
+        coordinates.append(torch.cat([torch.full_like(coord[:, :1], number), coord], dim=1))
+        values.append(point_features(scene.select(voxels.index), features))
+        labels.append(scene.segment[voxels.index])
+        inverse.append(voxels.inverse + rows)
+        rows += len(voxels)
+    names = tuple(scene.name for scene in scenes)
+    return Batch(torch.cat(coordinates), torch.cat(values), torch.cat(labels), names, torch.cat(inverse))
