@@ -1,0 +1,166 @@
+"""From processed scenes on disk to batches: data set, collation and an order that can be resumed.
+
+Every random draw is a function of (seed, epoch, index), so batches do not depend on the number of workers, on their
+timing or on where a run was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ceco3d.errors import UserError
+from ceco3d.scenes.batch import Batch, make_batch
+from ceco3d.scenes.processed import read_scene
+from ceco3d.scenes.scene import Scene
+from ceco3d.transforms.mix import mix_pairs
+from ceco3d.transforms.step import Transform, seeded_generator
+
+# Separate random streams of one seed.
+_TRANSFORM, _COLLATE, _ORDER = range(3)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scene with the key of its random draws."""
+
+    scene: Scene
+    epoch: int
+    index: int
+
+
+class SceneDataset(Dataset):
+    """Processed scenes of ``folders``, ``repeat`` times over, each time with other draws of ``transforms``.
+
+    folders     one folder a scene (``ceco3d.scenes.processed``)
+    label_space which labels become ``Scene.segment``: "scannet200" or "scannet20"
+    transforms  applied to every scene; None reads the scenes as they are (evaluation)
+    """
+
+    def __init__(
+        self, folders: Sequence[Path], label_space: str, transforms: Transform | None, seed: int, repeat: int = 1
+    ) -> None:
+        self.folders = list(folders)
+        self.label_space = label_space
+        self.transforms = transforms
+        self.seed = seed
+        self.repeat = repeat
+        # In shared memory, so that workers that live on through all epochs see the change.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the draws of ``epoch`` from now on, in this process and in running workers."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return len(self.folders) * self.repeat
+
+    def __getitem__(self, index: int) -> Sample:
+        epoch = int(self._epoch)
+        scene = read_scene(self.folders[index % len(self.folders)], self.label_space)
+        if self.transforms is not None:
+            scene = self.transforms(scene, seeded_generator(self.seed, _TRANSFORM, epoch, index))
+        return Sample(scene, epoch, index)
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Samples to a Batch. With ``seed`` None (evaluation) nothing is random.
+
+    voxel_size metres
+    features   see ``point_features``
+    mix_prob   chance of Mix3D, see ``mix_pairs``
+    """
+
+    voxel_size: float
+    features: Sequence[str]
+    mix_prob: float = 0.0
+    seed: int | None = None
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        scenes = [sample.scene for sample in samples]
+        if self.seed is None:
+            return make_batch(scenes, self.voxel_size, self.features)
+        rng = seeded_generator(self.seed, _COLLATE, samples[0].epoch, *(sample.index for sample in samples))
+        return make_batch(mix_pairs(scenes, self.mix_prob, rng), self.voxel_size, self.features, rng)
+
+
+class SceneSampler(Sampler[list[int]]):
+    """Lists of ``batch_size`` scene indices: this process's share (``rank`` of ``world``) of each epoch.
+
+    The order is a function of (seed, epoch). ``set_position`` chooses the epoch and the batch to begin with, which is
+    all the state there is: a run that stored both goes on exactly where it stopped.
+    With ``drop_last`` every rank gets the same number of full batches; UserError when there is not even one.
+    """
+
+    def __init__(
+        self, dataset: SceneDataset, batch_size: int, shuffle: bool, drop_last: bool, rank: int = 0, world: int = 1
+    ) -> None:
+        if drop_last and len(dataset) < batch_size * world:
+            raise UserError(
+                f"{len(dataset)} scenes do not fill one batch of {batch_size} on each of {world} devices: "
+                "lower the batch size or raise the dataset's repeat"
+            )
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+        self.first_batch = 0
+
+    def set_position(self, epoch: int, batch: int = 0) -> None:
+        """Begin the next iteration at batch number ``batch`` of ``epoch``; the data set follows to that epoch."""
+        self.epoch = epoch
+        self.first_batch = batch
+        self.dataset.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        """Batches of this rank in a whole epoch, wherever the next iteration begins."""
+        return len(self._batches(list(range(len(self.dataset)))))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(range(len(self.dataset)))
+        if self.shuffle:
+            rng = seeded_generator(self.dataset.seed, _ORDER, self.epoch)
+            order = torch.randperm(len(order), generator=rng).tolist()
+        yield from self._batches(order)[self.first_batch :]
+
+    def _batches(self, order: list[int]) -> list[list[int]]:
+        """The batches of this rank out of ``order``: consecutive batches go to the ranks in turn."""
+        step = self.batch_size * self.world
+        whole = len(order) - len(order) % step if self.drop_last else len(order)
+        starts = range(self.rank * self.batch_size, whole, step)
+        return [order[start : start + self.batch_size] for start in starts]
+
+
+def make_loader(
+    dataset: SceneDataset,
+    collate: Collate,
+    batch_size: int,
+    shuffle: bool,
+    workers: int,
+    *,
+    drop_last: bool = False,
+    rank: int = 0,
+    world: int = 1,
+    pin_memory: bool = False,
+) -> DataLoader:
+    """A DataLoader of Batch. Before each epoch call ``loader.batch_sampler.set_position(epoch, batch)``.
+
+    ``workers`` processes read ahead and live on through all epochs; 0 reads in this process.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=SceneSampler(dataset, batch_size, shuffle, drop_last, rank, world),
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin_memory,
+        generator=torch.Generator(),  # else the loader would draw from, and so disturb, the global generator
+    )

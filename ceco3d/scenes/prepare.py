@@ -1,0 +1,224 @@
+"""Raw root to processed root: every missing scene, in parallel; a stopped run goes on where it was."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ceco3d.errors import UserError
+from ceco3d.progress import track
+from ceco3d.scenes import scannet
+from ceco3d.scenes.processed import is_finished, remove_temporary, write_scene
+
+RAW_FOLDER = {"train": "scans", "val": "scans", "test": "scans_test"}
+OPTIONS = "preprocess.json"
+FORMAT = 1  # of the arrays; raise it when the same raw scene would give other values
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+MAX_DEATHS = 5  # of worker processes, then the machine is to blame rather than single scenes
+MAX_LINES = 20  # of failures in the printed summary
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scenes written now, found finished, and failed as (scene, reason)."""
+
+    done: int
+    skipped: int
+    failed: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scene to preprocess."""
+
+    source: Path
+    target: Path
+    annotated: bool
+    align: bool
+
+
+def prepare(raw: Path | None, root: Path, splits: Sequence[str] | None, workers: int, align: bool) -> Summary:
+    """Preprocess every scene of ``splits`` (None: all that have a list) that ``root`` lacks.
+
+    ``workers`` processes, one thread each. A broken scene is reported in the summary and does not stop the others.
+    Another run on the same root is waited for. UserError if the raw root, its label table or its split lists are
+    missing, the root cannot be written, or it holds scenes that were made with other options. On KeyboardInterrupt
+    the scenes at work are finished first; then it is raised.
+    """
+    if workers < 1:
+        raise UserError(f"workers is {workers}; it must be at least 1")
+    jobs = [
+        Job(raw / RAW_FOLDER[split] / name, root / split / name, split != "test", align)
+        for split, names in _choose_scenes(raw, splits).items()
+        for name in names
+    ]
+    if not _missing(jobs):  # nothing to write: the root may be a shared one that cannot be written
+        _check_options(root, align, jobs)
+        return Summary(done=0, skipped=len(jobs), failed=())
+    with _locked(root):
+        remove_temporary(root)
+        missing = _missing(jobs)  # fewer, if another run was waited for
+        _check_options(root, align, jobs)
+        annotated = any(job.annotated for job in missing)
+        labels = scannet.read_label_table(raw / scannet.LABEL_TABLE) if annotated else None
+        outcomes = list(track(_run(missing, labels, workers), len(missing), "preprocessing"))
+    failed = sorted((job.source.name, reason) for job, reason in outcomes if reason)
+    return Summary(done=len(outcomes) - len(failed), skipped=len(jobs) - len(missing), failed=tuple(failed))
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """The summary as text: the counts, then one line for each failed scene (the first 20)."""
+    lines = [f"{summary.done} scenes preprocessed, {summary.skipped} already there, {len(summary.failed)} failed"]
+    lines += [f"  {scene}: {reason}" for scene, reason in summary.failed[:MAX_LINES]]
+    if len(summary.failed) > MAX_LINES:
+        lines.append(f"  and {len(summary.failed) - MAX_LINES} more")
+    return lines
+
+
+def _missing(jobs: list[Job]) -> list[Job]:
+    """The jobs whose processed scene is not there or not whole."""
+    return [job for job in jobs if not is_finished(job.target, job.annotated)]
+
+
+def _choose_scenes(raw: Path | None, splits: Sequence[str] | None) -> dict[str, list[str]]:
+    """Scene names of the wanted splits."""
+    if raw is None or not raw.is_dir():
+        state = "dataset.raw is not set" if raw is None else f"there is no folder {raw}"
+        raise UserError(
+            f"{state}: request ScanNet at http://www.scan-net.org/, put scans/, scans_test/, {scannet.LABEL_TABLE} "
+            "and the scannetv2_*.txt lists into one folder and pass dataset.raw=/path/to/scannet (data/README.md has "
+            "the steps); dataset=rooms200 needs no download"
+        )
+    listed = scannet.read_splits(raw)
+    for split in splits or ():
+        if split not in listed:
+            raise UserError(
+                f"{raw / f'scannetv2_{split}.txt'} is missing (there are lists of {', '.join(listed)}): copy it "
+                "from Tasks/Benchmark of https://github.com/ScanNet/ScanNet"
+            )
+    return {split: listed[split] for split in splits or listed}
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Make ``root`` and hold it alone: of two runs the second waits. The lock ends with the process, even if killed."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file = (root / ".lock").open("a")
+    except OSError as error:
+        raise UserError(f"cannot write {root} ({error.strerror}): choose another folder with dataset.root=") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another preprocessing of {root}", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _check_options(root: Path, align: bool, jobs: list[Job]) -> None:
+    """Never mix scenes of different options in one root; record the options in a new one."""
+    path, options = root / OPTIONS, {"format": FORMAT, "align": align}
+    missing, total = len(_missing(jobs)), len(jobs)
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        found = None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}): delete {root} and preprocess again") from None
+    if found is None and missing == total:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(options) + "\n")
+        temporary.replace(path)
+    elif found is None and missing:
+        raise UserError(
+            f"{root} has {total - missing} of {total} scenes, made by another program with unknown options: choose "
+            f"another dataset.root, or put {json.dumps(options)} into {path} if that is how they were made"
+        )
+    elif found is not None and found != options:
+        raise UserError(f"{root} was made with {found}, not {options}: choose another dataset.root or delete it")
+
+
+def _prepare_scene(job: Job, labels: scannet.LabelTable | None) -> str | None:
+    """Read and write one scene; None, or why it failed."""
+    try:
+        write_scene(job.target, scannet.read_scene(job.source, labels, job.annotated, job.align))
+    except UserError as error:
+        return str(error)
+    except Exception as error:  # one scene must not stop the others, whatever is wrong with it
+        return f"{type(error).__name__}: {' '.join(str(error).split())} (scene {job.source}, to {job.target})"
+    return None
+
+
+def _run(jobs: list[Job], labels: scannet.LabelTable | None, workers: int) -> Iterator[tuple[Job, str | None]]:
+    """Each job with None or the reason of its failure, as they finish.
+
+    When a worker dies, nobody knows of which scene. The rest then goes through one worker at a time, which takes the
+    scenes in order and so shows the culprit; it also needs the least memory, the usual cause.
+    """
+    deaths = 0
+    while jobs:
+        finished = set()
+        for job, reason in _run_pool(jobs, labels, min(workers, len(jobs))):
+            finished.add(job)
+            yield job, reason
+        jobs = [job for job in jobs if job not in finished]
+        deaths += bool(jobs)
+        if deaths > MAX_DEATHS:
+            raise UserError(f"{deaths} worker processes died (out of memory?): run again to go on, with fewer workers")
+        if jobs and workers == 1:
+            yield jobs.pop(0), "its worker process died (killed, or out of memory?)"
+        workers = 1
+
+
+def _run_pool(jobs: list[Job], labels: scannet.LabelTable | None, workers: int) -> Iterator[tuple[Job, str | None]]:
+    """The outcome of each job; of all that were unfinished when a worker died, none."""
+    # spawn: this process may run threads (torch, progress), which do not survive a fork
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _exit_with_parent) as pool:
+        try:
+            with _inherited_by_workers():
+                job_of = {pool.submit(_prepare_scene, job, labels): job for job in jobs}
+            for future in as_completed(job_of):
+                with suppress(BrokenProcessPool):
+                    yield job_of[future], future.result()
+        except BrokenProcessPool:  # already while submitting
+            return
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _inherited_by_workers() -> Iterator[None]:
+    """Processes started inside compute on one thread and leave Ctrl-C to this process, from their first moment on."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _exit_with_parent() -> None:
+    """Start of a worker: end as soon as the parent is gone, even if it was killed."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

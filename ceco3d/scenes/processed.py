@@ -1,0 +1,147 @@
+"""A processed scene on disk: ``<root>/<split>/<scene>/<array>.npy``, the layout that Pointcept writes and reads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ceco3d.errors import UserError
+from ceco3d.scenes.labels import IGNORE, label_space
+
+# torch is imported where a scene is read: preprocessing workers only write and start many times faster without it.
+if TYPE_CHECKING:
+    from ceco3d.scenes.scene import Scene
+
+# dtype and columns of every array; None = (N,). Frames and units as in ceco3d.scenes.scene.Scene; labels are training
+# indices of ScanNet20 and ScanNet200, -1 = ignore.
+ARRAYS = {
+    "coord": (np.float32, 3),
+    "color": (np.uint8, 3),
+    "normal": (np.float32, 3),
+    "segment20": (np.int16, None),
+    "segment200": (np.int16, None),
+    "instance": (np.int16, None),
+}
+SEGMENT = {"scannet20": "segment20", "scannet200": "segment200"}
+TEMPORARY = ".*.tmp"  # what an unfinished scene is called, for Path.glob
+
+
+def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write all of ``ARRAYS`` to ``folder``, which appears only when it is complete and replaces an older one.
+
+    ValueError if an array is missing or has another dtype or shape than ``ARRAYS`` says.
+    """
+    count = len(arrays["coord"])
+    for name, (dtype, width) in ARRAYS.items():
+        shape = (count,) if width is None else (count, width)
+        if arrays[name].dtype != dtype or arrays[name].shape != shape:
+            raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not {np.dtype(dtype)} {shape}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    temporary.mkdir()
+    try:
+        for name in ARRAYS:
+            np.save(temporary / f"{name}.npy", arrays[name])
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def is_finished(folder: Path, annotated: bool) -> bool:
+    """Whether ``folder`` holds a whole scene: also false for one that another program was stopped in."""
+    needed = ["coord", "color", *(["segment20", "segment200", "instance"] if annotated else [])]
+    return all((folder / f"{name}.npy").is_file() for name in needed)
+
+
+def remove_temporary(root: Path) -> None:
+    """Delete what killed runs left unfinished under ``root``. No other run may be writing there."""
+    for folder in root.glob(f"*/{TEMPORARY}"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def list_scenes(root: Path, split: str) -> list[Path]:
+    """The scene folders of a split, sorted by name. UserError if the split is missing or empty."""
+    folder = root / split
+    scenes = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+    if not scenes:
+        state = "is empty" if folder.is_dir() else "does not exist"
+        raise UserError(
+            f"{folder} {state}: make its scenes with `python -m ceco3d.preprocess dataset=... "
+            f"dataset.raw=/path/to/raw dataset.root={root}`, or point dataset.root at processed scenes"
+        )
+    return scenes
+
+
+def read_scene(folder: Path, label_space: str, mmap: bool = True) -> Scene:
+    """The scene in ``folder`` with ``segment`` in the label space ``scannet200`` or ``scannet20``.
+
+    With ``mmap`` float32 arrays are paged in from the file as they are used; writing to them never changes the file.
+    Folders written by Pointcept are read too: normals may be absent (zeros), as may all labels (test scenes, -1), and
+    labels may be of any signed integer type. UserError names a file that is missing, damaged or of the wrong shape.
+    """
+    import torch
+
+    from ceco3d.scenes.scene import Scene
+
+    if label_space not in SEGMENT:
+        raise UserError(f"unknown label space {label_space!r}; choose {' or '.join(SEGMENT)}")
+    coord = _load(folder / "coord.npy", "f", 3, None, mmap)
+    count = len(coord)
+    if not count:
+        raise UserError(f"{folder / 'coord.npy'} has no points: delete the folder and run ceco3d.preprocess again")
+    color = _load(folder / "color.npy", "u1", 3, count, mmap)
+    normal = np.zeros((count, 3), np.float32)
+    if (folder / "normal.npy").exists():
+        normal = _load(folder / "normal.npy", "f", 3, count, mmap)
+    segment = instance = np.full(count, IGNORE, np.int64)
+    if any((folder / f"{name}.npy").exists() for name in SEGMENT.values()):
+        segment = _load(folder / f"{SEGMENT[label_space]}.npy", "i", None, count, mmap)
+        _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
+    if (folder / "instance.npy").exists():
+        instance = _load(folder / "instance.npy", "i", None, count, mmap)
+    return Scene(
+        name=folder.name,
+        coord=torch.from_numpy(coord).float(),
+        color=torch.from_numpy(color).float(),
+        normal=torch.from_numpy(normal).float(),
+        segment=torch.from_numpy(segment).long(),
+        instance=torch.from_numpy(instance).long(),
+    )
+
+
+def _load(path: Path, kind: str, width: int | None, count: int | None, mmap: bool) -> np.ndarray:
+    """An array of dtype ``kind`` (f, i: any size), ``count`` rows (None: any), ``width`` columns (None: one axis)."""
+    try:
+        array = np.load(path, mmap_mode="c" if mmap else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: delete the folder and run ceco3d.preprocess again") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is damaged ({error}): delete its folder and run ceco3d.preprocess again") from None
+    shape = tuple(length for length in (count, width) if length is not None)
+    same_shape = array.ndim == (1 if width is None else 2) and array.shape[-len(shape) :] == shape
+    if not same_shape or not array.dtype.str[1:].startswith(kind):
+        rows = "N" if count is None else str(count)
+        wanted = f"({rows},)" if width is None else f"({rows}, {width})"
+        names = {"f": "float", "u1": "uint8", "i": "int"}
+        raise UserError(
+            f"{path} is {array.dtype} {array.shape}, not {names[kind]} {wanted}: "
+            "delete its folder and run ceco3d.preprocess again"
+        )
+    return array
+
+
+def _check_labels(path: Path, segment: np.ndarray, space: str) -> None:
+    """UserError if a label is neither -1 nor a training index: on a GPU it would end the run without a reason."""
+    classes = len(label_space(space))
+    if segment.min() < IGNORE or segment.max() >= classes:
+        raise UserError(
+            f"{path} holds labels {segment.min()}..{segment.max()}, not training indices -1..{classes - 1}: "
+            "delete its folder and run ceco3d.preprocess again"
+        )
