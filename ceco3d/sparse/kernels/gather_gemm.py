@@ -21,7 +21,7 @@ def forward(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     """(num_in, Cin), (K, Cin, Cout) -> (num_out, Cout), accumulated in float32 or wider."""
     out = features.new_zeros(kernel_map.num_out, weight.shape[2], dtype=_accumulator(features))
     for offset, in_rows, out_rows in _pairs(kernel_map):
-        _scatter_add(out, out_rows, features[in_rows] @ weight[offset])
+        _scatter_add(out, out_rows, _gather(features, in_rows) @ weight[offset])
     return out.to(features.dtype)
 
 
@@ -33,10 +33,10 @@ def backward(
     grad_features = torch.zeros_like(features, dtype=dtype) if needs_features else None
     grad_weight = torch.zeros_like(weight, dtype=dtype) if needs_weight else None
     for offset, in_rows, out_rows in _pairs(kernel_map):
-        grad = grad_out[out_rows]
+        grad = _gather(grad_out, out_rows)
         if grad_weight is not None:
             # Products in the accumulator's dtype: real float16 weight gradients pass 65504 before unscaling.
-            grad_weight[offset] += features[in_rows].T.to(dtype) @ grad.to(dtype)
+            grad_weight[offset].addmm_(_gather(features, in_rows).T.to(dtype), grad.to(dtype))
         if grad_features is not None:
             _scatter_add(grad_features, in_rows, grad @ weight[offset].T)
     return None if grad_features is None else grad_features.to(features.dtype), grad_weight
@@ -54,6 +54,11 @@ def _pairs(kernel_map: KernelMap) -> Iterator[tuple[int, Tensor | slice, Tensor 
                 yield offset, rows, rows
             else:
                 yield offset, kernel_map.in_rows[offset][rows], kernel_map.out_rows[offset][rows]
+
+
+def _gather(values: Tensor, rows: Tensor | slice) -> Tensor:
+    # index_select: several times faster than indexing with brackets
+    return values[rows] if isinstance(rows, slice) else values.index_select(0, rows)
 
 
 def _scatter_add(out: Tensor, rows: Tensor | slice, values: Tensor) -> None:
