@@ -1,0 +1,87 @@
+"""From the command line to a checked configuration, and from errors to one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+import torch
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ceco3d.errors import UserError
+
+Task = Callable[[DictConfig], Any]
+
+
+def config_dir() -> Path:
+    """The configuration folder: ``conf/`` of the checkout, or its copy inside an installed package."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
+    """Make a function of the configuration ``conf/<config_name>.yaml`` a command.
+
+    Exit codes: 0 done, 2 with one line on bad input or usage, 130 on Ctrl-C. Anything else is a defect and keeps its
+    traceback.
+    """
+
+    def decorate(task: Task) -> Callable[[], None]:
+        @wraps(task)
+        def guarded(cfg: DictConfig) -> None:
+            try:
+                task(cfg)
+            except (UserError, OmegaConfBaseException) as error:
+                fail(error)
+
+        entry = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(guarded)
+
+        def main() -> None:
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
+            try:
+                entry()
+            except (HydraException, OmegaConfBaseException) as error:
+                fail(error)
+            except KeyboardInterrupt:
+                print("interrupted", file=sys.stderr)
+                sys.exit(130)
+
+        return main
+
+    return decorate
+
+
+def fail(error: Exception) -> NoReturn:
+    """Print ``error`` as one line and exit with 2."""
+    text = str(error).split("Config search path:")[0]
+    lines = [line.strip().rstrip(".:") for line in text.splitlines() if line.strip()]
+    print("error: " + "; ".join(line for line in lines if not line.startswith("object_type=")), file=sys.stderr)
+    sys.exit(2)
+
+
+def number(cfg: DictConfig, key: str, above: float = 0.0, whole: bool = False) -> Any:
+    """The number at ``key``; UserError when it is not one or not greater than ``above``."""
+    value = OmegaConf.select(cfg, key)
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not value > above:
+        raise UserError(f"{key}={value}: must be a{' whole' if whole else ''} number greater than {above:g}")
+    return value
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one, else the CPU; UserError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise UserError(f"device={name}: choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch sees no GPU here; use device=cpu, or run `python -m ceco3d.doctor`")
+    return torch.device(name)

@@ -1,0 +1,104 @@
+"""``python -m ceco3d.doctor``: what is installed, what works, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ceco3d.config import config_dir
+
+CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors")
+EXTRAS = {
+    "wandb": "pip install 'ceco3d[wandb]'       # logger=wandb",
+    "tensorboard": "pip install 'ceco3d[tensorboard]' # logger=tensorboard",
+    "open3d": "pip install 'ceco3d[view]'        # desktop window",
+    "laspy": "pip install 'ceco3d[las]'         # .las and .laz files",
+}
+
+
+def main() -> None:
+    """Print the report; exit code 0 whatever is missing."""
+    for title, lines in (
+        ("ceco3d", system_lines()),
+        ("packages", package_lines()),
+        ("devices", device_lines()),
+        ("engines", engine_lines()),
+        ("data", data_lines(Path("data"))),
+    ):
+        print(title)
+        for line in lines:
+            print(f"  {line}")
+
+
+def system_lines() -> Iterator[str]:
+    """Versions and where the configuration lies."""
+    yield f"version {version('ceco3d') or 'not installed (runs from the checkout)'}, Python {platform.python_version()}"
+    yield f"configuration {config_dir()}"
+
+
+def package_lines() -> Iterator[str]:
+    """Required and optional packages."""
+    for name in CORE:
+        yield f"{name:12} {version(name) or 'MISSING: pip install ceco3d'}"
+    for name, hint in EXTRAS.items():
+        yield f"{name:12} {version(name) or f'not installed, optional: {hint}'}"
+
+
+def device_lines() -> Iterator[str]:
+    """Processors torch can use."""
+    yield f"cpu: {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads, ready"
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            yield f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB, ready"
+    elif torch.version.cuda is None:
+        yield "cuda: this torch is a CPU build; for a GPU install the CUDA build from https://pytorch.org"
+    else:
+        yield "cuda: no GPU visible; check nvidia-smi (in Docker: --gpus all)"
+
+
+def engine_lines() -> Iterator[str]:
+    """Runs one small convolution on every engine and device."""
+    devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    for device in devices:
+        yield f"native on {device}: {try_native(device)}"
+
+
+def try_native(device: str) -> str:
+    """ "ready", or why the engine fails."""
+    from ceco3d.sparse import Convolution, SparseTensor
+
+    try:
+        coordinates = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0]], dtype=torch.int32, device=device)
+        layer = Convolution(1, 2, 3).to(device)
+        layer(SparseTensor(torch.ones(2, 1, device=device), coordinates)).features.sum().backward()
+    except Exception as error:
+        return f"FAILS: {error}"
+    return "ready"
+
+
+def data_lines(folder: Path) -> Iterator[str]:
+    """Data sets found under ``folder``."""
+    roots = sorted(path.parent for path in folder.glob("**/train") if path.is_dir())
+    for root in roots:
+        counts = {split: len(list((root / split).glob("[!.]*"))) for split in ("train", "val", "test")}
+        yield f"{root}: " + ", ".join(f"{count} {split}" for split, count in counts.items())
+    if not roots:
+        yield "none yet; `python -m ceco3d.train` generates rooms200, data/README.md tells how to get ScanNet"
+
+
+def version(name: str) -> str | None:
+    """Installed version of a distribution, or None."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""``python -m ceco3d.export``: write a benchmark submission (conf/export.yaml)."""
+
+from omegaconf import DictConfig
+
+from ceco3d.config import command
+from ceco3d.inference.export import export_scenes
+from ceco3d.inference.setup import output_folder, prepare_inference
+from ceco3d.report.tables import print_scores
+
+
+@command("export")
+def main(cfg: DictConfig) -> None:
+    """Export, and print the scores where the split has labels."""
+    out = output_folder(cfg, "export")
+    predictor, folders, space = prepare_inference(cfg)
+    title = f"{cfg.checkpoint} on {cfg.dataset.name} {cfg.split}"
+    scores = export_scenes(predictor, folders, space, out, title)
+    if scores is not None:
+        print_scores(scores, title)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From a trained network to labels of mesh vertices, scores and submissions."""

@@ -1,0 +1,44 @@
+"""A submission for a split, and its scores where the split has labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ceco3d.inference.predictor import Predictor
+from ceco3d.inference.submission import write_submission
+from ceco3d.metrics import Confusion, segmentation_scores
+from ceco3d.output import write_json, write_text
+from ceco3d.progress import track
+from ceco3d.report.tables import scores_markdown
+from ceco3d.scenes.labels import LabelSpace
+from ceco3d.scenes.processed import read_scene
+
+
+def export_scenes(
+    predictor: Predictor, folders: Sequence[Path], space: LabelSpace, out: Path, title: str
+) -> dict | None:
+    """Write ``out/submission.zip`` and, where vertices have labels, ``out/scores.json`` and ``out/scores.md``.
+
+    title  of the run in the table of scores
+    Returns the scores, or None without labels.
+    """
+    confusion = Confusion(len(space))
+
+    def predictions() -> Iterator[tuple[str, np.ndarray]]:
+        for folder in track(folders, len(folders), "exporting"):
+            scene = read_scene(folder, space.name)
+            labels = predictor.labels(scene)
+            confusion.update(labels, scene.segment)
+            yield folder.name, labels.numpy()
+
+    vertices = write_submission(out / "submission.zip", predictions(), space)
+    print(f"{out / 'submission.zip'}: {len(vertices)} scenes, {sum(vertices.values()):,} vertices, checked")
+    if not confusion.counts.any():
+        return None
+    scores = segmentation_scores(confusion, space)
+    write_json(out / "scores.json", scores)
+    write_text(out / "scores.md", scores_markdown(scores, space, title))
+    return scores

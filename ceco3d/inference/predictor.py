@@ -1,0 +1,87 @@
+"""Class probabilities of every point of a scene, with test-time augmentation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from ceco3d.errors import UserError
+from ceco3d.models import MinkUNet, load_trained
+from ceco3d.scenes.batch import make_batch
+from ceco3d.scenes.labels import LabelSpace, label_space
+from ceco3d.scenes.scene import Scene
+from ceco3d.sparse import SparseTensor
+from ceco3d.transforms import center_shift, flip, rotate, rotation_matrix, scale
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at a scene: turned about z (degrees), mirrored along axes, scaled."""
+
+    rotation: float = 0.0
+    flip: str = ""
+    scale: float = 1.0
+
+    def __call__(self, scene: Scene) -> Scene:
+        """The scene as seen in this view, centred."""
+        turned = rotate(center_shift(scene), rotation_matrix((0.0, 0.0, math.radians(self.rotation))))
+        return scale(flip(turned, self.flip), self.scale)
+
+
+def make_views(cfg: DictConfig) -> list[View]:
+    """Every combination of ``conf/tta``'s rotations, flips and scales; UserError when there is none."""
+    views = [View(float(r), str(f), float(s)) for r, f, s in product(cfg.rotations, cfg.flips, cfg.scales)]
+    if not views or any(view.scale <= 0 or set(view.flip) - set("xy") for view in views):
+        raise UserError("tta: needs rotations (degrees), flips out of '', x, y, xy and scales above 0")
+    return views
+
+
+class Predictor:
+    """A network together with what it needs to be fed.
+
+    features   see ``scenes.batch.point_features``
+    voxel_size metres
+    views      their softmax is averaged
+    """
+
+    def __init__(
+        self,
+        model: MinkUNet,
+        features: Sequence[str],
+        voxel_size: float,
+        device: torch.device,
+        views: Sequence[View] = (View(),),
+    ) -> None:
+        self.model, self.features, self.voxel_size = model, list(features), voxel_size
+        self.device, self.views = device, views
+
+    @torch.inference_mode()
+    def probabilities(self, scene: Scene) -> Tensor:
+        """(N, K) float32 on the CPU: class probabilities of every point (a point has those of its voxel)."""
+        self.model.eval()
+        scene = scene.to(self.device)
+        total: Tensor | None = None
+        for view in self.views:
+            batch = make_batch([view(scene)], self.voxel_size, self.features)
+            logits = self.model(SparseTensor(batch.features, batch.coordinates)).features
+            share = logits.float().softmax(1)[batch.inverse]
+            total = share if total is None else total.add_(share)
+        return (total / len(self.views)).cpu()
+
+    def labels(self, scene: Scene) -> Tensor:
+        """(N,) int64 training index of every point."""
+        return self.probabilities(scene).argmax(1)
+
+
+def load_predictor(path: Path, device: torch.device, views: Sequence[View]) -> tuple[Predictor, LabelSpace]:
+    """The network of a checkpoint of ceco3d.train, and the label space it predicts; UserError for any other file."""
+    model, setup = load_trained(path)
+    predictor = Predictor(model.to(device), setup["features"], setup["voxel_size"], device, views)
+    return predictor, label_space(setup["label_space"])

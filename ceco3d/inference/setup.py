@@ -1,0 +1,34 @@
+"""What evaluating and exporting begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from ceco3d.config import choose_device
+from ceco3d.errors import UserError
+from ceco3d.inference.predictor import Predictor, load_predictor, make_views
+from ceco3d.output import check_writable
+from ceco3d.scenes.labels import LabelSpace
+from ceco3d.scenes.sources import processed_scenes
+
+
+def output_folder(cfg: DictConfig, command: str) -> Path:
+    """``cfg.out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable."""
+    out = Path(cfg.out) if cfg.out else Path(cfg.checkpoint).absolute().parent.parent / f"{command}-{cfg.split}"
+    check_writable(out)
+    return out
+
+
+def prepare_inference(cfg: DictConfig) -> tuple[Predictor, list[Path], LabelSpace]:
+    """The network of ``cfg.checkpoint``, the processed scenes of ``cfg.split`` and the label space of both.
+
+    UserError when the network was trained on another label space.
+    """
+    predictor, space = load_predictor(Path(cfg.checkpoint), choose_device(cfg.device), make_views(cfg.tta))
+    if space.name != cfg.dataset.label_space:
+        raise UserError(f"{cfg.checkpoint}: predicts {space.name}, but dataset={cfg.dataset.name} has other classes")
+    if cfg.split not in ("train", "val", "test"):
+        raise UserError(f"split={cfg.split}: choose train, val or test")
+    return predictor, processed_scenes(cfg.dataset, (cfg.split,), cfg.workers)[cfg.split], space

@@ -1,0 +1,86 @@
+"""The parts of a training run, made from its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ceco3d.config import number
+from ceco3d.errors import UserError
+from ceco3d.losses import SegmentationLoss
+from ceco3d.models import MinkUNet, build_model, load_weights
+from ceco3d.scenes.batch import feature_channels
+from ceco3d.scenes.dataset import Collate, SceneDataset, make_loader
+from ceco3d.scenes.labels import label_space
+from ceco3d.scenes.processed import read_scene
+from ceco3d.transforms import Transforms
+
+
+def make_model(cfg: DictConfig) -> MinkUNet:
+    """The network of ``cfg``, with the weights of ``cfg.init`` if given."""
+    try:
+        model = build_model(
+            in_channels=feature_channels(cfg.features),
+            out_channels=len(label_space(cfg.dataset.label_space)),
+            engine=cfg.engine,
+            **cfg.model,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if cfg.init is not None:
+        load_weights(model, cfg.init, leave_out=list(cfg.init_leave_out))
+    return model
+
+
+def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> SegmentationLoss:
+    """The loss of ``cfg`` for features of ``in_channels``; ``folders`` are the training scenes (for the prior)."""
+    settings = OmegaConf.to_container(cfg.loss, resolve=True)
+    settings.pop("name")
+    center = settings["center"]
+    if center is not None:
+        prior = center.pop("prior")
+        if prior not in (None, "scenes"):
+            raise UserError(f"loss.center.prior={prior}: choose null or scenes")
+        if prior == "scenes":
+            center["class_counts"] = scenes_per_class(folders, cfg.dataset.label_space)
+    try:
+        return SegmentationLoss(len(label_space(cfg.dataset.label_space)), in_channels, **settings)
+    except ValueError as error:
+        raise UserError(f"loss={cfg.loss.name}: {error}") from error
+
+
+def scenes_per_class(folders: list[Path], space: str) -> Tensor:
+    """(K,) float32: in how many scenes each class occurs."""
+    size = len(label_space(space))
+    counts = torch.zeros(size)
+    for folder in folders:
+        segment = read_scene(folder, space).segment
+        counts += torch.bincount(segment[segment >= 0], minlength=size) > 0
+    return counts
+
+
+def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:
+    """Augmented batches of the training scenes."""
+    transforms = Transforms([instantiate(step) for step in cfg.transforms.train])
+    dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, repeat=cfg.trainer.repeat)
+    collate = Collate(cfg.voxel_size, list(cfg.features), cfg.transforms.mix_prob, cfg.seed)
+    return make_loader(
+        dataset,
+        collate,
+        number(cfg, "trainer.batch_size", whole=True),
+        shuffle=True,
+        workers=cfg.trainer.workers,
+        drop_last=True,
+        pin_memory=device.type == "cuda",
+    )
+
+
+def make_optimizer(cfg: DictConfig, parts: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser of ``cfg`` over the trainable parameters of ``parts``."""
+    number(cfg, "optimizer.lr")
+    return instantiate(cfg.optimizer, params=[p for p in parts.parameters() if p.requires_grad])

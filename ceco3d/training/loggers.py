@@ -1,0 +1,120 @@
+"""Where the numbers of a run go: a CSV file always works, TensorBoard and Weights & Biases if they are installed."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from ceco3d.errors import UserError
+
+COLUMNS = (
+    "step",
+    "epoch",
+    "lr",
+    "loss",
+    "ce",
+    "ceco",
+    "grad_norm",
+    "voxels_per_second",
+    "val_miou",
+    "val_head",
+    "val_common",
+    "val_tail",
+    "val_accuracy",
+)
+
+
+class Logger(Protocol):
+    """Takes the values of one step, by name; some of COLUMNS, always with ``step``."""
+
+    def log(self, values: Mapping[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class CsvLogger:
+    """``run_dir/metrics.csv``. A resumed run drops the rows after its checkpoint, so that no step appears twice."""
+
+    def __init__(self, run_dir: Path, first_step: int) -> None:
+        path = run_dir / "metrics.csv"
+        kept = []
+        if first_step and path.is_file():
+            with path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= first_step]
+        self._file = path.open("w", newline="")
+        self._writer = csv.DictWriter(self._file, COLUMNS, restval="")
+        self._writer.writeheader()
+        self._writer.writerows(kept)
+        self._file.flush()
+
+    def log(self, values: Mapping[str, float]) -> None:
+        self._writer.writerow(values)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class TensorBoardLogger:
+    """Event files in ``run_dir/tensorboard``."""
+
+    def __init__(self, run_dir: Path, first_step: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise UserError("logger=tensorboard needs tensorboard: pip install 'ceco3d[tensorboard]'") from error
+        self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=first_step + 1 if first_step else None)
+
+    def log(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, int(values["step"]))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class WandbLogger:
+    """Weights & Biases: online when logged in, else offline into ``run_dir/wandb`` (``wandb sync`` uploads later)."""
+
+    def __init__(self, run_dir: Path, first_step: int, project: str, name: str | None, mode: str | None) -> None:
+        try:
+            import wandb
+        except ImportError as error:
+            raise UserError("logger=wandb needs wandb: pip install 'ceco3d[wandb]'") from error
+        if mode is None:
+            logged_in = bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
+            mode = os.environ.get("WANDB_MODE") or ("online" if logged_in else "offline")
+        self._run = wandb.init(project=project, name=name or run_dir.name, dir=str(run_dir), mode=mode)
+
+    def log(self, values: Mapping[str, float]) -> None:
+        self._run.log({k: v for k, v in values.items() if k != "step"}, step=int(values["step"]))
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+class Loggers:
+    """Several loggers as one."""
+
+    def __init__(self, loggers: list[Logger]) -> None:
+        self._loggers = loggers
+
+    def log(self, values: Mapping[str, float]) -> None:
+        """Pass the values of one step on to every logger."""
+        for logger in self._loggers:
+            logger.log(values)
+
+    def close(self) -> None:
+        """Flush and close all."""
+        for logger in self._loggers:
+            logger.close()
+
+
+def make_loggers(settings: Mapping[str, Mapping[str, Any]], run_dir: Path, first_step: int) -> Loggers:
+    """The loggers named in ``conf/logger``; UserError when one is not installed."""
+    kinds = {"csv": CsvLogger, "tensorboard": TensorBoardLogger, "wandb": WandbLogger}
+    return Loggers([kinds[name](run_dir, first_step, **options) for name, options in settings.items()])

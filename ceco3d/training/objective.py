@@ -1,0 +1,24 @@
+"""Network and loss as one module: what a training step differentiates."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ceco3d.losses import SegmentationLoss
+from ceco3d.models import MinkUNet
+from ceco3d.scenes.batch import Batch
+from ceco3d.sparse import SparseTensor
+
+
+class Objective(nn.Module):
+    """``Batch -> {"loss": ..., "ce": ..., ...}`` with the gradients of both the network and the loss's own layers."""
+
+    def __init__(self, model: MinkUNet, criterion: SegmentationLoss) -> None:
+        super().__init__()
+        self.model, self.criterion = model, criterion
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars by name."""
+        features = self.model.forward_features(SparseTensor(batch.features, batch.coordinates))
+        logits = self.model.final(features)
+        return self.criterion(logits.features, features.features, batch.labels)

@@ -1,0 +1,90 @@
+"""A training run from its configuration to its scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from ceco3d.config import choose_device, number
+from ceco3d.errors import UserError
+from ceco3d.inference.evaluate import evaluate_scenes
+from ceco3d.inference.predictor import Predictor
+from ceco3d.models.minkunet import count_parameters
+from ceco3d.output import check_writable, write_json, write_text
+from ceco3d.scenes.batch import feature_channels
+from ceco3d.scenes.labels import label_space
+from ceco3d.scenes.sources import processed_scenes
+from ceco3d.training import build
+from ceco3d.training.checkpoint import restore, trained_setup
+from ceco3d.training.loggers import make_loggers
+from ceco3d.training.loop import PRECISIONS, Trainer
+from ceco3d.training.objective import Objective
+
+
+def train(cfg: DictConfig) -> dict[str, Any]:
+    """Train as ``cfg`` (conf/train.yaml) says; returns the final validation scores, also in ``run_dir/metrics.json``.
+
+    UserError on bad configuration, data or checkpoints.
+    """
+    check(cfg)
+    device = choose_device(cfg.device)
+    run_dir = Path(cfg.run_dir)
+    last = find_checkpoint(cfg, run_dir)
+    torch.manual_seed(cfg.seed)
+    model = build.make_model(cfg)
+    space = label_space(cfg.dataset.label_space)
+    scenes = processed_scenes(cfg.dataset, ("train", "val"), cfg.workers)
+    objective = Objective(model, build.make_loss(cfg, model.feature_channels, scenes["train"])).to(device)
+    predictor = Predictor(model, cfg.features, cfg.voxel_size, device)
+    trainer = Trainer(
+        objective,
+        build.make_optimizer(cfg, objective),
+        instantiate(cfg.scheduler),
+        build.make_training_loader(cfg, scenes["train"], device),
+        lambda: evaluate_scenes(predictor, scenes["val"], space),
+        cfg.trainer,
+        trained_setup(cfg, feature_channels(cfg.features), len(space)),
+        run_dir / "checkpoints",
+        device,
+    )
+    if last is not None:
+        trainer.position = restore(last, trainer.setup, **trainer.parts)
+        print(f"resuming {last} at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
+    trainer.folder.mkdir(parents=True, exist_ok=True)
+    write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    print(f"{cfg.model.name}, {count_parameters(model):,} parameters, loss {cfg.loss.name}, on {device}; run {run_dir}")
+    log = make_loggers(cfg.logger, run_dir, trainer.position.step)
+    try:
+        scores = trainer.run(log)
+    finally:
+        log.close()
+    write_json(run_dir / "metrics.json", scores)
+    return scores
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse values that would only fail later."""
+    number(cfg, "voxel_size")
+    number(cfg, "trainer.epochs", whole=True)
+    number(cfg, "trainer.validate_every", whole=True)
+    number(cfg, "trainer.log_every", whole=True)
+    number(cfg, "trainer.repeat", whole=True)
+    if cfg.trainer.precision not in PRECISIONS:
+        raise UserError(f"trainer.precision={cfg.trainer.precision}: choose one of {', '.join(PRECISIONS)}")
+    if cfg.resume not in (None, "auto"):
+        raise UserError(f"resume={cfg.resume}: choose null or auto (continues run_dir, so set run_dir too)")
+
+
+def find_checkpoint(cfg: DictConfig, run_dir: Path) -> Path | None:
+    """The checkpoint to continue, or None; UserError when ``run_dir`` cannot be written or holds another run."""
+    check_writable(run_dir)
+    last = run_dir / "checkpoints" / "last.pt"
+    if not last.exists():
+        return None
+    if cfg.resume is None:
+        raise UserError(f"{run_dir}: holds a run already; continue it with resume=auto, or choose another run_dir")
+    return last

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# The whole test suite, from nothing. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/venv.sh test
+exec .venv/bin/python -m pytest "$@"

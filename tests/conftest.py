@@ -1,0 +1,62 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from ceco3d.config import config_dir
+from ceco3d.scenes.sources import make_processed
+
+
+def pytest_configure() -> None:
+    torch.set_num_threads(2)
+
+
+def compose_config(name: str, *overrides: str) -> DictConfig:
+    """The configuration of a command, as on its command line."""
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose(name, list(overrides))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run_command(monkeypatch, capsys) -> Callable[..., Outcome]:
+    """Run ``python -m ceco3d.<name> <arguments>`` in this process."""
+
+    def run(name: str, *arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        code = 0
+        try:
+            import_module(f"ceco3d.{name}").main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> list[str]:
+    """Overrides that select rooms200 tiny, generated and preprocessed once for all tests (which must not change it)."""
+    folder: Path = tmp_path_factory.mktemp("tiny")
+    overrides = ["dataset.size=tiny", f"dataset.raw={folder / 'raw'}", f"dataset.root={folder / 'processed'}"]
+    make_processed(compose_config("preprocess", *overrides).dataset, ("train", "val", "test"), workers=2)
+    return overrides
