@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import json
-import multiprocessing
-import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ceco3d.errors import UserError
+from ceco3d.parallel import run_parallel
 from ceco3d.progress import track
 from ceco3d.scenes import scannet
 from ceco3d.scenes.processed import is_finished, remove_temporary, write_scene
@@ -24,7 +21,6 @@ from ceco3d.scenes.processed import is_finished, remove_temporary, write_scene
 RAW_FOLDER = {"train": "scans", "val": "scans", "test": "scans_test"}
 OPTIONS = "preprocess.json"
 FORMAT = 1  # of the arrays; raise it when the same raw scene would give other values
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 MAX_DEATHS = 5  # of worker processes, then the machine is to blame rather than single scenes
 MAX_LINES = 20  # of failures in the printed summary
 
@@ -184,41 +180,7 @@ def _run(jobs: list[Job], labels: scannet.LabelTable | None, workers: int) -> It
 
 def _run_pool(jobs: list[Job], labels: scannet.LabelTable | None, workers: int) -> Iterator[tuple[Job, str | None]]:
     """The outcome of each job; of all that were unfinished when a worker died, none."""
-    # spawn: this process may run threads (torch, progress), which do not survive a fork
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _exit_with_parent) as pool:
-        try:
-            with _inherited_by_workers():
-                job_of = {pool.submit(_prepare_scene, job, labels): job for job in jobs}
-            for future in as_completed(job_of):
-                with suppress(BrokenProcessPool):
-                    yield job_of[future], future.result()
-        except BrokenProcessPool:  # already while submitting
-            return
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-@contextmanager
-def _inherited_by_workers() -> Iterator[None]:
-    """Processes started inside compute on one thread and leave Ctrl-C to this process, from their first moment on."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _exit_with_parent() -> None:
-    """Start of a worker: end as soon as the parent is gone, even if it was killed."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    with suppress(BrokenProcessPool):  # also raised while submitting
+        for job, future in run_parallel(partial(_prepare_scene, labels=labels), jobs, workers):
+            with suppress(BrokenProcessPool):
+                yield job, future.result()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ceco3d.errors import UserError
+from ceco3d.parallel import run_parallel
 from ceco3d.progress import track
 from ceco3d.scenes.rooms.allot import VERTICES_PER_M2, Plan, allot
 from ceco3d.scenes.rooms.catalog import ROOMS, SHELL
@@ -25,7 +24,7 @@ from ceco3d.scenes.rooms.write import Annotation, write_scan
 
 RESCAN = 8  # one train room in so many is scanned twice
 SURE = 3  # classes with up to this many objects beyond the least are always annotated under a name of theirs
-FLOOR_SHARE = 0.3  # floor area a room starts with, as share of the scan's surface
+FLOOR_SHARE = 0.24  # floor area a room starts with, as share of the scan's surface
 
 
 @dataclass(frozen=True)
@@ -90,12 +89,8 @@ def _jobs(train: int, val: int, test: int, vertices: int, seed: int) -> list[Job
 
 
 def _run(make: partial, jobs: list[Job], workers: int) -> Iterator[None]:
-    if workers == 1:
-        yield from map(make, jobs)
-        return
-    # Spawned, not forked: the caller may already run threads.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(make, jobs)
+    for _, future in run_parallel(make, jobs, workers):
+        yield future.result()
 
 
 def _make(job: Job, root: Path, vertices: int, seed: int) -> None:
