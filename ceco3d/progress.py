@@ -5,15 +5,16 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import track as rich_track
+
 T = TypeVar("T")
 
 
 def track(items: Iterable[T], total: int, what: str, every_seconds: float = 10.0) -> Iterator[T]:
     """Yield ``items`` while showing how many of ``total`` are done and the time left."""
     if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track as rich_track
-
         yield from rich_track(items, description=what, total=total, console=Console(stderr=True), transient=True)
         return
     start = last = time.monotonic()
@@ -24,3 +25,32 @@ def track(items: Iterable[T], total: int, what: str, every_seconds: float = 10.0
             eta = (now - start) / done * (total - done)
             print(f"{what}: {done}/{total}, {eta:.0f} s left", file=sys.stderr, flush=True)
             last = now
+
+
+class StepDisplay:
+    """Shows the steps of a training run: a bar that keeps the newest line beside it, or one line after the other."""
+
+    def __init__(self, done: int, total: int) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        self._bar = Progress(*columns, disable=not sys.stdout.isatty())
+        self._task = self._bar.add_task("training", total=total, completed=done)
+
+    def __enter__(self) -> "StepDisplay":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def step(self) -> None:
+        """One step is done."""
+        self._bar.advance(self._task)
+
+    def line(self, text: str, passing: bool = False) -> None:
+        """Show ``text``; a passing line is replaced by the next one where there is a bar."""
+        if self._bar.disable:
+            print(text, flush=True)
+        elif passing:
+            self._bar.update(self._task, description=text)
+        else:
+            self._bar.console.print(text)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from ceco3d.errors import UserError
+from ceco3d.progress import StepDisplay
 from ceco3d.scenes.batch import Batch
 from ceco3d.training.checkpoint import Position, save, training_state
 from ceco3d.training.interrupt import Interrupt
@@ -62,10 +63,15 @@ class Trainer:
             "scaler": self.scaler,
         }
 
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.settings.epochs * len(self.loader.batch_sampler)
+
     def run(self, log: Loggers) -> dict[str, Any]:
         """Train from ``position`` to the end; returns the scores of the last validation."""
         scores = None
-        with Interrupt() as interrupt:
+        with Interrupt() as interrupt, StepDisplay(self.position.step, self.total_steps) as self.display:
             while self.position.epoch < self.settings.epochs:
                 self._epoch(log, interrupt)
                 last = self.position.epoch == self.settings.epochs
@@ -77,15 +83,15 @@ class Trainer:
     def _epoch(self, log: Loggers, interrupt: Interrupt) -> None:
         self.objective.train()
         position = self.position
-        sampler = self.loader.batch_sampler
-        sampler.set_position(position.epoch, position.batch)
+        self.loader.batch_sampler.set_position(position.epoch, position.batch)
         started, voxels = time.monotonic(), 0
         for batch in self.loader:
-            self._set_learning_rate(position.step / (self.settings.epochs * len(sampler)))
+            self._set_learning_rate(position.step / self.total_steps)
             values = self._step(batch.to(self.device))
             position.step += 1
             position.batch += 1
             voxels += len(batch)
+            self.display.step()
             if position.step % self.settings.log_every == 0:
                 rate = voxels / (time.monotonic() - started)
                 self._report(log, values | {"voxels_per_second": rate})
@@ -124,10 +130,10 @@ class Trainer:
     def _report(self, log: Loggers, values: dict[str, float]) -> None:
         position, rate = self.position, self.optimizer.param_groups[0]["lr"]
         log.log({"step": position.step, "epoch": position.epoch + 1, "lr": rate} | values)
-        total = self.settings.epochs * len(self.loader.batch_sampler)
         parts = " ".join(f"{name} {values[name]:.3f}" for name in ("loss", "ce", "ceco") if name in values)
         speed = f"{values['voxels_per_second'] / 1000:.1f}k voxels/s"
-        print(f"epoch {position.epoch + 1} step {position.step}/{total} {parts} lr {rate:.2g} {speed}", flush=True)
+        where = f"epoch {position.epoch + 1} step {position.step}/{self.total_steps}"
+        self.display.line(f"{where} {parts} lr {rate:.2g} {speed}", passing=True)
 
     def _validate(self, log: Loggers) -> dict[str, Any]:
         scores = self.validate()
@@ -136,7 +142,7 @@ class Trainer:
         means = {key: value for key, value in means.items() if value is not None}
         log.log({"step": self.position.step, "epoch": self.position.epoch} | means)
         shown = " ".join(f"{key[4:]} {value:.4f}" for key, value in means.items())
-        print(f"validation after epoch {self.position.epoch}: {shown}", flush=True)
+        self.display.line(f"validation after epoch {self.position.epoch}: {shown}")
         if means.get("val_miou", -1.0) > self.position.best:
             self.position.best = means["val_miou"]
             self._save("best.pt")
