@@ -60,3 +60,9 @@ def tiny(tmp_path_factory) -> list[str]:
     overrides = ["dataset.size=tiny", f"dataset.raw={folder / 'raw'}", f"dataset.root={folder / 'processed'}"]
     make_processed(compose_config("preprocess", *overrides).dataset, ("train", "val", "test"), workers=2)
     return overrides
+
+
+@pytest.fixture(scope="session")
+def tiny_raw(tiny) -> Path:
+    """The raw root of ``tiny``."""
+    return Path(compose_config("preprocess", *tiny).dataset.raw)

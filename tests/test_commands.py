@@ -38,17 +38,16 @@ def test_evaluate_scores_a_checkpoint(run_command, tiny, trained):
     assert "| CeCo | 34.0 | 55.1 | 24.7 | 18.1 |" in (trained / "evaluate-val/scores.md").read_text()
 
 
-def test_export_writes_every_vertex_of_the_raw_mesh(run_command, tiny, trained, tmp_path):
+def test_export_writes_every_vertex_of_the_raw_mesh(run_command, tiny, tiny_raw, trained, tmp_path):
     outcome = run_command("export", f"checkpoint={trained}/checkpoints/last.pt", *tiny, f"out={tmp_path}", "tta=none")
     assert outcome.code == 0, outcome.err
     assert [path.name for path in tmp_path.iterdir()] == ["submission.zip"]
-    raw = Path(tiny[1].removeprefix("dataset.raw="))
-    names = (raw / "scannetv2_test.txt").read_text().split()
+    names = (tiny_raw / "scannetv2_test.txt").read_text().split()
     with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
         assert sorted(archive.namelist()) == sorted(f"{name}.txt" for name in names)
         for name in names:
             ids = archive.read(f"{name}.txt").decode().split()
-            mesh = PlyData.read(raw / "scans_test" / name / f"{name}_vh_clean_2.ply")
+            mesh = PlyData.read(tiny_raw / "scans_test" / name / f"{name}_vh_clean_2.ply")
             assert len(ids) == len(mesh["vertex"])
             assert set(map(int, ids)) <= set(label_space("scannet200").ids)
 

@@ -26,11 +26,9 @@ def read_csv(path, **options):
         return list(csv.DictReader(file, **options))
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    root = tmp_path_factory.mktemp("rooms") / "raw"
-    generate_rooms(root, **TINY, seed=0, workers=2)
-    return root
+@pytest.fixture
+def raw(tiny_raw):
+    return tiny_raw
 
 
 def split_names(raw, split):
