@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 scripts/venv.sh
 run=outputs/demo
 .venv/bin/python -m ceco3d.train run_dir="$run" resume=auto "$@"
-.venv/bin/python -m ceco3d.evaluate checkpoint="$run/checkpoints/best.pt"
+.venv/bin/python -m ceco3d.evaluate checkpoint="$run/checkpoints/best.pt" tta=rotations
 scripts/export_benchmark.sh "$run/checkpoints/best.pt"

@@ -14,7 +14,7 @@ SEEN = 0.6  # share of an object's surface that a scan shows: no backs, undersid
 LARGEST = 2.5  # m2 that are counted of one object; of larger ones a crowded scan shows a part
 OBJECTS = 0.42  # share of a scene's vertices that objects take, the rest is walls, floor and ceiling
 CROWDED = 1.0  # load over capacity: large objects are then seen in part, which keeps more of the long tail
-SQUEEZED = 1.2  # load over capacity that a split takes to show every class once
+SQUEEZED = 0.7  # load over capacity that a split takes to show every class once
 
 
 @dataclass
