@@ -66,16 +66,22 @@ def engine_lines() -> Iterator[str]:
     """Runs one small convolution on every engine and device."""
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
     for device in devices:
-        yield f"native on {device}: {try_native(device)}"
+        yield f"native on {device}: {try_engine('native', device)}"
+    if version("MinkowskiEngine") is None:
+        yield "minkowski: not installed, optional: scripts/install_minkowski.sh"
+        return
+    for device in devices:
+        yield f"minkowski on {device}: {try_engine('minkowski', device)}"
 
 
-def try_native(device: str) -> str:
+def try_engine(engine: str, device: str) -> str:
     """ "ready", or why the engine fails."""
-    from ceco3d.sparse import Convolution, SparseTensor
+    from ceco3d.models.minkunet import engine_layers
+    from ceco3d.sparse import SparseTensor
 
     try:
         coordinates = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0]], dtype=torch.int32, device=device)
-        layer = Convolution(1, 2, 3).to(device)
+        layer = engine_layers(engine).Convolution(1, 2, 3).to(device)
         layer(SparseTensor(torch.ones(2, 1, device=device), coordinates)).features.sum().backward()
     except Exception as error:
         return f"FAILS: {error}"

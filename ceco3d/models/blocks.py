@@ -1,17 +1,23 @@
-"""Residual blocks with MinkowskiEngine's parameter names."""
+"""Residual blocks with MinkowskiEngine's parameter names.
+
+``layers`` is the namespace that the layers come from: ``ceco3d.sparse`` or one with the same names.
+"""
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from torch import nn
 
-from ceco3d.sparse import BatchNorm, Convolution, ReLU, SparseTensor
+from ceco3d.sparse import SparseTensor
 
 
-def _shortcut(in_channels: int, out_channels: int, bn_momentum: float) -> nn.Sequential | None:
+def _shortcut(layers: ModuleType, in_channels: int, out_channels: int, bn_momentum: float) -> nn.Sequential | None:
     """A 1x1x1 projection where the block changes the number of channels."""
     if in_channels == out_channels:
         return None
-    return nn.Sequential(Convolution(in_channels, out_channels, 1), BatchNorm(out_channels, bn_momentum))
+    projection = layers.Convolution(in_channels, out_channels, 1)
+    return nn.Sequential(projection, layers.BatchNorm(out_channels, bn_momentum))
 
 
 class BasicBlock(nn.Module):
@@ -19,14 +25,16 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True) -> None:
+    def __init__(
+        self, layers: ModuleType, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True
+    ) -> None:
         super().__init__()
-        self.conv1 = Convolution(in_channels, planes, 3)
-        self.norm1 = BatchNorm(planes)
-        self.conv2 = Convolution(planes, planes, 3)
-        self.norm2 = BatchNorm(planes)
-        self.relu = ReLU()
-        self.downsample = _shortcut(in_channels, planes, bn_momentum)
+        self.conv1 = layers.Convolution(in_channels, planes, 3)
+        self.norm1 = layers.BatchNorm(planes)
+        self.conv2 = layers.Convolution(planes, planes, 3)
+        self.norm2 = layers.BatchNorm(planes)
+        self.relu = layers.ReLU()
+        self.downsample = _shortcut(layers, in_channels, planes, bn_momentum)
         self.final_relu = final_relu
 
     def forward(self, x: SparseTensor) -> SparseTensor:
@@ -41,17 +49,19 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True) -> None:
+    def __init__(
+        self, layers: ModuleType, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True
+    ) -> None:
         super().__init__()
         width = planes * self.expansion
-        self.conv1 = Convolution(in_channels, planes, 1)
-        self.norm1 = BatchNorm(planes)
-        self.conv2 = Convolution(planes, planes, 3)
-        self.norm2 = BatchNorm(planes)
-        self.conv3 = Convolution(planes, width, 1)
-        self.norm3 = BatchNorm(width)
-        self.relu = ReLU()
-        self.downsample = _shortcut(in_channels, width, bn_momentum)
+        self.conv1 = layers.Convolution(in_channels, planes, 1)
+        self.norm1 = layers.BatchNorm(planes)
+        self.conv2 = layers.Convolution(planes, planes, 3)
+        self.norm2 = layers.BatchNorm(planes)
+        self.conv3 = layers.Convolution(planes, width, 1)
+        self.norm3 = layers.BatchNorm(width)
+        self.relu = layers.ReLU()
+        self.downsample = _shortcut(layers, in_channels, width, bn_momentum)
         self.final_relu = final_relu
 
     def forward(self, x: SparseTensor) -> SparseTensor:

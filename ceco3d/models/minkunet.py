@@ -11,11 +11,14 @@ move both ways. The encoder halves the resolution four times, the decoder return
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 
 from torch import nn
 
+from ceco3d import sparse
 from ceco3d.models.blocks import BasicBlock, Bottleneck
-from ceco3d.sparse import BatchNorm, Convolution, ReLU, SparseTensor, TransposedConvolution, cat
+from ceco3d.sparse import SparseTensor, cat
 
 STEM_CHANNELS = 32
 
@@ -58,33 +61,40 @@ class MinkUNet(nn.Module):
     stem_kernel  side of the first convolution: 5 in MinkowskiEngine's examples, 3 in the ScanNet200 baselines
     bn_momentum  of the batch norms outside the residual blocks; inside them it stays 0.1 (as in Res16UNet, which
                  uses 0.02 here)
+    layers       the engine: the namespace that the layers come from, see ``engine_layers``
     """
 
     def __init__(
-        self, variant: Variant, in_channels: int, out_channels: int, stem_kernel: int = 5, bn_momentum: float = 0.1
+        self,
+        variant: Variant,
+        in_channels: int,
+        out_channels: int,
+        stem_kernel: int = 5,
+        bn_momentum: float = 0.1,
+        layers: ModuleType = sparse,
     ) -> None:
         super().__init__()
         planes, expansion = variant.planes, variant.block.expansion
         skips = [STEM_CHANNELS] + [width * expansion for width in planes[:3]]
-        self.relu = ReLU()
-        self.conv0p1s1 = Convolution(in_channels, STEM_CHANNELS, stem_kernel)
-        self.bn0 = BatchNorm(STEM_CHANNELS, bn_momentum)
+        self.relu = layers.ReLU()
+        self.conv0p1s1 = layers.Convolution(in_channels, STEM_CHANNELS, stem_kernel)
+        self.bn0 = layers.BatchNorm(STEM_CHANNELS, bn_momentum)
         width = STEM_CHANNELS
         for stage in range(4):
             stride = 2**stage
-            setattr(self, f"conv{stage + 1}p{stride}s2", Convolution(width, width, 2, stride=2))
-            setattr(self, f"bn{stage + 1}", BatchNorm(width, bn_momentum))
-            setattr(self, f"block{stage + 1}", _stage(variant, stage, width, bn_momentum))
+            setattr(self, f"conv{stage + 1}p{stride}s2", layers.Convolution(width, width, 2, stride=2))
+            setattr(self, f"bn{stage + 1}", layers.BatchNorm(width, bn_momentum))
+            setattr(self, f"block{stage + 1}", _stage(layers, variant, stage, width, bn_momentum))
             width = planes[stage] * expansion
         for stage in range(4, 8):
             stride = 2 ** (8 - stage)
-            setattr(self, f"convtr{stage}p{stride}s2", TransposedConvolution(width, planes[stage], 2, stride=2))
-            setattr(self, f"bntr{stage}", BatchNorm(planes[stage], bn_momentum))
+            setattr(self, f"convtr{stage}p{stride}s2", layers.TransposedConvolution(width, planes[stage], 2, stride=2))
+            setattr(self, f"bntr{stage}", layers.BatchNorm(planes[stage], bn_momentum))
             joined = planes[stage] + skips[7 - stage]
-            setattr(self, f"block{stage + 1}", _stage(variant, stage, joined, bn_momentum))
+            setattr(self, f"block{stage + 1}", _stage(layers, variant, stage, joined, bn_momentum))
             width = planes[stage] * expansion
         self.feature_channels = width
-        self.final = Convolution(width, out_channels, 1, bias=True)
+        self.final = layers.Convolution(width, out_channels, 1, bias=True)
 
     def forward_features(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) at stride 1 -> (N, feature_channels): what the classifier and the centre loss see."""
@@ -107,12 +117,13 @@ class MinkUNet(nn.Module):
         return self.final(self.forward_features(x))
 
 
-def _stage(variant: Variant, stage: int, in_channels: int, bn_momentum: float) -> nn.Sequential:
+def _stage(layers: ModuleType, variant: Variant, stage: int, in_channels: int, bn_momentum: float) -> nn.Sequential:
     count, planes = variant.layers[stage], variant.planes[stage]
     blocks = []
     for index in range(count):
         last = stage == 7 and index == count - 1
-        blocks.append(variant.block(in_channels, planes, bn_momentum, final_relu=variant.final_relu or not last))
+        final_relu = variant.final_relu or not last
+        blocks.append(variant.block(layers, in_channels, planes, bn_momentum, final_relu))
         in_channels = planes * variant.block.expansion
     return nn.Sequential(*blocks)
 
@@ -125,12 +136,22 @@ def build_model(
     bn_momentum: float = 0.1,
     engine: str = "native",
 ) -> MinkUNet:
-    """A network of the family by name, e.g. ``MinkUNet34C``; ValueError for an unknown name or engine."""
+    """A network of the family by name, e.g. ``MinkUNet34C``; ValueError for an unknown name or a missing engine."""
     if name not in VARIANTS:
         raise ValueError(f"unknown model {name!r}; choose one of {', '.join(VARIANTS)}")
-    if engine != "native":
-        raise ValueError(f"unknown engine {engine!r}; choose native")
-    return MinkUNet(VARIANTS[name], in_channels, out_channels, stem_kernel, bn_momentum)
+    return MinkUNet(VARIANTS[name], in_channels, out_channels, stem_kernel, bn_momentum, engine_layers(engine))
+
+
+def engine_layers(engine: str) -> ModuleType:
+    """The layers of an engine, ``native`` or ``minkowski``; ValueError for another one or one that is not installed."""
+    if engine == "native":
+        return sparse
+    if engine != "minkowski":
+        raise ValueError(f"unknown engine {engine!r}; choose native or minkowski")
+    try:
+        return import_module("ceco3d.sparse.minkowski")
+    except ImportError as error:
+        raise ValueError(f"engine {engine}: {error}") from error
 
 
 def count_parameters(model: nn.Module) -> int:
