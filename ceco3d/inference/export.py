@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from ceco3d.inference.evaluate import label_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.inference.submission import write_submission
 from ceco3d.metrics import Confusion, segmentation_scores
 from ceco3d.output import write_json, write_text
-from ceco3d.progress import track
 from ceco3d.report.tables import scores_markdown
 from ceco3d.scenes.labels import LabelSpace
-from ceco3d.scenes.processed import read_scene
 
 
 def export_scenes(
@@ -26,15 +23,8 @@ def export_scenes(
     Returns the scores, or None without labels.
     """
     confusion = Confusion(len(space))
-
-    def predictions() -> Iterator[tuple[str, np.ndarray]]:
-        for folder in track(folders, len(folders), "exporting"):
-            scene = read_scene(folder, space.name)
-            labels = predictor.labels(scene)
-            confusion.update(labels, scene.segment)
-            yield folder.name, labels.numpy()
-
-    vertices = write_submission(out / "submission.zip", predictions(), space)
+    predictions = label_scenes(predictor, folders, space, confusion)
+    vertices = write_submission(out / "submission.zip", predictions, space)
     print(f"{out / 'submission.zip'}: {len(vertices)} scenes, {sum(vertices.values()):,} vertices, checked")
     if not confusion.counts.any():
         return None

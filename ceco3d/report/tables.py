@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.report.published import SCANNET200_TEST
 from ceco3d.scenes.labels import GROUPS, LabelSpace
@@ -62,9 +65,6 @@ def percent(value: float | None) -> str:
 
 def print_scores(scores: dict[str, Any], title: str) -> None:
     """The table of scores on the terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table("IoU in percent", "mIoU", "head", "common", "tail", title=title, title_justify="left")
     for row in scores_rows(scores):
         table.add_row(*row)

@@ -31,11 +31,6 @@ class KernelMap:
     _cuts: dict[int, list[list[int]]] = field(default_factory=dict, repr=False)
 
     @property
-    def num_offsets(self) -> int:
-        """K, the number of kernel offsets."""
-        return len(self.in_rows)
-
-    @property
     def num_pairs(self) -> int:
         """Number of (input, output) pairs over all offsets."""
         return sum(len(rows) for rows in self.in_rows)

@@ -43,14 +43,12 @@ class SparseTensor:
             else torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         )
 
-    def _derive(self, rows: Tensor, stride: int) -> SparseTensor:
-        new = object.__new__(SparseTensor)
-        new.manager, new.stride, new.rows, new._position = self.manager, stride, rows, self._position
-        return new
-
     def with_rows(self, rows: Tensor, stride: int | None = None) -> SparseTensor:
         """The same voxels (or those of another level) with other features, given in key order."""
-        return self._derive(rows, self.stride if stride is None else stride)
+        new = object.__new__(SparseTensor)
+        new.manager, new.rows, new._position = self.manager, rows, self._position
+        new.stride = self.stride if stride is None else stride
+        return new
 
     @property
     def features(self) -> Tensor:
