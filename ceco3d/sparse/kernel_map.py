@@ -7,48 +7,59 @@ odd kernels are centred, even ones start at the output coordinate; offsets are m
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ceco3d.sparse import coordinates
+from ceco3d.sparse.kernels.match import match
 
 
 @dataclass(frozen=True)
 class KernelMap:
-    """Pairs of rows per kernel offset: ``out[out_rows[k]] += in[in_rows[k]] @ weight[k]``.
+    """Pairs of rows, offset by offset: ``out[out_rows[p]] += in[in_rows[p]] @ weight[k]``.
 
-    in_rows, out_rows  K tensors (P_k,) int64, ascending and without repetition within an offset
+    in_rows, out_rows  (P,) int32, ascending and without repetition within an offset
+    starts             K + 1 positions: the pairs of offset k are ``starts[k]:starts[k + 1]``
     num_in, num_out    row counts of the two sides
     identity           the offset that maps every row to itself (submanifold kernels), else None
     """
 
-    in_rows: tuple[Tensor, ...]
-    out_rows: tuple[Tensor, ...]
+    in_rows: Tensor
+    out_rows: Tensor
+    starts: tuple[int, ...]
     num_in: int
     num_out: int
     identity: int | None = None
-    _cuts: dict[int, list[list[int]]] = field(default_factory=dict, repr=False)
+    _cache: dict[int | str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def num_pairs(self) -> int:
         """Number of (input, output) pairs over all offsets."""
-        return sum(len(rows) for rows in self.in_rows)
+        return len(self.in_rows)
 
     def transposed(self) -> KernelMap:
         """The map of the transposed convolution: the same pairs, roles swapped."""
-        return KernelMap(self.out_rows, self.in_rows, self.num_out, self.num_in, self.identity)
+        if "transposed" not in self._cache:
+            self._cache["transposed"] = KernelMap(
+                self.out_rows, self.in_rows, self.starts, self.num_out, self.num_in, self.identity
+            )
+        return self._cache["transposed"]
 
-    def cuts(self, rows: int) -> list[list[int]]:
+    def cuts(self, rows: int) -> Tensor:
         """Where each offset's pairs must be cut so that block b covers output rows ``[b*rows, (b+1)*rows)``.
 
-        Returns K lists of ``blocks + 1`` positions; computed once per block size.
+        Returns (blocks + 1, K) int64 positions on the CPU; computed once per block size.
         """
-        if rows not in self._cuts:
-            device = self.out_rows[0].device
-            edges = torch.arange(0, self.num_out + rows, rows, device=device).clamp_(max=self.num_out)
-            self._cuts[rows] = torch.stack([torch.searchsorted(out, edges) for out in self.out_rows]).tolist()
-        return self._cuts[rows]
+        if rows not in self._cache:
+            device = self.out_rows.device
+            edges = torch.arange(0, self.num_out + rows, rows, device=device, dtype=torch.int32)
+            offsets = zip(self.starts[:-1], self.starts[1:], strict=True)
+            cuts = [torch.searchsorted(self.out_rows[start:end], edges) + start for start, end in offsets]
+            self._cache[rows] = torch.stack(cuts, dim=1).cpu()
+        return self._cache[rows]
 
 
 def kernel_offsets(kernel_size: int, stride: int) -> Tensor:
@@ -61,35 +72,26 @@ def kernel_offsets(kernel_size: int, stride: int) -> Tensor:
 
 def build_kernel_map(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int) -> KernelMap:
     """Pairs between two sorted key sets; ``stride`` is the input's tensor stride in voxels."""
-    steps = coordinates.offset_keys(kernel_offsets(kernel_size, stride)).tolist()
-    submanifold = in_keys is out_keys and kernel_size % 2 == 1
-    if not submanifold:
-        found = [_find(in_keys, out_keys, step) for step in steps]
-        in_rows, out_rows = zip(*found, strict=True)
-        return KernelMap(in_rows, out_rows, len(in_keys), len(out_keys))
+    steps = coordinates.offset_keys(kernel_offsets(kernel_size, stride))
+    if in_keys is not out_keys or kernel_size % 2 == 0:
+        in_rows, out_rows, counts = match(in_keys, out_keys, steps)
+        return KernelMap(in_rows, out_rows, _starts(counts), len(in_keys), len(out_keys))
     # Offset K-1-k is the mirror image of k: half of the searches give both.
     centre = len(steps) // 2
-    half = [_find(in_keys, out_keys, step) for step in steps[:centre]]
-    rows = torch.arange(len(in_keys), device=in_keys.device)
-    below, above = zip(*half, strict=True) if half else ((), ())
+    in_rows, out_rows, counts = match(in_keys, out_keys, steps[:centre])
+    rows = torch.arange(len(in_keys), dtype=torch.int32, device=in_keys.device)
     return KernelMap(
-        in_rows=(*below, rows, *reversed(above)),
-        out_rows=(*above, rows, *reversed(below)),
+        in_rows=torch.cat([in_rows, rows, *reversed(out_rows.split(counts))]),
+        out_rows=torch.cat([out_rows, rows, *reversed(in_rows.split(counts))]),
+        starts=_starts([*counts, len(rows), *reversed(counts)]),
         num_in=len(in_keys),
         num_out=len(out_keys),
         identity=centre,
     )
 
 
-def _find(in_keys: Tensor, out_keys: Tensor, step: int) -> tuple[Tensor, Tensor]:
-    """Rows (input, output) with ``in_keys[input] == out_keys[output] + step``, both ascending."""
-    if len(in_keys) == 0:
-        empty = torch.zeros(0, dtype=torch.int64, device=out_keys.device)
-        return empty, empty
-    wanted = out_keys + step
-    position = torch.searchsorted(in_keys, wanted).clamp_(max=len(in_keys) - 1)
-    out_rows = (in_keys[position] == wanted).nonzero().squeeze(1)
-    return position[out_rows], out_rows
+def _starts(counts: list[int]) -> tuple[int, ...]:
+    return tuple(accumulate(counts, initial=0))
 
 
 class CoordinateManager:

@@ -41,6 +41,9 @@ class _ConvolutionBase(nn.Module):
     def _add_bias(self, rows: Tensor) -> Tensor:
         return rows if self.bias is None else rows + self.bias
 
+    def _flat_bias(self) -> Tensor | None:
+        return None if self.bias is None else self.bias.flatten()
+
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
 
@@ -61,7 +64,7 @@ class Convolution(_ConvolutionBase):
         out_stride = x.manager.downsample(x.stride, self.stride)
         kernel_map = x.manager.kernel_map(x.stride, out_stride, self.kernel_size)
         weight = self.kernel.reshape(-1, self.in_channels, self.out_channels)
-        return x.with_rows(self._add_bias(convolve(x.rows, weight, kernel_map)), out_stride)
+        return x.with_rows(convolve(x.rows, weight, kernel_map, self._flat_bias()), out_stride)
 
 
 class TransposedConvolution(_ConvolutionBase):
@@ -80,7 +83,7 @@ class TransposedConvolution(_ConvolutionBase):
         if rest:
             raise ValueError(f"cannot go from stride {x.stride} up by a factor of {self.stride}")
         kernel_map = x.manager.kernel_map(out_stride, x.stride, self.kernel_size).transposed()
-        return x.with_rows(self._add_bias(convolve(x.rows, self.kernel, kernel_map)), out_stride)
+        return x.with_rows(convolve(x.rows, self.kernel, kernel_map, self._flat_bias()), out_stride)
 
 
 class BatchNorm(nn.Module):

@@ -8,6 +8,7 @@ output row repeats, which makes every scatter a sum of distinct rows and the res
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,9 +18,12 @@ from ceco3d.sparse.kernel_map import KernelMap
 BLOCK_ROWS = 16384
 
 
-def forward(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
-    """(num_in, Cin), (K, Cin, Cout) -> (num_out, Cout), accumulated in float32 or wider."""
+def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
+    """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout), accumulated in float32 or wider."""
+    weight = weight.to(features.dtype)
     out = features.new_zeros(kernel_map.num_out, weight.shape[2], dtype=_accumulator(features))
+    if bias is not None:
+        out += bias
     for offset, in_rows, out_rows in _pairs(kernel_map):
         _scatter_add(out, out_rows, _gather(features, in_rows) @ weight[offset])
     return out.to(features.dtype)
@@ -29,7 +33,7 @@ def backward(
     grad_out: Tensor, features: Tensor, weight: Tensor, kernel_map: KernelMap, needs_features: bool, needs_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients (num_in, Cin) in the features' dtype and (K, Cin, Cout) in float32 or wider; None where not needed."""
-    dtype = _accumulator(features)
+    weight, dtype = weight.to(features.dtype), _accumulator(features)
     grad_features = torch.zeros_like(features, dtype=dtype) if needs_features else None
     grad_weight = torch.zeros_like(weight, dtype=dtype) if needs_weight else None
     for offset, in_rows, out_rows in _pairs(kernel_map):
@@ -44,16 +48,16 @@ def backward(
 
 def _pairs(kernel_map: KernelMap) -> Iterator[tuple[int, Tensor | slice, Tensor | slice]]:
     """(offset, input rows, output rows) of every non-empty block; slices where the map is the identity."""
-    cuts = kernel_map.cuts(BLOCK_ROWS)
-    for block in range(len(cuts[0]) - 1):
-        for offset, cut in enumerate(cuts):
-            rows = slice(cut[block], cut[block + 1])
-            if rows.start == rows.stop:
+    cuts = kernel_map.cuts(BLOCK_ROWS).tolist()
+    for begins, ends in pairwise(cuts):
+        for offset, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+            if begin == end:
                 continue
             if offset == kernel_map.identity:
+                rows = slice(begin - kernel_map.starts[offset], end - kernel_map.starts[offset])
                 yield offset, rows, rows
             else:
-                yield offset, kernel_map.in_rows[offset][rows], kernel_map.out_rows[offset][rows]
+                yield offset, kernel_map.in_rows[begin:end], kernel_map.out_rows[begin:end]
 
 
 def _gather(values: Tensor, rows: Tensor | slice) -> Tensor:
@@ -65,7 +69,7 @@ def _scatter_add(out: Tensor, rows: Tensor | slice, values: Tensor) -> None:
     if isinstance(rows, slice):
         out[rows] += values
     else:
-        out.scatter_add_(0, rows[:, None].expand_as(values), values.to(out.dtype))
+        out.scatter_add_(0, rows.long()[:, None].expand_as(values), values.to(out.dtype))
 
 
 def _accumulator(features: Tensor) -> torch.dtype:

@@ -1,0 +1,66 @@
+"""The C++ kernels of this folder as a shared library, compiled for this very processor when first needed."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import warnings
+from functools import cache
+from pathlib import Path
+
+SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernels; None, with one warning, where they cannot be built: then plain torch does the work."""
+    try:
+        return load()
+    except (OSError, subprocess.SubprocessError) as error:
+        warnings.warn(f"the fast CPU kernels are not available ({error}): using slower ones", stacklevel=2)
+        return None
+
+
+def load() -> ctypes.CDLL:
+    """Compile, once per machine and version, and load; OSError or SubprocessError with the reason when that fails."""
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
+    if compiler is None:
+        raise FileNotFoundError("no C++ compiler; Debian, Ubuntu: apt-get install g++")
+    version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
+    recipe = [" ".join(FLAGS).encode(), version, _processor(), *(source.read_bytes() for source in SOURCES)]
+    name = f"kernels-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}.so"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ceco3d"
+    if not (folder / name).exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _compile(compiler, folder / name)
+        except OSError:  # a home that cannot be written: compile for this process alone
+            folder = Path(tempfile.mkdtemp(prefix="ceco3d-"))
+            _compile(compiler, folder / name)
+    return ctypes.CDLL(str(folder / name))
+
+
+def _compile(compiler: str, target: Path) -> None:
+    # Under another name first: several processes may do this at once, and none may load half a file.
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        part = Path(folder) / target.name
+        run = subprocess.run([compiler, *FLAGS, "-o", part, *SOURCES], capture_output=True, text=True)
+        if run.returncode:
+            reason = next((line for line in run.stderr.splitlines() if "error" in line), run.stderr.strip())
+            raise subprocess.SubprocessError(f"{compiler} fails: {reason}")
+        part.replace(target)
+
+
+def _processor() -> bytes:
+    """What -march=native depends on."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return f"{platform.machine()} {platform.processor()}".encode()
+    first = info.read_bytes().split(b"\n\n")[0]
+    return b"".join(line for line in first.splitlines() if line.startswith((b"model name", b"flags", b"Features")))

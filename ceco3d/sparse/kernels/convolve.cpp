@@ -1,0 +1,261 @@
+// Sparse convolution on the CPU: the tiles of a matrix product, whose rows are read and added where they lie.
+//
+// Lengths are counted in units of 32 bits: one float, or two neighbouring bfloat16 that the CPU multiplies and sums
+// into one float (AVX512-BF16). A tile holds ROWS x PANEL float sums in registers. A task owns its part of the result,
+// so that sums do not depend on the number of threads.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+// ROWS x 2 vectors of sums, two vectors of the right factor and a value of the left one fit into the registers.
+#if defined(__AVX512F__)
+constexpr int LANES = 16, ROWS = 8;
+#elif defined(__AVX2__)
+constexpr int LANES = 8, ROWS = 6;
+#elif defined(__ARM_NEON)
+constexpr int LANES = 4, ROWS = 8;
+#else
+constexpr int LANES = 4, ROWS = 4;
+#endif
+constexpr int PANEL = 2 * LANES;
+constexpr int SLAB = 8 * ROWS;  // input channels in a task of the weight gradient
+constexpr int CHUNK = 128;      // units of pairs that it sums in registers
+
+using Size = int64_t;
+using Unit = uint32_t;
+using Vector [[gnu::vector_size(4 * LANES), gnu::aligned(4), gnu::may_alias]] = float;
+
+static Size divide_up(Size value, Size by) { return (value + by - 1) / by; }
+
+static uint16_t to_bf16(float value) {  // nearest, ties to even
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  return value != value ? 0x7fc0 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+}
+
+template <bool bf16>
+[[gnu::always_inline]] inline Vector multiply_add(Vector sum, const Unit *left, Vector right) {
+  float value;
+  std::memcpy(&value, left, 4);
+#ifdef __AVX512BF16__
+  if constexpr (bf16) return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(value), (__m512bh)right);
+#endif
+  return sum + value * right;
+}
+
+// sums[r] (PANEL) += sum_i left(r, i) * right[i] (PANEL): `left` gives the address of a unit
+template <bool bf16, class Left>
+[[gnu::always_inline]] inline void add_tile(float *const *sums, Left left, const Unit *right, Size depth) {
+  Vector low[ROWS], high[ROWS];
+#pragma GCC unroll 8
+  for (int r = 0; r < ROWS; r++) low[r] = *(Vector *)sums[r], high[r] = *(Vector *)(sums[r] + LANES);
+  for (Size i = 0; i < depth; i++, right += PANEL) {
+    const Vector right_low = *(const Vector *)right, right_high = *(const Vector *)(right + LANES);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++) {
+      low[r] = multiply_add<bf16>(low[r], left(r, i), right_low);
+      high[r] = multiply_add<bf16>(high[r], left(r, i), right_high);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < ROWS; r++) *(Vector *)sums[r] = low[r], *(Vector *)(sums[r] + LANES) = high[r];
+}
+
+struct Pairs {           // of a kernel map
+  const int32_t *in, *out;  // rows, grouped by offset
+  const Size *cuts;         // (blocks + 1, offsets): where an offset's pairs with output rows of a block begin
+  Size offsets, num_out, block_rows;
+};
+
+// One block of output rows, one panel of their columns; sums (block_rows + 1, PANEL), the last row for nobody.
+template <bool bf16>
+static void convolve_block(const Pairs &pairs, const Unit *in, const Unit *weight, Size depth, Size panels, Size block,
+                           Size panel, float *sums) {
+  for (Size k = 0; k < pairs.offsets; k++) {
+    const Unit *right = weight + (k * panels + panel) * depth * PANEL;
+    const Size end = pairs.cuts[(block + 1) * pairs.offsets + k];
+    for (Size pair = pairs.cuts[block * pairs.offsets + k]; pair < end; pair += ROWS) {
+      const Unit *rows[ROWS];
+      float *into[ROWS];
+      for (int r = 0; r < ROWS; r++) {
+        const bool real = pair + r < end;
+        rows[r] = in + pairs.in[real ? pair + r : pair] * depth;
+        into[r] = sums + (real ? pairs.out[pair + r] - block * pairs.block_rows : pairs.block_rows) * PANEL;
+      }
+      add_tile<bf16>(into, [&](int r, Size i) { return rows[r] + i; }, right, depth);
+    }
+  }
+}
+
+template <bool bf16>
+static void write_row(const float *sums, Size columns, void *out, Size at) {
+  if constexpr (bf16)
+    for (Size n = 0; n < columns; n++) ((uint16_t *)out)[at + n] = to_bf16(sums[n]);
+  else
+    std::memcpy((float *)out + at, sums, columns * 4);
+}
+
+template <bool bf16>
+static void convolve(const Pairs &pairs, const Unit *in, const Unit *weight, const float *bias, void *out, Size depth,
+                     Size columns, int threads) {
+  const Size panels = divide_up(columns, PANEL), blocks = divide_up(pairs.num_out, pairs.block_rows);
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<float> sums((pairs.block_rows + 1) * PANEL);
+#pragma omp for schedule(dynamic)
+    for (Size task = 0; task < blocks * panels; task++) {
+      const Size block = task / panels, panel = task % panels, first = block * pairs.block_rows;
+      const Size rows = std::min(pairs.block_rows, pairs.num_out - first);
+      const Size valid = std::min<Size>(PANEL, columns - panel * PANEL);
+      std::fill_n(sums.begin(), rows * PANEL, 0.0f);
+      for (Size row = 0; bias && row < rows; row++) std::copy_n(bias + panel * PANEL, valid, &sums[row * PANEL]);
+      convolve_block<bf16>(pairs, in, weight, depth, panels, block, panel, sums.data());
+      for (Size row = 0; row < rows; row++)
+        write_row<bf16>(&sums[row * PANEL], valid, out, (first + row) * columns + panel * PANEL);
+    }
+  }
+}
+
+// Row `row` of panel `panel` of a weight: in float, or as one half of the units of a row pair
+template <bool bf16>
+static void pack_row(const float *from, Size step, Size valid, Unit *panel, Size row) {
+  for (Size n = 0; n < valid; n++)
+    if constexpr (bf16)
+      ((uint16_t *)panel)[(row / 2 * PANEL + n) * 2 + row % 2] = to_bf16(from[n * step]);
+    else
+      ((float *)panel)[row * PANEL + n] = from[n * step];
+}
+
+template <bool bf16>
+static void pack_weight(const float *weight, Unit *packed, Size offsets, Size rows, Size columns, bool transpose,
+                        int threads) {
+  const Size panels = divide_up(columns, PANEL), depth = divide_up(rows, bf16 ? 2 : 1);
+  const Size row_step = transpose ? 1 : columns, column_step = transpose ? rows : 1;
+#pragma omp parallel for num_threads(threads)
+  for (Size task = 0; task < offsets * panels; task++) {
+    const Size k = task / panels, column = task % panels * PANEL;
+    Unit *panel = packed + task * depth * PANEL;
+    std::fill_n(panel, depth * PANEL, 0);
+    for (Size row = 0; row < rows; row++) {
+      const float *from = weight + k * rows * columns + row * row_step + column * column_step;
+      pack_row<bf16>(from, column_step, std::min<Size>(PANEL, columns - column), panel, row);
+    }
+  }
+}
+
+// Channels [first, first + count) of the rows of some pairs, zeros beyond the last -> (count / width, CHUNK, width)
+// units; in bfloat16 a unit holds the channel of two consecutive pairs.
+template <bool bf16, int width>
+static void pack_pairs(const void *values, Size channels, const int32_t *rows, Size pairs, Size first, Size count,
+                       Unit *packed) {
+  const auto copy = [&](Size i, Size at, Unit *to, Size valid) {
+    if constexpr (bf16) {
+      const bool alone = 2 * i + 1 == pairs;
+      const uint16_t *even = (const uint16_t *)values + rows[2 * i] * channels + at;
+      const uint16_t *odd = alone ? even : (const uint16_t *)values + rows[2 * i + 1] * channels + at;
+      const Unit keep = alone ? 0 : 0xffff0000;
+      for (Size n = 0; n < valid; n++) to[n] = even[n] | ((Unit)odd[n] << 16 & keep);
+    } else {
+      std::memcpy(to, (const Unit *)values + rows[i] * channels + at, valid * 4);
+    }
+  };
+  for (Size i = 0; i < divide_up(pairs, bf16 ? 2 : 1); i++)
+    for (Size group = 0; group < count; group += width) {
+      Unit *to = packed + (group / width * CHUNK + i) * width;
+      const Size at = first + group;
+      if (at + width <= channels) {
+        copy(i, at, to, width);  // a constant: the compiler makes vector moves of it
+      } else {
+        std::fill_n(to, width, 0);
+        copy(i, at, to, channels - at);
+      }
+    }
+}
+
+struct Scratch {  // of a thread that sums a weight gradient
+  std::vector<Unit> left, right;
+  std::vector<float> sums;
+};
+
+// Adds the pairs [begin, end) of one offset to rows [first, first + rows) of its gradient: out (rows, out_channels).
+template <bool bf16>
+static void add_gradient(const Pairs &pairs, Size begin, Size end, const void *in, const void *grad, float *out,
+                         Size first, Size rows, Size in_channels, Size out_channels, Scratch &scratch) {
+  const Size tiles = divide_up(rows, ROWS), panels = divide_up(out_channels, PANEL), width = panels * PANEL;
+  const Size step = bf16 ? 2 * CHUNK : CHUNK;
+  float *sums = scratch.sums.data();
+  for (Size row = 0; row < rows; row++) std::copy_n(out + row * out_channels, out_channels, sums + row * width);
+  for (Size pair = begin; pair < end; pair += step) {
+    const Size count = std::min(step, end - pair), depth = divide_up(count, bf16 ? 2 : 1);
+    pack_pairs<bf16, ROWS>(in, in_channels, pairs.in + pair, count, first, tiles * ROWS, scratch.left.data());
+    pack_pairs<bf16, PANEL>(grad, out_channels, pairs.out + pair, count, 0, width, scratch.right.data());
+    for (Size tile = 0; tile < tiles; tile++)
+      for (Size panel = 0; panel < panels; panel++) {
+        const Unit *left = &scratch.left[tile * CHUNK * ROWS], *right = &scratch.right[panel * CHUNK * PANEL];
+        float *into[ROWS];
+        for (int r = 0; r < ROWS; r++) into[r] = sums + (tile * ROWS + r) * width + panel * PANEL;
+        add_tile<bf16>(into, [=](int r, Size i) { return left + i * ROWS + r; }, right, depth);
+      }
+  }
+  for (Size row = 0; row < rows; row++) std::copy_n(sums + row * width, out_channels, out + row * out_channels);
+}
+
+// Block by block, so that the rows of a block are read from the cache for all offsets but the first.
+template <bool bf16>
+static void weight_gradient(const Pairs &pairs, const void *in, const void *grad, float *out, Size in_channels,
+                            Size out_channels, int threads) {
+  const Size slabs = divide_up(in_channels, SLAB), width = divide_up(out_channels, PANEL) * PANEL;
+  const Size blocks = divide_up(pairs.num_out, pairs.block_rows);
+  std::fill_n(out, pairs.offsets * in_channels * out_channels, 0.0f);
+#pragma omp parallel num_threads(threads)
+  {
+    Scratch scratch{std::vector<Unit>(SLAB * CHUNK), std::vector<Unit>(width * CHUNK), std::vector<float>(SLAB * width)};
+    for (Size block = 0; block < blocks; block++)
+#pragma omp for schedule(dynamic)
+      for (Size task = 0; task < pairs.offsets * slabs; task++) {
+        const Size k = task / slabs, first = task % slabs * SLAB;
+        const Size *cut = pairs.cuts + block * pairs.offsets + k;
+        add_gradient<bf16>(pairs, cut[0], cut[pairs.offsets], in, grad,
+                           out + (k * in_channels + first) * out_channels, first,
+                           std::min<Size>(SLAB, in_channels - first), in_channels, out_channels, scratch);
+      }
+  }
+}
+
+extern "C" {
+
+Size ceco3d_panel() { return PANEL; }
+
+bool ceco3d_has_bf16() {
+#ifdef __AVX512BF16__
+  return true;
+#else
+  return false;
+#endif
+}
+
+// weight (offsets, rows, columns) float, or its transpose per offset -> (offsets, panels, depth, PANEL) units
+void ceco3d_pack_weight(bool bf16, int threads, const float *weight, void *packed, Size offsets, Size rows,
+                        Size columns, bool transpose) {
+  (bf16 ? pack_weight<true> : pack_weight<false>)(weight, (Unit *)packed, offsets, rows, columns, transpose, threads);
+}
+
+// out[u] = bias + the sum over the pairs (v, u) of offset k of in[v] x weight[k]. in (num_in, depth) units; weight
+// packed; bias (columns) float or null; out (num_out, columns) float or bfloat16
+void ceco3d_convolve(bool bf16, int threads, const Pairs *pairs, const void *in, const void *weight, const float *bias,
+                     void *out, Size depth, Size columns) {
+  (bf16 ? convolve<true> : convolve<false>)(*pairs, (const Unit *)in, (const Unit *)weight, bias, out, depth, columns,
+                                            threads);
+}
+
+// out[k] = the sum over the pairs (v, u) of offset k of in[v]^T x grad[u]; cuts of one block. in (num_in, in_channels)
+// and grad (num_out, out_channels) float or bfloat16; out (offsets, in_channels, out_channels) float
+void ceco3d_weight_gradient(bool bf16, int threads, const Pairs *pairs, const void *in, const void *grad, float *out,
+                            Size in_channels, Size out_channels) {
+  (bf16 ? weight_gradient<true> : weight_gradient<false>)(*pairs, in, grad, out, in_channels, out_channels, threads);
+}
+}
