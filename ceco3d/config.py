@@ -15,9 +15,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ceco3d.allocator import keep_freed_memory
 from ceco3d.errors import UserError
+from ceco3d.sparse.kernels import cpu
 
 Task = Callable[[DictConfig], Any]
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def config_dir() -> Path:
@@ -45,6 +49,7 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
         entry = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(guarded)
 
         def main() -> None:
+            keep_freed_memory()
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
             try:
                 entry()
@@ -85,3 +90,12 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: torch sees no GPU here; use device=cpu, or run `python -m ceco3d.doctor`")
     return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """What convolutions compute in; UserError for an unknown name, a warning where the processor has to imitate it."""
+    if name not in PRECISIONS:
+        raise UserError(f"precision={name}: choose one of {', '.join(PRECISIONS)}")
+    if device.type == "cpu" and name != "fp32" and not cpu.supports(PRECISIONS[name]):
+        print(f"warning: precision={name} is slow on this processor, fp32 is faster", file=sys.stderr)
+    return PRECISIONS[name]

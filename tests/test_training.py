@@ -62,7 +62,7 @@ def test_the_loss_falls_and_a_run_leaves_its_files(tiny, tmp_path):
 @pytest.mark.parametrize("loss", ["ce", "ceco", "cecol"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_every_loss_and_precision_takes_a_step(tiny, tmp_path, loss, precision):
-    overrides = [f"loss={loss}", f"trainer.precision={precision}", "trainer.epochs=1", "trainer.batch_size=7"]
+    overrides = [f"loss={loss}", f"precision={precision}", "trainer.epochs=1", "trainer.batch_size=7"]
     train(config(tiny, tmp_path, *overrides))
     values = rows(tmp_path)[0]
     assert math.isfinite(float(values["loss"]))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ceco3d.errors import UserError
 from ceco3d.models import MinkUNet, load_trained
+from ceco3d.models.fold import fold_batch_norms
 from ceco3d.scenes.batch import make_batch
 from ceco3d.scenes.labels import LabelSpace, label_space
 from ceco3d.scenes.scene import Scene
@@ -49,6 +50,7 @@ class Predictor:
     features   see ``scenes.batch.point_features``
     voxel_size metres
     views      their softmax is averaged
+    dtype      what convolutions compute in
     """
 
     def __init__(
@@ -58,9 +60,10 @@ class Predictor:
         voxel_size: float,
         device: torch.device,
         views: Sequence[View] = (View(),),
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.model, self.features, self.voxel_size = model, list(features), voxel_size
-        self.device, self.views = device, views
+        self.device, self.views, self.dtype = device, views, dtype
 
     @torch.inference_mode()
     def probabilities(self, scene: Scene) -> Tensor:
@@ -70,7 +73,8 @@ class Predictor:
         total: Tensor | None = None
         for view in self.views:
             batch = make_batch([view(scene)], self.voxel_size, self.features)
-            logits = self.model(SparseTensor(batch.features, batch.coordinates)).features
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                logits = self.model(SparseTensor(batch.features, batch.coordinates)).features
             share = logits.float().softmax(1)[batch.inverse]
             total = share if total is None else total.add_(share)
         return (total / len(self.views)).cpu()
@@ -80,8 +84,11 @@ class Predictor:
         return self.probabilities(scene).argmax(1)
 
 
-def load_predictor(path: Path, device: torch.device, views: Sequence[View]) -> tuple[Predictor, LabelSpace]:
+def load_predictor(
+    path: Path, device: torch.device, views: Sequence[View], dtype: torch.dtype
+) -> tuple[Predictor, LabelSpace]:
     """The network of a checkpoint of ceco3d.train, and the label space it predicts; UserError for any other file."""
     model, setup = load_trained(path)
-    predictor = Predictor(model.to(device), setup["features"], setup["voxel_size"], device, views)
+    model = fold_batch_norms(model).to(device)
+    predictor = Predictor(model, setup["features"], setup["voxel_size"], device, views, dtype)
     return predictor, label_space(setup["label_space"])

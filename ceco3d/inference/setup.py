@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ceco3d.config import choose_device
+from ceco3d.config import choose_device, choose_precision
 from ceco3d.errors import UserError
 from ceco3d.inference.predictor import Predictor, load_predictor, make_views
 from ceco3d.output import check_writable
@@ -26,7 +26,9 @@ def prepare_inference(cfg: DictConfig) -> tuple[Predictor, list[Path], LabelSpac
 
     UserError when the network was trained on another label space.
     """
-    predictor, space = load_predictor(Path(cfg.checkpoint), choose_device(cfg.device), make_views(cfg.tta))
+    device = choose_device(cfg.device)
+    dtype = choose_precision(cfg.precision, device)
+    predictor, space = load_predictor(Path(cfg.checkpoint), device, make_views(cfg.tta), dtype)
     if space.name != cfg.dataset.label_space:
         raise UserError(f"{cfg.checkpoint}: predicts {space.name}, but dataset={cfg.dataset.name} has other classes")
     if cfg.split not in ("train", "val", "test"):

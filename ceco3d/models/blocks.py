@@ -33,14 +33,15 @@ class BasicBlock(nn.Module):
         self.norm1 = layers.BatchNorm(planes)
         self.conv2 = layers.Convolution(planes, planes, 3)
         self.norm2 = layers.BatchNorm(planes)
-        self.relu = layers.ReLU()
+        self.relu = layers.ReLU(inplace=True)
         self.downsample = _shortcut(layers, in_channels, planes, bn_momentum)
         self.final_relu = final_relu
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) -> (N, planes)."""
         out = self.relu(self.norm1(self.conv1(x)))
-        out = self.norm2(self.conv2(out)) + (x if self.downsample is None else self.downsample(x))
+        out = self.norm2(self.conv2(out))
+        out += x if self.downsample is None else self.downsample(x)
         return self.relu(out) if self.final_relu else out
 
 
@@ -60,7 +61,7 @@ class Bottleneck(nn.Module):
         self.norm2 = layers.BatchNorm(planes)
         self.conv3 = layers.Convolution(planes, width, 1)
         self.norm3 = layers.BatchNorm(width)
-        self.relu = layers.ReLU()
+        self.relu = layers.ReLU(inplace=True)
         self.downsample = _shortcut(layers, in_channels, width, bn_momentum)
         self.final_relu = final_relu
 
@@ -68,5 +69,6 @@ class Bottleneck(nn.Module):
         """(N, in_channels) -> (N, 4 * planes)."""
         out = self.relu(self.norm1(self.conv1(x)))
         out = self.relu(self.norm2(self.conv2(out)))
-        out = self.norm3(self.conv3(out)) + (x if self.downsample is None else self.downsample(x))
+        out = self.norm3(self.conv3(out))
+        out += x if self.downsample is None else self.downsample(x)
         return self.relu(out) if self.final_relu else out

@@ -76,7 +76,7 @@ class MinkUNet(nn.Module):
         super().__init__()
         planes, expansion = variant.planes, variant.block.expansion
         skips = [STEM_CHANNELS] + [width * expansion for width in planes[:3]]
-        self.relu = layers.ReLU()
+        self.relu = layers.ReLU(inplace=True)
         self.conv0p1s1 = layers.Convolution(in_channels, STEM_CHANNELS, stem_kernel)
         self.bn0 = layers.BatchNorm(STEM_CHANNELS, bn_momentum)
         width = STEM_CHANNELS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ceco3d.errors import UserError
+from ceco3d.models.minkowski04 import looks_like_v04, reorder_v04
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -45,26 +47,56 @@ def read_file(path: Path) -> dict:
     return dict(content)
 
 
-def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = ()) -> None:
+def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = (), minkowski: str = "auto") -> None:
     """Load the weights in ``path`` into ``model``.
 
     leave_out  name prefixes that are not loaded and keep their initial values, e.g. ``["final"]``
+    minkowski  the MinkowskiEngine that trained them: "0.5" (also ceco3d), "0.4" (see ``reorder_v04``), or "auto", which
+               takes them for 0.4 only where ``looks_like_v04``
 
-    UserError when names or shapes differ otherwise: it names the first of them, and the model is not changed.
+    Prefixes that wrappers put before the names (``model.``, ``module.``, ``encoder.``) are dropped. UserError when
+    names or shapes differ otherwise: it lists them, and the model is not changed.
     """
-    state = read_state_dict(Path(path))
+    if minkowski not in ("auto", "0.4", "0.5"):
+        raise UserError(f"minkowski={minkowski}: choose auto, 0.4 or 0.5")
+    expected = model.state_dict()
+    state = strip_prefixes(read_state_dict(Path(path)), expected)
     state = {name: value for name, value in state.items() if not name.startswith(tuple(leave_out))}
-    expected = {k: v for k, v in model.state_dict().items() if not k.startswith(tuple(leave_out))}
+    expected = {name: value for name, value in expected.items() if not name.startswith(tuple(leave_out))}
     problems = {
         "missing": sorted(expected.keys() - state.keys()),
         "unexpected": sorted(state.keys() - expected.keys()),
         "of another shape": sorted(k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape),
     }
-    found = [
-        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if names[3:] else ''})"
-        for kind, names in problems.items()
-        if names
-    ]
+    found = [f"{len(names)} {kind} ({_listed(names)})" for kind, names in problems.items() if names]
     if found:
-        raise UserError(f"{path}: weights of another model: {'; '.join(found)}; choose the model that was trained")
+        raise UserError(
+            f"{path}: weights of another model: {'; '.join(found)}; choose the model that was trained, or name what to "
+            "leave out (init_leave_out)"
+        )
+    if minkowski == "0.4" or (minkowski == "auto" and looks_like_v04(state)):
+        state = reorder_v04(state)
     model.load_state_dict(state, strict=False)
+
+
+def strip_prefixes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` without the wrapper prefix that hides most of the ``expected`` names; other names stay as they are."""
+    found = {match.group() for name in state if (match := _WRAPPERS.match(name))}
+    candidates = {"", *(prefix[:end] for prefix in found for end in _ends(prefix))}
+
+    def known(prefix: str) -> int:
+        return sum(prefix + name in state for name in expected)
+
+    best = max(sorted(candidates, key=len), key=known)
+    return {name.removeprefix(best): value for name, value in state.items()}
+
+
+_WRAPPERS = re.compile(r"((model|module|encoder)\.)+")
+
+
+def _ends(prefix: str) -> list[int]:
+    return [index + 1 for index, letter in enumerate(prefix) if letter == "."]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if names[5:] else "")

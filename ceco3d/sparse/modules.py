@@ -105,8 +105,12 @@ class BatchNorm(nn.Module):
 
 
 class ReLU(nn.Module):
-    """max(x, 0) on every voxel."""
+    """max(x, 0) on every voxel; ``inplace`` overwrites the features of ``x``, which saves a tensor in training."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, C) -> (N, C)."""
-        return x.with_rows(F.relu(x.rows))
+        return x.with_rows(F.relu(x.rows, inplace=self.inplace))

@@ -70,6 +70,10 @@ class SparseTensor:
         _check_same_voxels([self, other])
         return self.with_rows(self.rows + other.rows)
 
+    def __iadd__(self, other: SparseTensor) -> SparseTensor:
+        _check_same_voxels([self, other])
+        return self.with_rows(self.rows.add_(other.rows))
+
     def __repr__(self) -> str:
         return f"SparseTensor({len(self)} voxels, {self.rows.shape[1]} channels, stride {self.stride})"
 

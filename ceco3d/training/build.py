@@ -33,7 +33,7 @@ def make_model(cfg: DictConfig) -> MinkUNet:
     except ValueError as error:
         raise UserError(str(error)) from error
     if cfg.init is not None:
-        load_weights(model, cfg.init, leave_out=list(cfg.init_leave_out))
+        load_weights(model, cfg.init, leave_out=list(cfg.init_leave_out), minkowski=str(cfg.init_minkowski))
     return model
 
 

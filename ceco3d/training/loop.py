@@ -22,13 +22,12 @@ from ceco3d.training.loggers import Loggers
 from ceco3d.training.objective import Objective
 from ceco3d.training.schedule import Schedule
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
 
 class Trainer:
     """Steps through epochs of batches, validates, saves.
 
     settings  ``conf/trainer``
+    dtype     what convolutions compute in
     setup     see checkpoint.trained_setup
     validate  () -> scores of the network as ``metrics.segmentation_scores`` gives them
     """
@@ -44,12 +43,12 @@ class Trainer:
         setup: Mapping[str, Any],
         folder: Path,
         device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
         self.objective, self.optimizer, self.schedule = objective, optimizer, schedule
         self.loader, self.validate, self.settings, self.setup = loader, validate, settings, setup
-        self.folder, self.device = folder, device
+        self.folder, self.device, self.dtype = folder, device, dtype
         self.peak_rates = [group["lr"] for group in optimizer.param_groups]
-        self.dtype = PRECISIONS[settings.precision]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.position = Position()
 

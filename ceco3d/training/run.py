@@ -9,7 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ceco3d.config import choose_device, number
+from ceco3d.config import choose_device, choose_precision, number
 from ceco3d.errors import UserError
 from ceco3d.inference.evaluate import evaluate_scenes
 from ceco3d.inference.predictor import Predictor
@@ -21,7 +21,7 @@ from ceco3d.scenes.sources import processed_scenes
 from ceco3d.training import build
 from ceco3d.training.checkpoint import restore, trained_setup
 from ceco3d.training.loggers import make_loggers
-from ceco3d.training.loop import PRECISIONS, Trainer
+from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
 
 
@@ -32,6 +32,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     check(cfg)
     device = choose_device(cfg.device)
+    dtype = choose_precision(cfg.precision, device)
     run_dir = Path(cfg.run_dir)
     last = find_checkpoint(cfg, run_dir)
     torch.manual_seed(cfg.seed)
@@ -39,7 +40,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     space = label_space(cfg.dataset.label_space)
     scenes = processed_scenes(cfg.dataset, ("train", "val"), cfg.workers)
     objective = Objective(model, build.make_loss(cfg, model.feature_channels, scenes["train"])).to(device)
-    predictor = Predictor(model, cfg.features, cfg.voxel_size, device)
+    predictor = Predictor(model, cfg.features, cfg.voxel_size, device, dtype=dtype)
     trainer = Trainer(
         objective,
         build.make_optimizer(cfg, objective),
@@ -50,6 +51,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         trained_setup(cfg, feature_channels(cfg.features), len(space)),
         run_dir / "checkpoints",
         device,
+        dtype,
     )
     if last is not None:
         trainer.position = restore(last, trainer.setup, **trainer.parts)
@@ -73,8 +75,6 @@ def check(cfg: DictConfig) -> None:
     number(cfg, "trainer.validate_every", whole=True)
     number(cfg, "trainer.log_every", whole=True)
     number(cfg, "trainer.repeat", whole=True)
-    if cfg.trainer.precision not in PRECISIONS:
-        raise UserError(f"trainer.precision={cfg.trainer.precision}: choose one of {', '.join(PRECISIONS)}")
     if cfg.resume not in (None, "auto"):
         raise UserError(f"resume={cfg.resume}: choose null or auto (continues run_dir, so set run_dir too)")
 

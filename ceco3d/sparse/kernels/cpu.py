@@ -62,9 +62,7 @@ def backward(
     return grad_features, grad_weight
 
 
-def _convolve(
-    features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap, transpose: bool
-) -> Tensor:
+def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap, transpose: bool) -> Tensor:
     offsets, rows, columns = weight.shape if not transpose else (weight.shape[0], weight.shape[2], weight.shape[1])
     half = features.dtype == torch.bfloat16
     if half and rows % 2:  # bfloat16 is multiplied in pairs of channels

@@ -1,0 +1,52 @@
+"""Weights of MinkowskiEngine 0.4, whose residual blocks numbered the offsets of a 3^3 kernel differently.
+
+There these convolutions were "spatial hypercube, temporal hypercross", a region that is listed from the centre
+outwards: the centre; then its neighbours at x = -1 and x = +1; then, for each of these three in turn, the copies at
+y = -1 and y = +1; then, for each of the nine, those at z = -1 and z = +1. Other convolutions are as in 0.5.
+From the sources of 0.4.3 and 0.5.4; not tried on a published 0.4 checkpoint.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+_BLOCK_KERNEL = re.compile(r"block\d+\.\d+\.conv\d\.kernel")
+
+
+def offset_order() -> list[int]:
+    """Where each of 0.5's 27 offsets stands in a 0.4 kernel: ``new = old[order]``."""
+    offsets = [(0, 0, 0)]
+    for axis in range(3):
+        for offset in list(offsets):
+            offsets += [(*offset[:axis], side, *offset[axis + 1 :]) for side in (-1, 1)]
+    place = {offset: index for index, offset in enumerate(offsets)}
+    return [place[x, y, z] for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+
+
+def reorder_v04(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """0.4 weights in 0.5's order of offsets."""
+    order = torch.tensor(offset_order())
+    kernels = _block_kernels(state)
+    return {name: value[order] if name in kernels else value for name, value in state.items()}
+
+
+def looks_like_v04(state: Mapping[str, Tensor]) -> bool:
+    """True only where the weights show it: in every 3^3 block kernel (eight or more) the first offset weighs most.
+
+    A trained submanifold kernel weighs the centre most: it is the one offset that every voxel has. Were the kernels in
+    0.5's order, or untrained, chance would have to pick the same one of 27 every time.
+    """
+    kernels = _block_kernels(state).values()
+    return len(kernels) >= 8 and all(int(kernel.float().square().sum((1, 2)).argmax()) == 0 for kernel in kernels)
+
+
+def _block_kernels(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: kernel
+        for name, kernel in state.items()
+        if _BLOCK_KERNEL.fullmatch(name) and len(kernel) == 27 and kernel.ndim == 3
+    }
