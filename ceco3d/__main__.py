@@ -8,6 +8,7 @@ COMMANDS = {
     "preprocess": "raw ScanNet scenes to processed ones",
     "evaluate": "score a checkpoint: head / common / tail and per-class IoU",
     "export": "write a benchmark submission",
+    "benchmark": "time the engines side by side",
     "doctor": "what is installed and works on this machine",
 }
 

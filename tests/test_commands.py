@@ -80,7 +80,7 @@ def test_augmented_export_differs_but_little(run_command, tiny, trained, tmp_pat
     assert 0.3 < (ids[0] == ids[1]).mean() < 1
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "export", "preprocess"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "export", "preprocess", "benchmark"])
 def test_help_and_cfg_explain_a_command(run_command, command):
     outcome = run_command(command, "--help")
     assert outcome.code == 0

@@ -1,6 +1,7 @@
 """The MinkUNet family: names, shapes, parameter counts, weights."""
 
 import pickle
+import re
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors.torch import save_file
 
 from ceco3d.errors import UserError
 from ceco3d.models import build_model, load_weights
+from ceco3d.models.fold import fold_batch_norms
 from ceco3d.models.minkunet import VARIANTS, count_parameters
 from ceco3d.sparse import SparseTensor
 
@@ -165,3 +167,70 @@ def test_bad_weight_files_are_refused_in_one_line(tmp_path, capsys, write, messa
     assert "\n" not in str(caught.value)
     assert "code ran" not in capsys.readouterr().out
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["MinkUNet14A", "MinkUNet34D", "MinkUNet50"])
+def test_folded_batch_norms_compute_the_same(name):
+    model = trained_like(build_model(name, 3, 5, 3)).eval()
+    folded = fold_batch_norms(model)
+    x = small_input()
+    torch.testing.assert_close(folded(x).features, model(x).features, rtol=1e-4, atol=1e-4)
+    assert not [key for key in folded.state_dict() if "bn" in key or "norm" in key]
+    assert not folded.training
+    assert "bn0.bn.weight" in model.state_dict()  # the original is left alone
+
+
+def trained_like(model):
+    """Batch norms and kernels as after training: no unit scales, and centres that weigh most."""
+    generator = torch.Generator().manual_seed(0)
+    for key, value in model.state_dict().items():
+        if ".bn." in key and value.is_floating_point():
+            value.uniform_(0.5, 1.5, generator=generator)
+        elif key.endswith("kernel") and value.ndim == 3 and len(value) == 27:
+            value[13] *= 2
+    return model
+
+
+def as_written_by_04(state):
+    """The state_dict as MinkowskiEngine 0.4 numbers it, offset by offset from the centre outwards."""
+    offsets = [(0, 0, 0), (-1, 0, 0), (1, 0, 0)]
+    offsets += [(x, y, 0) for x in (0, -1, 1) for y in (-1, 1)]
+    offsets += [(x, y, z) for x, y, _ in list(offsets) for z in (-1, 1)]
+    order = [(x + 1) + 3 * (y + 1) + 9 * (z + 1) for x, y, z in offsets]
+    assert sorted(order) == list(range(27))
+    inside = re.compile(r"block\d\.\d\.conv\d\.kernel")
+    return {k: v[order] if inside.fullmatch(k) and v.ndim == 3 and len(v) == 27 else v for k, v in state.items()}
+
+
+@pytest.mark.parametrize("minkowski", ["auto", "0.4"])
+def test_weights_of_minkowskiengine_04(tmp_path, minkowski):
+    source = trained_like(build_model("MinkUNet18A", 3, 5, 3))
+    torch.save(as_written_by_04(source.state_dict()), tmp_path / "old.pth")
+    model = build_model("MinkUNet18A", 3, 5, 3)
+    load_weights(model, tmp_path / "old.pth", minkowski=minkowski)
+    assert all(torch.equal(value, source.state_dict()[key]) for key, value in model.state_dict().items())
+
+
+def test_weights_are_taken_as_they_are_when_in_doubt(tmp_path):
+    for source in (build_model("MinkUNet18A", 3, 5, 3), trained_like(build_model("MinkUNet18A", 3, 5, 3))):
+        torch.save(source.state_dict(), tmp_path / "new.pth")
+        model = build_model("MinkUNet18A", 3, 5, 3)
+        load_weights(model, tmp_path / "new.pth")
+        assert torch.equal(model.block3[0].conv1.kernel, source.block3[0].conv1.kernel)
+    torch.save(as_written_by_04(source.state_dict()), tmp_path / "old.pth")
+    load_weights(model, tmp_path / "old.pth", minkowski="0.5")
+    assert not torch.equal(model.block3[0].conv1.kernel, source.block3[0].conv1.kernel)
+    with pytest.raises(UserError, match=r"choose auto, 0.4 or 0.5"):
+        load_weights(model, tmp_path / "old.pth", minkowski="0.3")
+
+
+@pytest.mark.parametrize("prefix", ["model.", "module.", "encoder.", "module.model.", "model.encoder."])
+def test_wrapper_prefixes_are_dropped(tmp_path, prefix):
+    source = build_model("MinkUNet14A", 3, 5, 3)
+    state = {prefix + key: value for key, value in source.state_dict().items()} | {"criterion.weight": torch.ones(5)}
+    torch.save({"state_dict": state}, tmp_path / "wrapped.ckpt")
+    model = build_model("MinkUNet14A", 3, 5, 3)
+    with pytest.raises(UserError, match=r"1 unexpected \(criterion.weight\).*leave out"):
+        load_weights(model, tmp_path / "wrapped.ckpt")
+    load_weights(model, tmp_path / "wrapped.ckpt", leave_out=["criterion"])
+    assert torch.equal(model.final.kernel, source.final.kernel)

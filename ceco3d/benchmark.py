@@ -1,0 +1,84 @@
+"""``python -m ceco3d.benchmark``: time the engines side by side (conf/benchmark.yaml)."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from ceco3d.benchmarks.compare import HEADER, compare, describe, table
+from ceco3d.benchmarks.engines import System
+from ceco3d.benchmarks.inputs import make_work
+from ceco3d.config import PRECISIONS, choose_device, command, number
+from ceco3d.errors import UserError
+from ceco3d.models.minkunet import engine_layers
+from ceco3d.output import check_writable, write_json, write_text
+from ceco3d.report.tables import markdown_table
+from ceco3d.scenes.sources import processed_scenes
+
+MEASURES = ("maps", "forward", "training", "memory")
+
+
+@command("benchmark")
+def main(cfg: DictConfig) -> None:
+    """Measure, print a table per input size, write ``engines.json`` and ``engines.md``."""
+    check(cfg)
+    out, device = Path(cfg.out), choose_device(cfg.device)
+    check_writable(out)
+    if cfg.threads is not None:
+        torch.set_num_threads(number(cfg, "threads", whole=True))
+    systems = available(cfg.systems)
+    folders = [Path(cfg.scene)] if cfg.scene else processed_scenes(cfg.dataset, ("val",), cfg.workers)["val"]
+    model = OmegaConf.to_container(cfg.model)
+    results, lines = [], [f"# Engines, {cfg.model.name}, {torch.get_num_threads()} threads, {device}", ""]
+    for voxels in cfg.voxels:
+        work = make_work(
+            folders, cfg.dataset.label_space, voxels, cfg.voxel_size, cfg.features, model, cfg.classes, device
+        )
+        results.append(compare(work, systems, cfg.repeats, cfg.measure))
+        show(results[-1])
+        lines += [describe(results[-1]), "", *markdown_table(HEADER, table(results[-1])), ""]
+    write_json(out / "engines.json", {"model": cfg.model.name, "threads": torch.get_num_threads(), "results": results})
+    write_text(out / "engines.md", "\n".join(lines))
+    print(f"written to {out}")
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse values that would only fail later."""
+    for key in ("voxel_size", "repeats", "classes"):
+        number(cfg, key, whole=key != "voxel_size")
+    if not cfg.measure or set(cfg.measure) - set(MEASURES):
+        raise UserError(f"measure={list(cfg.measure)}: choose among {', '.join(MEASURES)}")
+    if not cfg.voxels or not all(isinstance(count, int) and count >= 1000 for count in cfg.voxels):
+        raise UserError(f"voxels={list(cfg.voxels)}: a list of whole numbers from 1000 up")
+
+
+def available(names: list[str]) -> list[System]:
+    """The systems by name; one whose engine is not installed is left out, with a line that says so."""
+    systems = []
+    for name in names:
+        engine, _, precision = str(name).partition("-")
+        if engine not in ("native", "minkowski") or precision not in PRECISIONS:
+            raise UserError(f"systems: {name} is none; ENGINE-PRECISION with native or minkowski, fp32, bf16 or fp16")
+        try:
+            engine_layers(engine)
+        except ValueError as error:
+            print(f"leaving out {name}: {error}")
+        else:
+            systems.append(System(engine, precision))
+    if not systems:
+        raise UserError("systems: none of them works here")
+    return systems
+
+
+def show(result: dict) -> None:
+    """Print the table of one input size."""
+    grid = Table(*HEADER, title=describe(result), title_justify="left")
+    for row in table(result):
+        grid.add_row(*(cell.replace("; ", "\n") for cell in row))
+    Console().print(grid)
+
+
+if __name__ == "__main__":
+    main()

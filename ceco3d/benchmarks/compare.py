@@ -1,0 +1,71 @@
+"""The whole comparison of engines: measured, and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ceco3d.benchmarks.engines import System, Work, forward_operations, measure, peak_memory
+from ceco3d.benchmarks.timing import Times, gemm_rate
+from ceco3d.config import PRECISIONS
+
+HEADER = ("system", "kernel maps", "forward", "training step", "voxels/s", "peak, fwd", "peak, train")
+
+
+def compare(work: Work, systems: Sequence[System], repeats: int, what: Sequence[str]) -> dict[str, Any]:
+    """Everything measured on one input, as it goes into the JSON file; times in seconds, memory in GiB."""
+    operations, neighbours = forward_operations(work)
+    memory = peak_memory(work, systems, what) if "memory" in what else {}
+    times = measure(work, systems, repeats, what)
+    rates = {name: gemm_rate(PRECISIONS[name], work.device) for name in dict.fromkeys(s.precision for s in systems)}
+    return {
+        "voxels": len(work),
+        "neighbours": neighbours,
+        "forward_gflop": operations / 1e9,
+        "gemm_gflops": {name: rate / 1e9 for name, rate in rates.items()},
+        "systems": {
+            str(system): {
+                "seconds": {name: list(found[str(system)].seconds) for name, found in times.items()},
+                "median": {name: found[str(system)].median for name, found in times.items()},
+                "peak_gib": {name: found[str(system)] for name, found in memory.items()},
+                "gemm_share": {
+                    name: factor * operations / times[name][str(system)].median / rates[system.precision]
+                    for name, factor in (("forward", 1), ("training", 3))
+                    if name in times
+                },
+            }
+            for system in systems
+        },
+    }
+
+
+def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One row per system: times with half their range, then how many times faster than the last system, then the share
+    of the machine's GEMM rate; voxels trained on per second."""
+    systems = result["systems"]
+    last = systems[list(systems)[-1]]
+    rows = []
+    for name, found in systems.items():
+        cells = []
+        for key in ("maps", "forward", "training"):
+            if key not in found["seconds"]:
+                cells.append("-")
+                continue
+            ratio = last["median"][key] / found["median"][key]
+            share = f", {100 * found['gemm_share'][key]:.0f} %" if key in found["gemm_share"] else ""
+            cells.append(f"{Times(tuple(found['seconds'][key]))}; {ratio:.1f}x{share}")
+        trained = found["median"].get("training")
+        cells.append("-" if trained is None else f"{result['voxels'] / trained:,.0f}")
+        for key in ("forward", "training"):
+            cells.append(f"{found['peak_gib'][key]:.2f} GiB" if key in found["peak_gib"] else "-")
+        rows.append((name, *cells))
+    return rows
+
+
+def describe(result: dict[str, Any]) -> str:
+    """The line above the table."""
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in result["gemm_gflops"].items())
+    return (
+        f"{result['voxels']:,} voxels, {result['neighbours']:.1f} neighbours per voxel, "
+        f"{result['forward_gflop']:.0f} GFLOP forward; GEMM rate in GFLOP/s: {rates}"
+    )
