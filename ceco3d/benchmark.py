@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ceco3d.benchmarks.compare import HEADER, compare, describe, table
 from ceco3d.benchmarks.engines import System
@@ -74,9 +74,9 @@ def available(names: list[str]) -> list[System]:
 
 def show(result: dict) -> None:
     """Print the table of one input size."""
-    grid = Table(*HEADER, title=describe(result), title_justify="left")
+    grid = Table(*(Column(name, no_wrap=True) for name in HEADER), title=describe(result), title_justify="left")
     for row in table(result):
-        grid.add_row(*(cell.replace("; ", "\n") for cell in row))
+        grid.add_row(*(cell.replace("; ", "\n").replace(" ±", "\n±") for cell in row))
     Console().print(grid)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from ceco3d.config import config_dir
+from ceco3d.sparse.kernels.build import load
 
 CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors")
 EXTRAS = {
@@ -64,6 +66,7 @@ def device_lines() -> Iterator[str]:
 
 def engine_lines() -> Iterator[str]:
     """Runs one small convolution on every engine and device."""
+    yield f"CPU kernels: {cpu_kernels()}"
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
     for device in devices:
         yield f"native on {device}: {try_engine('native', device)}"
@@ -72,6 +75,15 @@ def engine_lines() -> Iterator[str]:
         return
     for device in devices:
         yield f"minkowski on {device}: {try_engine('minkowski', device)}"
+
+
+def cpu_kernels() -> str:
+    """What the compiled kernels compute in, or why there are none."""
+    try:
+        half = load().ceco3d_has_bf16()
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"not compiled, slower ones are used: {error}"
+    return f"compiled for this processor; precision=bf16 is {'fast' if half else 'slow, it lacks AVX512-BF16'}"
 
 
 def try_engine(engine: str, device: str) -> str:

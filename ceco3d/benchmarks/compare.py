@@ -9,7 +9,7 @@ from ceco3d.benchmarks.engines import System, Work, forward_operations, measure,
 from ceco3d.benchmarks.timing import Times, gemm_rate
 from ceco3d.config import PRECISIONS
 
-HEADER = ("system", "kernel maps", "forward", "training step", "voxels/s", "peak, fwd", "peak, train")
+HEADER = ("system", "maps", "forward", "training", "voxels/s", "peak GiB")
 
 
 def compare(work: Work, systems: Sequence[System], repeats: int, what: Sequence[str]) -> dict[str, Any]:
@@ -52,12 +52,11 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
                 cells.append("-")
                 continue
             ratio = last["median"][key] / found["median"][key]
-            share = f", {100 * found['gemm_share'][key]:.0f} %" if key in found["gemm_share"] else ""
+            share = f"; {100 * found['gemm_share'][key]:.0f} % GEMM" if key in found["gemm_share"] else ""
             cells.append(f"{Times(tuple(found['seconds'][key]))}; {ratio:.1f}x{share}")
         trained = found["median"].get("training")
         cells.append("-" if trained is None else f"{result['voxels'] / trained:,.0f}")
-        for key in ("forward", "training"):
-            cells.append(f"{found['peak_gib'][key]:.2f} GiB" if key in found["peak_gib"] else "-")
+        cells.append("; ".join(f"{gib:.2f} {key}" for key, gib in found["peak_gib"].items()) or "-")
         rows.append((name, *cells))
     return rows
 

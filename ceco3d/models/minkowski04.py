@@ -37,8 +37,8 @@ def reorder_v04(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def looks_like_v04(state: Mapping[str, Tensor]) -> bool:
     """True only where the weights show it: in every 3^3 block kernel (eight or more) the first offset weighs most.
 
-    A trained submanifold kernel weighs the centre most: it is the one offset that every voxel has. Were the kernels in
-    0.5's order, or untrained, chance would have to pick the same one of 27 every time.
+    In 0.4's order that is the centre, the one offset that every voxel has; in 0.5's order or without training, chance
+    would have to pick one of 27 every time. Whether published weights are that clear is not known: say "0.4" if not.
     """
     kernels = _block_kernels(state).values()
     return len(kernels) >= 8 and all(int(kernel.float().square().sum((1, 2)).argmax()) == 0 for kernel in kernels)
