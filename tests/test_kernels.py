@@ -1,5 +1,6 @@
 """What runs the arithmetic: the compiled CPU kernels against the plain torch ones in float64."""
 
+import platform
 import warnings
 
 import pytest
@@ -126,3 +127,18 @@ def test_kernels_are_compiled_once_and_without_a_writable_cache(monkeypatch, no_
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert build.load().ceco3d_panel() > 0
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names x86 instruction sets")
+@pytest.mark.parametrize("architecture", ["x86-64", "x86-64-v3"])
+def test_narrower_vectors_compute_the_same(monkeypatch, no_library, architecture):
+    kernel_map, features, weight, bias, grad = problem("3", (40, 70), torch.float32)
+    expected = [cpu.forward(features, weight, bias, kernel_map)]
+    expected += cpu.backward(grad, features, weight, kernel_map, True, True)
+    build.library.cache_clear()
+    monkeypatch.setattr(build, "FLAGS", tuple(flag.replace("native", architecture) for flag in build.FLAGS))
+    assert build.library().ceco3d_panel() < 32
+    got = [cpu.forward(features, weight, bias, kernel_map)]
+    got += cpu.backward(grad, features, weight, kernel_map, True, True)
+    for a, b in zip(got, expected, strict=True):
+        assert_near(a, b.double(), 1e-5)
