@@ -5,20 +5,20 @@ from omegaconf import DictConfig
 from ceco3d.config import command
 from ceco3d.inference.evaluate import evaluate_scenes
 from ceco3d.inference.setup import output_folder, prepare_inference
-from ceco3d.output import write_json, write_text
+from ceco3d.output import write_text
 from ceco3d.report.tables import print_scores, scores_markdown
 
 
 @command("evaluate")
 def main(cfg: DictConfig) -> None:
-    """Evaluate, write ``metrics.json`` and ``scores.md``, print the scores."""
+    """Evaluate, write ``metrics.json``, ``neural_collapse.json`` and ``scores.md``, print the scores."""
     out = output_folder(cfg, "evaluate")
     predictor, folders, space = prepare_inference(cfg)
-    scores = evaluate_scenes(predictor, folders, space)
+    evaluation = evaluate_scenes(predictor, folders, space)
     title = f"{cfg.checkpoint} on {cfg.dataset.name} {cfg.split}"
-    write_json(out / "metrics.json", scores)
-    write_text(out / "scores.md", scores_markdown(scores, space, title))
-    print_scores(scores, title)
+    evaluation.write(out)
+    write_text(out / "scores.md", scores_markdown(evaluation.scores, space, title))
+    print_scores(evaluation.scores, title)
     print(f"written to {out}")
 
 

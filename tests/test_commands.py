@@ -28,13 +28,24 @@ def trained(tiny, tmp_path_factory) -> Path:
     return run_dir
 
 
+def same_scores(scores, in_training):
+    """Folded batch norms round differently: a label in thousands may change."""
+    for key in ("miou", "head", "common", "tail", "per_class"):
+        assert scores[key] == pytest.approx(in_training[key], abs=5e-3)
+    assert scores["accuracy"] == pytest.approx(in_training["accuracy"], abs=1e-3)
+
+
 def test_evaluate_scores_a_checkpoint(run_command, tiny, trained):
     outcome = run_command("evaluate", f"checkpoint={trained}/checkpoints/last.pt", *tiny)
     assert outcome.code == 0, outcome.err
     for word in ("present", "union", "zero_filled", "head", "tail"):
         assert word in outcome.out
     scores = json.loads((trained / "evaluate-val/metrics.json").read_text())
-    assert scores == json.loads((trained / "metrics.json").read_text())
+    same_scores(scores, json.loads((trained / "metrics.json").read_text()))
+    folders = (trained / "evaluate-val", trained)
+    measures, in_training = (json.loads((folder / "neural_collapse.json").read_text())["all"] for folder in folders)
+    for name in ("nc1", "self_duality", "nearest_center"):
+        assert measures[name] == pytest.approx(in_training[name], rel=1e-3)
     assert "| CeCo | 34.0 | 55.1 | 24.7 | 18.1 |" in (trained / "evaluate-val/scores.md").read_text()
 
 
@@ -56,7 +67,7 @@ def test_export_of_a_labelled_split_is_scored_like_evaluate(run_command, tiny, t
     checkpoint = f"checkpoint={trained}/checkpoints/last.pt"
     outcome = run_command("export", checkpoint, *tiny, "split=val", f"out={tmp_path}", "tta=none")
     assert outcome.code == 0, outcome.err
-    assert json.loads((tmp_path / "scores.json").read_text()) == json.loads((trained / "metrics.json").read_text())
+    same_scores(*(json.loads(path.read_text()) for path in (tmp_path / "scores.json", trained / "metrics.json")))
     # The same scores once more, from the submission and the processed labels alone.
     root, space = Path(tiny[2].removeprefix("dataset.root=")), label_space("scannet200")
     right = total = 0

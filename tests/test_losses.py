@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceco3d.losses import CenterCollapseLoss, SegmentationLoss, simplex_etf
-from ceco3d.losses.center_collapse import center_logit_loss, class_centers
+from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss, class_centers, simplex_etf
+from ceco3d.losses.center_collapse import center_logit_loss
 
 
 @given(st.integers(2, 60), st.integers(0, 20))
@@ -141,7 +141,9 @@ def test_centers_are_summed_in_float32():
     [
         ({"projector": "none", "dim": 512}, "512 != 96"),
         ({"projector": "deep"}, "none, linear, mlp"),
-        ({"classifier": "learned"}, "etf, random"),
+        ({"classifier": "trained"}, "etf, learned, random"),
+        ({"over": "room"}, "choose batch, or scene"),
+        ({"over": "scene", "across_ranks": True}, "needs no across_ranks"),
         ({"dim": 100}, "at least 199"),
         ({"class_counts": torch.ones(3)}, "200 counts"),
     ],
@@ -153,13 +155,110 @@ def test_impossible_choices_are_named(options, message):
 
 def test_objective_is_cross_entropy_plus_weighted_center_term():
     torch.manual_seed(0)
-    loss = SegmentationLoss(4, 8, center_weight=0.3, center={"projector": "none", "dim": 8})
+    loss = SegmentationLoss(PointLoss(4), CenterCollapseLoss(4, 8, projector="none", dim=8), center_weight=0.3)
     logits, features, labels = torch.randn(20, 4), torch.randn(20, 8), torch.arange(20) % 5 - 1
-    values = loss(logits, features, labels)
+    scenes = torch.zeros(20, dtype=torch.int32)
+    values = loss(logits, features, labels, scenes)
     valid = labels >= 0
     ce = torch.nn.functional.cross_entropy(logits[valid], labels[valid])
     torch.testing.assert_close(values["ce"], ce)
     torch.testing.assert_close(values["loss"], ce + 0.3 * loss.center(features, labels))
-    plain = SegmentationLoss(4, 8)(logits, features, labels)
+    plain = SegmentationLoss(PointLoss(4))(logits, features, labels, scenes)
     assert plain.keys() == {"loss", "ce"}
-    assert SegmentationLoss(4, 8)(logits, features, labels * 0 - 1)["loss"] == 0
+    assert SegmentationLoss(PointLoss(4))(logits, features, labels * 0 - 1, scenes)["loss"] == 0
+
+
+def test_point_loss_equals_its_formulas():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(50, 4, generator=generator, dtype=torch.float64)
+    labels = torch.randint(-1, 4, (50,), generator=generator)
+    points = torch.tensor([1000, 100, 10, 0])
+    n = np.array([1000, 100, 10, 1.0])
+    valid = (labels >= 0).numpy()
+    y = labels.numpy()[valid]
+
+    def log_softmax(values):
+        return values - np.log(np.exp(values).sum(1, keepdims=True))
+
+    plain = log_softmax(logits.numpy()[valid])[np.arange(len(y)), y]
+    adjusted = log_softmax(logits.numpy()[valid] + 0.7 * np.log(n / n.sum()))[np.arange(len(y)), y]
+    weight = (1 - 0.99) / (1 - 0.99**n)
+    weight /= (weight * n / n.sum()).sum()
+    wanted = {
+        (): -plain.mean(),
+        ("tau", 0.7): -adjusted.mean(),
+        ("gamma", 2.0): -((1 - np.exp(plain)) ** 2 * plain).mean(),
+        ("beta", 0.99): -(weight[y] * plain).mean(),
+    }
+    for options, value in wanted.items():
+        loss = PointLoss(4, class_points=points, **dict([options] if options else []))
+        assert loss(logits, labels).item() == pytest.approx(value, rel=1e-5)
+    with pytest.raises(ValueError, match="class_points"):
+        PointLoss(4, tau=1.0)
+    with pytest.raises(ValueError, match="beta=1"):
+        PointLoss(4, beta=1.0, class_points=points)
+
+
+def test_centers_over_scenes_are_those_of_each_scene():
+    generator = torch.Generator().manual_seed(0)
+    features, labels = torch.randn(80, 8, generator=generator), torch.randint(-1, 5, (80,), generator=generator)
+    scenes = torch.arange(80, dtype=torch.int32) // 40
+    loss = CenterCollapseLoss(5, 8, "none", dim=8, over="scene")
+    whole = CenterCollapseLoss(5, 8, "none", dim=8)
+    parts = [whole(features[scenes == s], labels[scenes == s]) for s in (0, 1)]
+    present = [len(class_centers(features[scenes == s], labels[scenes == s], 5)[1]) for s in (0, 1)]
+    expected = sum(value * count for value, count in zip(parts, present, strict=True)) / sum(present)
+    torch.testing.assert_close(loss(features, labels, scenes), expected)
+    images = features.reshape(2, 5, 8, 8).permute(0, 3, 1, 2)
+    torch.testing.assert_close(loss(images, labels.reshape(2, 5, 8)), expected)
+    with pytest.raises(ValueError, match="which scene"):
+        loss(features, labels)
+
+
+def test_a_learned_classifier_starts_as_the_frame_and_is_trained():
+    features, labels = torch.randn(30, 8), torch.arange(30) % 5
+    learned = CenterCollapseLoss(5, 8, "none", dim=8, classifier="learned")
+    fixed = CenterCollapseLoss(5, 8, "none", dim=8)
+    torch.testing.assert_close(learned(features, labels), fixed(features, labels))
+    learned(features, labels).backward()
+    assert learned.weight.grad.abs().sum() > 0
+    assert not list(fixed.parameters())
+
+
+def halves(rank, world):
+    """The part of one data set that a rank gets: some classes on one rank only, and parts of unequal labels."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(60, 6, generator=generator, dtype=torch.float64)
+    labels = torch.randint(-1, 5, (60,), generator=generator)
+    labels[:30][labels[:30] == 4] = 0
+    return features.chunk(world)[rank], labels.chunk(world)[rank]
+
+
+def gradients(rank, world, across_ranks):
+    torch.manual_seed(1)
+    backbone = torch.nn.Linear(6, 8).double()
+    loss = CenterCollapseLoss(5, 8, "linear", dim=8, across_ranks=across_ranks).double()
+    features, labels = halves(rank, world)
+    value = loss(backbone(features), labels)
+    value.backward()
+    return value.detach(), [p.grad for module in (backbone, loss) for p in module.parameters()]
+
+
+def one_rank(rank, address, results):
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    value, found = gradients(rank, 2, across_ranks=True)
+    for gradient in found:  # what DistributedDataParallel does
+        torch.distributed.all_reduce(gradient)
+        gradient /= 2
+    torch.save((value, found), f"{results}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_ranks_with_half_the_batch_equal_one_with_all_of_it(tmp_path):
+    torch.multiprocessing.spawn(one_rank, (f"file://{tmp_path}/rendezvous", str(tmp_path)), nprocs=2)
+    value, expected = gradients(0, 1, across_ranks=False)
+    for rank in (0, 1):
+        got, found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(got, value)
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)

@@ -1,34 +1,64 @@
-"""Scores of a network on the vertices of labelled scenes."""
+"""Scores and neural-collapse measures of a network on the vertices of labelled scenes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ceco3d.inference.predictor import Predictor
-from ceco3d.metrics import Confusion, segmentation_scores
+from ceco3d.metrics import ClassMoments, Confusion, neural_collapse, segmentation_scores
+from ceco3d.output import write_json
 from ceco3d.progress import track
 from ceco3d.scenes.labels import LabelSpace
 from ceco3d.scenes.processed import read_scene
 
 
-def evaluate_scenes(predictor: Predictor, folders: Sequence[Path], space: LabelSpace) -> dict[str, Any]:
-    """``metrics.segmentation_scores`` over all vertices of the scenes."""
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured of a network on labelled scenes.
+
+    scores    ``metrics.segmentation_scores``
+    collapse  ``metrics.neural_collapse``
+    moments   of the voxels' features, what ``collapse`` was computed from
+    """
+
+    scores: dict[str, Any]
+    collapse: dict[str, Any]
+    moments: ClassMoments
+
+    def write(self, folder: Path) -> None:
+        """``metrics.json`` and ``neural_collapse.json``."""
+        write_json(folder / "metrics.json", self.scores)
+        write_json(folder / "neural_collapse.json", self.collapse)
+
+
+def evaluate_scenes(predictor: Predictor, folders: Sequence[Path], space: LabelSpace) -> Evaluation:
+    """Scores over all vertices, neural-collapse measures over all voxels of the scenes."""
     confusion = Confusion(len(space))
-    for _ in label_scenes(predictor, folders, space, confusion):
+    weight, bias = predictor.classifier
+    moments = ClassMoments(len(space), weight.shape[1], space.groups)
+    for _ in label_scenes(predictor, folders, space, confusion, moments):
         pass
-    return segmentation_scores(confusion, space)
+    return Evaluation(segmentation_scores(confusion, space), neural_collapse(moments, weight, bias), moments)
 
 
 def label_scenes(
-    predictor: Predictor, folders: Sequence[Path], space: LabelSpace, confusion: Confusion
+    predictor: Predictor,
+    folders: Sequence[Path],
+    space: LabelSpace,
+    confusion: Confusion,
+    moments: ClassMoments | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """(scene name, (N,) predicted training indices) of each scene; ``confusion`` takes in what has ground truth."""
+    """(scene name, (N,) predicted training indices) of each scene.
+
+    ``confusion`` takes in what has ground truth, ``moments`` the features of it.
+    """
     for folder in track(folders, len(folders), "labelling scenes"):
         scene = read_scene(folder, space.name)
-        labels = predictor.labels(scene)
+        labels = predictor.labels(scene, moments)
         confusion.update(labels, scene.segment)
         yield folder.name, labels.numpy()

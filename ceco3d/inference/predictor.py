@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from ceco3d.errors import UserError
+from ceco3d.metrics import ClassMoments
 from ceco3d.models import MinkUNet, load_trained
 from ceco3d.models.fold import fold_batch_norms
 from ceco3d.scenes.batch import make_batch
@@ -65,23 +66,35 @@ class Predictor:
         self.model, self.features, self.voxel_size = model, list(features), voxel_size
         self.device, self.views, self.dtype = device, views, dtype
 
+    @property
+    def classifier(self) -> tuple[Tensor, Tensor]:
+        """Weight (K, d) and bias (K,) of the point classifier."""
+        final = self.model.final
+        return final.kernel.T, final.bias.flatten()
+
     @torch.inference_mode()
-    def probabilities(self, scene: Scene) -> Tensor:
-        """(N, K) float32 on the CPU: class probabilities of every point (a point has those of its voxel)."""
+    def probabilities(self, scene: Scene, moments: ClassMoments | None = None) -> Tensor:
+        """(N, K) float32 on the CPU: class probabilities of every point (a point has those of its voxel).
+
+        ``moments`` takes in the voxels' features before the classifier, in the first view.
+        """
         self.model.eval()
         scene = scene.to(self.device)
         total: Tensor | None = None
         for view in self.views:
             batch = make_batch([view(scene)], self.voxel_size, self.features)
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                logits = self.model(SparseTensor(batch.features, batch.coordinates)).features
+                points = self.model.forward_features(SparseTensor(batch.features, batch.coordinates))
+                logits = self.model.final(points).features
+            if moments is not None and total is None:
+                moments.update(points.features, batch.labels)
             share = logits.float().softmax(1)[batch.inverse]
             total = share if total is None else total.add_(share)
         return (total / len(self.views)).cpu()
 
-    def labels(self, scene: Scene) -> Tensor:
-        """(N,) int64 training index of every point."""
-        return self.probabilities(scene).argmax(1)
+    def labels(self, scene: Scene, moments: ClassMoments | None = None) -> Tensor:
+        """(N,) int64 training index of every point; ``moments`` as above."""
+        return self.probabilities(scene, moments).argmax(1)
 
 
 def load_predictor(

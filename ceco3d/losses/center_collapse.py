@@ -11,26 +11,36 @@ W is never trained. The term only shapes the features; prediction uses the point
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 
 from ceco3d.losses.etf import simplex_etf
 
 PROJECTORS = ("none", "linear", "mlp")
-CLASSIFIERS = ("etf", "random")
+CLASSIFIERS = ("etf", "learned", "random")
 
 
-def class_centers(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+def class_centers(
+    features: Tensor, labels: Tensor, num_classes: int, across_ranks: bool = False
+) -> tuple[Tensor, Tensor]:
     """Mean feature of every class present in the batch.
 
     features (N, C) float, labels (N,) training index, negative = ignored
     -> centres (P, C) float32 or wider, classes (P,) int64 ascending. Sums are taken in float32 at least.
+    across_ranks: over the batches of all processes of torch.distributed, each of which gets all centres.
     """
     valid = labels >= 0
     features = features[valid].to(torch.promote_types(features.dtype, torch.float32))
     labels = labels[valid]
-    sums = features.new_zeros(num_classes, features.shape[1]).index_add(0, labels, features)
+    # scatter_add is several times faster than index_add on the CPU
+    sums = features.new_zeros(num_classes, features.shape[1])
+    sums = sums.scatter_add(0, labels[:, None].expand_as(features), features)
     counts = torch.bincount(labels, minlength=num_classes)
+    if across_ranks and dist.is_initialized():
+        sums = all_reduce(sums)  # with a gradient: every rank's loss pulls at the points of all
+        dist.all_reduce(counts)
     classes = counts.nonzero().squeeze(1)
     return sums[classes] / counts[classes, None], classes
 
@@ -51,6 +61,9 @@ def center_logit_loss(logits: Tensor, classes: Tensor, label_smoothing: float = 
 class CenterCollapseLoss(nn.Module):
     """The CeCo centre term. ``(features (N, in_channels), labels (N,)) -> scalar``; labels < 0 are ignored.
 
+    Images go in as they are: features (B, in_channels, H, W), labels (B, H, W); a centre is then that of all pixels of
+    the batch.
+
     Every choice the released 2D code makes is a parameter. Where the defaults differ, 3D asks for it:
 
     projector     "mlp" (Linear, ReLU, Linear; default), "linear" or "none". MinkUNet34C ends in 96 channels, but an
@@ -68,6 +81,10 @@ class CenterCollapseLoss(nn.Module):
     label_smoothing  target mass taken from the true class
     classifier    "etf" with normalised centres, or "random": a frozen random linear map with bias on the centres as
                   they are (the `cecol` variant, Region Rebalance: scale 1, label_smoothing 0.5).
+                  "learned" starts as the ETF and is trained.
+    over          "batch": a centre is that of a class in the whole batch; "scene": in one scene, and the loss is the
+                  mean over all of them
+    across_ranks  centres of all processes together; averaged gradients are then those of one process with all the data
     seed          of the frame's orientation
 
     Centres are averaged before they are projected, so the cost hardly grows with the projector. All arithmetic is
@@ -86,28 +103,52 @@ class CenterCollapseLoss(nn.Module):
         class_counts: Tensor | None = None,
         label_smoothing: float = 0.0,
         classifier: str = "etf",
+        over: str = "batch",
+        across_ranks: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if over not in ("batch", "scene") or (over == "scene" and across_ranks):
+            raise ValueError(f"centres over {over!r}; choose batch, or scene (which needs no across_ranks)")
+        self.over, self.across_ranks = over, across_ranks
         self.num_classes, self.scale, self.label_smoothing = num_classes, scale, label_smoothing
         self.projector = build_projector(projector, in_channels, dim, final_relu).requires_grad_(not freeze)
-        self.normalize = classifier == "etf"
-        if classifier == "etf":
+        self.normalize = classifier != "random"
+        if classifier in ("etf", "learned"):
             weight, bias = simplex_etf(num_classes, dim, seed), torch.zeros(num_classes)
         elif classifier == "random":
             linear = nn.Linear(dim, num_classes)
             weight, bias = linear.weight.detach(), linear.bias.detach()
         else:
             raise ValueError(f"unknown classifier {classifier!r}; choose one of {', '.join(CLASSIFIERS)}")
-        self.register_buffer("weight", weight)
+        if classifier == "learned":
+            self.weight = nn.Parameter(weight)
+        else:
+            self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
         self.register_buffer("log_prior", _log_prior(class_counts, num_classes))
 
-    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """(N, in_channels), (N,) -> scalar; 0 (with zero gradient) when no label is valid."""
+    def forward(self, features: Tensor, labels: Tensor, scenes: Tensor | None = None) -> Tensor:
+        """(N, in_channels), (N,) or (B, in_channels, H, W), (B, H, W) -> scalar; 0 when no label is valid.
+
+        scenes  (N,) which item of the batch a point belongs to; needed for centres over scenes, known of images
+        """
+        if features.ndim == 4:
+            scenes = torch.arange(len(labels), device=labels.device)[:, None].expand(-1, labels[0].numel()).flatten()
+            features, labels = features.permute(0, 2, 3, 1).flatten(0, 2), labels.flatten()
         with torch.autocast(features.device.type, enabled=False):
-            centers, classes = class_centers(features, labels, self.num_classes)
+            centers, classes = self._centers(features, labels, scenes)
             return center_logit_loss(self.logits(centers.to(self.weight.dtype)), classes, self.label_smoothing)
+
+    def _centers(self, features: Tensor, labels: Tensor, scenes: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.over == "batch":
+            return class_centers(features, labels, self.num_classes, self.across_ranks)
+        if scenes is None:
+            raise ValueError("centres over scenes need to know which scene a point belongs to")
+        groups = torch.where(labels >= 0, scenes.long() * self.num_classes + labels, -1)
+        count = int(scenes.max()) + 1 if len(scenes) else 1
+        centers, found = class_centers(features, groups, count * self.num_classes)
+        return centers, found % self.num_classes
 
     def logits(self, centers: Tensor) -> Tensor:
         """Centres (P, in_channels) -> logits (P, K), prior included."""

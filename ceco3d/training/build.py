@@ -7,17 +7,17 @@ from pathlib import Path
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ceco3d.config import number
 from ceco3d.errors import UserError
-from ceco3d.losses import SegmentationLoss
+from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
 from ceco3d.scenes.batch import feature_channels
 from ceco3d.scenes.dataset import Collate, SceneDataset, make_loader
+from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
-from ceco3d.scenes.processed import read_scene
 from ceco3d.transforms import Transforms
 
 
@@ -38,30 +38,21 @@ def make_model(cfg: DictConfig) -> MinkUNet:
 
 
 def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> SegmentationLoss:
-    """The loss of ``cfg`` for features of ``in_channels``; ``folders`` are the training scenes (for the prior)."""
+    """The loss of ``cfg`` for features of ``in_channels``; ``folders`` are the training scenes (for class counts)."""
     settings = OmegaConf.to_container(cfg.loss, resolve=True)
-    settings.pop("name")
+    size = len(label_space(cfg.dataset.label_space))
+    scenes, points = class_frequency(folders, cfg.dataset.label_space)
     center = settings["center"]
-    if center is not None:
-        prior = center.pop("prior")
-        if prior not in (None, "scenes"):
-            raise UserError(f"loss.center.prior={prior}: choose null or scenes")
-        if prior == "scenes":
-            center["class_counts"] = scenes_per_class(folders, cfg.dataset.label_space)
     try:
-        return SegmentationLoss(len(label_space(cfg.dataset.label_space)), in_channels, **settings)
+        if center is not None:
+            prior = center.pop("prior")
+            if prior not in (None, "scenes"):
+                raise UserError(f"loss.center.prior={prior}: choose null or scenes")
+            center = CenterCollapseLoss(size, in_channels, class_counts=scenes if prior else None, **center)
+        point = PointLoss(size, class_points=points, **settings["point"])
     except ValueError as error:
         raise UserError(f"loss={cfg.loss.name}: {error}") from error
-
-
-def scenes_per_class(folders: list[Path], space: str) -> Tensor:
-    """(K,) float32: in how many scenes each class occurs."""
-    size = len(label_space(space))
-    counts = torch.zeros(size)
-    for folder in folders:
-        segment = read_scene(folder, space).segment
-        counts += torch.bincount(segment[segment >= 0], minlength=size) > 0
-    return counts
+    return SegmentationLoss(point, center, settings["center_weight"])
 
 
 def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:

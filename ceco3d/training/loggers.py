@@ -24,6 +24,12 @@ COLUMNS = (
     "val_common",
     "val_tail",
     "val_accuracy",
+    "val_nc1",
+    "val_equinorm",
+    "val_equiangularity",
+    "val_separation",
+    "val_self_duality",
+    "val_nearest_center",
 )
 
 

@@ -14,6 +14,8 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from ceco3d.errors import UserError
+from ceco3d.inference.evaluate import Evaluation
+from ceco3d.metrics.neural_collapse import summary
 from ceco3d.progress import StepDisplay
 from ceco3d.scenes.batch import Batch
 from ceco3d.training.checkpoint import Position, save, training_state
@@ -29,7 +31,7 @@ class Trainer:
     settings  ``conf/trainer``
     dtype     what convolutions compute in
     setup     see checkpoint.trained_setup
-    validate  () -> scores of the network as ``metrics.segmentation_scores`` gives them
+    validate  scores the network as it is
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
         loader: DataLoader,
-        validate: Callable[[], dict[str, Any]],
+        validate: Callable[[], Evaluation],
         settings: DictConfig,
         setup: Mapping[str, Any],
         folder: Path,
@@ -67,17 +69,17 @@ class Trainer:
         """Steps of the whole run."""
         return self.settings.epochs * len(self.loader.batch_sampler)
 
-    def run(self, log: Loggers) -> dict[str, Any]:
-        """Train from ``position`` to the end; returns the scores of the last validation."""
-        scores = None
+    def run(self, log: Loggers) -> Evaluation:
+        """Train from ``position`` to the end; returns the last validation."""
+        evaluation = None
         with Interrupt() as interrupt, StepDisplay(self.position.step, self.total_steps) as self.display:
             while self.position.epoch < self.settings.epochs:
                 self._epoch(log, interrupt)
                 last = self.position.epoch == self.settings.epochs
                 if last or self.position.epoch % self.settings.validate_every == 0:
-                    scores = self._validate(log)
+                    evaluation = self._validate(log)
                 self._save("last.pt")
-        return self.validate() if scores is None else scores
+        return self.validate() if evaluation is None else evaluation
 
     def _epoch(self, log: Loggers, interrupt: Interrupt) -> None:
         self.objective.train()
@@ -134,18 +136,20 @@ class Trainer:
         where = f"epoch {position.epoch + 1} step {position.step}/{self.total_steps}"
         self.display.line(f"{where} {parts} lr {rate:.2g} {speed}", passing=True)
 
-    def _validate(self, log: Loggers) -> dict[str, Any]:
-        scores = self.validate()
+    def _validate(self, log: Loggers) -> Evaluation:
+        evaluation = self.validate()
+        scores = evaluation.scores
         means = {f"val_{key}": scores[key]["present"] for key in ("miou", "head", "common", "tail")}
         means["val_accuracy"] = scores["accuracy"]
         means = {key: value for key, value in means.items() if value is not None}
-        log.log({"step": self.position.step, "epoch": self.position.epoch} | means)
+        collapse = summary(evaluation.collapse)
+        log.log({"step": self.position.step, "epoch": self.position.epoch} | means | collapse)
         shown = " ".join(f"{key[4:]} {value:.4f}" for key, value in means.items())
         self.display.line(f"validation after epoch {self.position.epoch}: {shown}")
         if means.get("val_miou", -1.0) > self.position.best:
             self.position.best = means["val_miou"]
             self._save("best.pt")
-        return scores
+        return evaluation
 
     def _save(self, name: str) -> None:
         save(self.folder / name, training_state(self.setup, self.position, **self.parts))

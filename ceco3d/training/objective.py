@@ -21,4 +21,4 @@ class Objective(nn.Module):
         """Scalars by name."""
         features = self.model.forward_features(SparseTensor(batch.features, batch.coordinates))
         logits = self.model.final(features)
-        return self.criterion(logits.features, features.features, batch.labels)
+        return self.criterion(logits.features, features.features, batch.labels, batch.coordinates[:, 0])

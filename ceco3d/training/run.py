@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.config import choose_device, choose_precision, number
 from ceco3d.errors import UserError
-from ceco3d.inference.evaluate import evaluate_scenes
+from ceco3d.inference.evaluate import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.models.minkunet import count_parameters
-from ceco3d.output import check_writable, write_json, write_text
+from ceco3d.output import check_writable, write_text
 from ceco3d.scenes.batch import feature_channels
+from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
 from ceco3d.scenes.sources import processed_scenes
 from ceco3d.training import build
@@ -55,17 +60,21 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     )
     if last is not None:
         trainer.position = restore(last, trainer.setup, **trainer.parts)
+        if trainer.position.epoch == cfg.trainer.epochs and (run_dir / "metrics.json").exists():
+            print(f"{run_dir}: finished already")
+            return json.loads((run_dir / "metrics.json").read_text())
         print(f"resuming {last} at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
     trainer.folder.mkdir(parents=True, exist_ok=True)
     write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     print(f"{cfg.model.name}, {count_parameters(model):,} parameters, loss {cfg.loss.name}, on {device}; run {run_dir}")
     log = make_loggers(cfg.logger, run_dir, trainer.position.step)
     try:
-        scores = trainer.run(log)
+        evaluation = trainer.run(log)
     finally:
         log.close()
-    write_json(run_dir / "metrics.json", scores)
-    return scores
+    write_collapse(run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
+    evaluation.write(run_dir)  # last: metrics.json says that the run is finished
+    return evaluation.scores
 
 
 def check(cfg: DictConfig) -> None:
@@ -88,3 +97,19 @@ def find_checkpoint(cfg: DictConfig, run_dir: Path) -> Path | None:
     if cfg.resume is None:
         raise UserError(f"{run_dir}: holds a run already; continue it with resume=auto, or choose another run_dir")
     return last
+
+
+def write_collapse(path: Path, evaluation: Evaluation, predictor: Predictor, folders: list[Path], space: str) -> None:
+    """What the pictures of the study are drawn from: class means, classifier, a sample of features, class counts."""
+    moments = evaluation.moments
+    with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        np.savez(
+            file,
+            centers=moments.centers.numpy(),
+            classifiers=predictor.classifier[0].detach().cpu().numpy(),
+            counts=moments.counts.numpy(),
+            train_counts=class_frequency(folders, space)[1].numpy(),
+            features=moments.features.numpy(),
+            feature_labels=moments.labels.numpy(),
+        )
+    os.replace(file.name, path)

@@ -1,0 +1,52 @@
+"""Losses of single points: cross-entropy, and what is done to it for the sake of rare classes."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PointLoss(nn.Module):
+    """``(logits (N, K), labels (N,)) -> scalar``, the mean over points with a label >= 0; 0 without any.
+
+    label_smoothing  target mass spread evenly over all classes
+    tau              logit adjustment (Menon et al., ICLR 2021): tau * log(class frequency) is added to the logits in
+                     training, so that without it they favour rare classes as a balanced loss would; 0 = none
+    gamma            focal loss (Lin et al., ICCV 2017): a point weighs (1 - p)^gamma, p its probability; 0 = none
+    beta             class-balanced weights (Cui et al., CVPR 2019): proportional to (1 - beta) / (1 - beta^n) for a
+                     class of n training points, with mean 1 over the training points; 0 = none
+    class_points     (K,) n of every class; needed for tau and beta. A class without points counts as one of one point.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        label_smoothing: float = 0.0,
+        tau: float = 0.0,
+        gamma: float = 0.0,
+        beta: float = 0.0,
+        class_points: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        if (tau or beta) and (class_points is None or class_points.shape != (num_classes,)):
+            raise ValueError(f"tau and beta need class_points, the {num_classes} numbers of training points")
+        if not 0 <= beta < 1 or gamma < 0:
+            raise ValueError(f"beta={beta} must be in [0, 1) and gamma={gamma} not negative")
+        self.label_smoothing, self.gamma = label_smoothing, gamma
+        points = torch.ones(num_classes) if class_points is None else class_points.double().clamp(min=1)
+        frequency = points / points.sum()
+        weight = (1 - beta) / (1 - beta**points)
+        self.register_buffer("offset", (tau * frequency.log()).float())
+        self.register_buffer("weight", (weight / (weight * frequency).sum()).float())
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(N, K), (N,) -> scalar, in float32 at least."""
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) + self.offset
+        weight = self.weight.to(logits.dtype)
+        smoothing = self.label_smoothing
+        losses = F.cross_entropy(logits, labels, weight, ignore_index=-1, label_smoothing=smoothing, reduction="none")
+        if self.gamma:
+            true = logits.log_softmax(1).gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
+            losses = losses * (1 - true.exp()) ** self.gamma
+        return losses.sum() / (labels >= 0).sum().clamp(min=1)

@@ -1,0 +1,158 @@
+"""Neural collapse: how far features and classifiers are from a simplex equiangular tight frame.
+
+Papyan, Han and Donoho (PNAS 2020), with mu_k the mean feature of class k, mu_G the mean of the mu_k, w_k the rows of
+the classifier and K the number of classes that occur::
+
+    nc1             tr(Sigma_W Sigma_B^+) / K, within- and between-class covariance of the features   -> 0
+    equinorm        std_k |v_k| / mean_k |v_k|                                                         -> 0
+    equiangularity  std over k != l of cos(v_k, v_l)                                                   -> 0
+    separation      mean over k != l of |cos(v_k, v_l) + 1 / (K - 1)|                                  -> 0
+    self_duality    | W / |W| - M / |M| |, Frobenius norms, M of rows mu_k - mu_G                      -> 0
+    nearest_center  share of the points whose nearest mu_k is the classifier's choice                  -> 1
+
+v are class means or classifier rows, "centred" by subtracting their mean over the classes, or "raw". The CeCo paper
+plots equiangularity and separation; which of the two it means is not known here. Classes without points are left out,
+and K is the same for a group of classes as for all. Standard deviations are those of the population.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SAMPLE = 32  # points kept of a class
+
+
+class ClassMoments:
+    """What the measures need of the features, gathered in one pass: O(K d) for K classes and O(d^2) a group, float64.
+
+    groups  classes by name, e.g. ``LabelSpace.groups``; each gets measures of its own
+    Also keeps a random sample of at most SAMPLE points a class, drawn with ``seed``.
+    """
+
+    def __init__(
+        self, num_classes: int, dim: int, groups: Mapping[str, Sequence[int]] | None = None, seed: int = 0
+    ) -> None:
+        self.groups = {"all": tuple(range(num_classes))} | {k: tuple(v) for k, v in (groups or {}).items() if v}
+        self.counts = torch.zeros(num_classes, dtype=torch.int64)
+        self.sums = torch.zeros(num_classes, dim, dtype=torch.float64)
+        self.squares = {name: torch.zeros(dim, dim, dtype=torch.float64) for name in self.groups}
+        self.features, self.labels = torch.zeros(0, dim), torch.zeros(0, dtype=torch.int64)
+        self._keys = torch.zeros(0, dtype=torch.float64)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def update(self, features: Tensor, labels: Tensor) -> None:
+        """Add points: (N, d) features, (N,) training index, negative = ignored."""
+        valid = labels >= 0
+        features, labels = features[valid].detach().float().cpu(), labels[valid].cpu()
+        wide = features.double()
+        self.counts += torch.bincount(labels, minlength=len(self.counts))
+        self.sums.scatter_add_(0, labels[:, None].expand_as(wide), wide)
+        for name, classes in self.groups.items():
+            member = wide if name == "all" else wide[torch.isin(labels, torch.tensor(classes))]
+            self.squares[name].addmm_(member.T, member)
+        self._sample(features, labels)
+
+    def _sample(self, features: Tensor, labels: Tensor) -> None:
+        """Every point draws a number; those with the smallest of their class stay."""
+        keys = torch.rand(len(labels), generator=self._generator, dtype=torch.float64)
+        keys, labels = torch.cat([self._keys, keys]), torch.cat([self.labels, labels])
+        order = keys.argsort(stable=True)
+        order = order[labels[order].argsort(stable=True)]
+        first = torch.searchsorted(labels[order], labels[order])  # where a point's class begins
+        order = order[torch.arange(len(order)) - first < SAMPLE]
+        old = order < len(self.features)
+        chosen = torch.empty(len(order), features.shape[1])
+        chosen[old] = self.features[order[old]]
+        chosen[~old] = features[order[~old] - len(self.features)]
+        self.features, self.labels, self._keys = chosen, labels[order], keys[order]
+
+    @property
+    def centers(self) -> Tensor:
+        """(K, d) float64 class means; NaN where a class has no points."""
+        return self.sums / self.counts[:, None]
+
+    def within(self, group: str, classes: Tensor) -> Tensor:
+        """(d, d) within-class covariance of the points of ``classes``, those of the group that occur."""
+        counts, means = self.counts[classes, None], self.centers[classes]
+        return (self.squares[group] - (counts * means).T @ means) / counts.sum()
+
+
+def neural_collapse(moments: ClassMoments, classifiers: Tensor, bias: Tensor | None = None) -> dict[str, Any]:
+    """The measures, over all classes and per group of ``moments``; None where fewer than two classes occur.
+
+    classifiers (K, d), bias (K,) of the point classifier. ``{"all" | group: {"classes": int, "nc1": ...,
+    "centers": {"centred" | "raw": {"equinorm", "equiangularity", "separation"}}, "classifiers": likewise,
+    "self_duality": ..., "nearest_center": ...}}``; ``nearest_center`` is estimated from the sample, each point
+    standing for its share of the class.
+    """
+    weight = classifiers.detach().double().cpu()
+    offset = torch.zeros(len(weight)) if bias is None else bias.detach().double().cpu().flatten()
+    agreement = _nearest_center(moments, weight, offset)
+    return {name: _measures(moments, name, weight, agreement) for name in moments.groups}
+
+
+def _measures(moments: ClassMoments, group: str, weight: Tensor, agreement: Tensor) -> dict[str, Any] | None:
+    present = moments.counts > 0
+    everything = present.nonzero().squeeze(1)
+    members = torch.tensor(moments.groups[group])
+    classes = members[present[members]]
+    if len(classes) < 2:
+        return None
+    # Means over all classes: the frame is one for all groups.
+    centers = moments.centers - moments.centers[everything].mean(0)
+    rows = weight - weight[everything].mean(0)
+    between = centers[classes].T @ centers[classes] / len(classes)
+    m, w = centers[classes], weight[classes]
+    return {
+        "classes": len(classes),
+        "nc1": (moments.within(group, classes) * torch.linalg.pinv(between, hermitian=True)).sum().item()
+        / len(classes),
+        "centers": {
+            "centred": frame_distance(m, len(everything)),
+            "raw": frame_distance(moments.centers[classes], len(everything)),
+        },
+        "classifiers": {
+            "centred": frame_distance(rows[classes], len(everything)),
+            "raw": frame_distance(w, len(everything)),
+        },
+        "self_duality": (w / w.norm() - m / m.norm()).norm().item(),
+        "nearest_center": (agreement[classes] * moments.counts[classes]).sum().item()
+        / moments.counts[classes].sum().item(),
+    }
+
+
+def frame_distance(vectors: Tensor, num_classes: int) -> dict[str, float]:
+    """equinorm, equiangularity and separation of (S, d) vectors, S >= 2, of a frame of ``num_classes``."""
+    norms = vectors.norm(dim=1)
+    directions = F.normalize(vectors, dim=1)
+    cosines = (directions @ directions.T)[~torch.eye(len(vectors), dtype=torch.bool)]
+    return {
+        "equinorm": (norms.std(correction=0) / norms.mean()).item(),
+        "equiangularity": cosines.std(correction=0).item(),
+        "separation": (cosines + 1 / (num_classes - 1)).abs().mean().item(),
+    }
+
+
+def _nearest_center(moments: ClassMoments, weight: Tensor, bias: Tensor) -> Tensor:
+    """(K,) share of the sampled points of each class that classifier and nearest centre give the same class."""
+    present = (moments.counts > 0).nonzero().squeeze(1)
+    features, labels = moments.features.double(), moments.labels
+    by_classifier = present[(features @ weight[present].T + bias[present]).argmax(1)]
+    by_center = present[torch.cdist(features, moments.centers[present]).argmin(1)]
+    same = torch.zeros(len(moments.counts), dtype=torch.float64)
+    same.scatter_add_(0, labels, (by_classifier == by_center).double())
+    return same / torch.bincount(labels, minlength=len(same)).clamp(min=1)
+
+
+def summary(measures: Mapping[str, Any]) -> dict[str, float]:
+    """The columns of a training log: the measures over all classes, of centred class centres; empty when undefined."""
+    found = measures["all"]
+    if found is None:
+        return {}
+    flat = {key: found[key] for key in ("nc1", "self_duality", "nearest_center")}
+    return {f"val_{name}": value for name, value in (flat | found["centers"]["centred"]).items()}

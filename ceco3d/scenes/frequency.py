@@ -1,0 +1,25 @@
+"""How often classes occur."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ceco3d.scenes.labels import label_space
+from ceco3d.scenes.processed import SEGMENT
+
+
+def class_frequency(folders: Sequence[Path], space: str) -> tuple[Tensor, Tensor]:
+    """(K,) int64 in how many of the processed scenes each class of a label space occurs, and with how many points."""
+    size = len(label_space(space))
+    scenes, points = torch.zeros(2, size, dtype=torch.int64)
+    for folder in folders:
+        segment = np.load(folder / f"{SEGMENT[space]}.npy", mmap_mode="r")
+        counts = torch.from_numpy(np.bincount(segment[segment >= 0], minlength=size))
+        scenes += counts > 0
+        points += counts
+    return scenes, points
