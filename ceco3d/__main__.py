@@ -8,7 +8,9 @@ COMMANDS = {
     "preprocess": "raw ScanNet scenes to processed ones",
     "evaluate": "score a checkpoint: head / common / tail and per-class IoU",
     "export": "write a benchmark submission",
+    "visualize": "pictures of runs",
     "benchmark": "time the engines side by side",
+    "report": "tables of finished runs",
     "doctor": "what is installed and works on this machine",
 }
 

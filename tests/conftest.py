@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,8 @@ def run_command(monkeypatch, capsys) -> Callable[..., Outcome]:
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         code = 0
         try:
-            import_module(f"ceco3d.{name}").main()
+            package = find_spec(f"ceco3d.{name}").submodule_search_locations is not None
+            import_module(f"ceco3d.{name}.__main__" if package else f"ceco3d.{name}").main()
         except SystemExit as ended:
             code = ended.code or 0
         captured = capsys.readouterr()

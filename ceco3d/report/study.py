@@ -1,0 +1,97 @@
+"""Many runs of a study as one table: means over seeds, and paired differences to a baseline."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from omegaconf import OmegaConf
+from scipy.stats import t as student
+
+from ceco3d.errors import UserError
+from ceco3d.metrics.scores import CONVENTIONS
+from ceco3d.report.tables import markdown_table
+from ceco3d.scenes.labels import GROUPS
+
+SCORES = ("miou", *GROUPS)
+COLLAPSE = ("nc1", "equiangularity", "separation", "self_duality", "nearest_center")
+Results = dict[str, dict[int, dict[str, float]]]
+
+
+def read_study(folder: Path, convention: str = "present") -> Results:
+    """{loss: {seed: {"miou", "head", "common", "tail" in percent, and the neural-collapse measures}}}.
+
+    Reads every finished run directly below ``folder``. UserError when there is none, or one loss has a seed twice.
+    """
+    if convention not in CONVENTIONS:
+        raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
+    results: Results = {}
+    for run in sorted(path.parent for path in folder.glob("*/metrics.json")):
+        cfg = OmegaConf.load(run / "config.yaml")
+        scores = json.loads((run / "metrics.json").read_text())
+        seeds = results.setdefault(cfg.loss.name, {})
+        if cfg.seed in seeds:
+            raise UserError(f"{run}: a second run of loss={cfg.loss.name} seed={cfg.seed} in {folder}")
+        values = {key: 100 * scores[key][convention] for key in SCORES if scores[key][convention] is not None}
+        seeds[cfg.seed] = values | _collapse(run)
+    if not results:
+        raise UserError(f"{folder}: no finished runs (folders with metrics.json) below it; run the study first")
+    return results
+
+
+def _collapse(run: Path) -> dict[str, float]:
+    found = json.loads((run / "neural_collapse.json").read_text())["all"]
+    if found is None:
+        return {}
+    flat = {key: found[key] for key in COLLAPSE if key in found}
+    return flat | {key: found["centers"]["centred"][key] for key in ("equiangularity", "separation")}
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation of a sample (n - 1 in the denominator; NaN for a single value)."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def paired_difference(
+    runs: Mapping[int, Mapping[str, float]], baseline: Mapping[int, Mapping[str, float]], key: str
+) -> tuple[float, float, float] | None:
+    """Mean over the seeds of both of ``runs - baseline``, and its 95 % interval (Student's t); None below two seeds."""
+    pairs = [(runs[seed][key], baseline[seed][key]) for seed in runs.keys() & baseline.keys()]
+    if len(pairs) < 2:
+        return None
+    mean, deviation = mean_and_deviation([a - b for a, b in pairs])
+    half = float(student.ppf(0.975, len(pairs) - 1)) * deviation / math.sqrt(len(pairs))
+    return mean, mean - half, mean + half
+
+
+def study_markdown(results: Results, baseline: str = "ce") -> str:
+    """The tables of a study; UserError when the baseline is not in it."""
+    if baseline not in results:
+        raise UserError(f"baseline={baseline} is not among the losses of the study: {', '.join(results)}")
+    names = [baseline, *(name for name in results if name != baseline)]
+    lines = ["# Study", "", "IoU in percent on the validation vertices, mean ± standard deviation over seeds.", ""]
+    rows = [(name, str(len(results[name])), *(_cell(results[name], key) for key in SCORES)) for name in names]
+    lines += markdown_table(("loss", "seeds", "mIoU", *GROUPS), rows)
+    lines += ["", f"Paired difference to {baseline}, seed by seed: mean [95 % interval].", ""]
+    rows = [(name, *(_difference(results[name], results[baseline], key) for key in SCORES)) for name in names[1:]]
+    lines += markdown_table(("loss", "mIoU", *GROUPS), rows)
+    lines += ["", "Neural collapse (centred class centres); 0 is a perfect frame, nearest_center is best at 1.", ""]
+    rows = [(name, *(_cell(results[name], key, 3) for key in COLLAPSE)) for name in names]
+    lines += markdown_table(("loss", *COLLAPSE), rows)
+    return "\n".join(lines) + "\n"
+
+
+def _cell(runs: Mapping[int, Mapping[str, float]], key: str, digits: int = 2) -> str:
+    values = [run[key] for run in runs.values() if key in run]
+    if not values:
+        return "-"
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")
+
+
+def _difference(runs: Mapping[int, Mapping[str, float]], baseline: Mapping[int, Mapping[str, float]], key: str) -> str:
+    found = paired_difference(runs, baseline, key)
+    return "-" if found is None else "{:+.2f} [{:+.2f}, {:+.2f}]".format(*found)
