@@ -1,0 +1,1 @@
+"""Examples: small programs that use the parts of ceco3d."""

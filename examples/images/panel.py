@@ -1,0 +1,62 @@
+"""The panel of the CeCo poster: image, ground truth, prediction with CE, prediction with CE + CeCo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ceco3d.errors import UserError
+from ceco3d.scenes.labels import LabelSpace
+
+TITLES = ("Image", "Ground truth", "CE", "CeCo")
+NOTHING = 255  # grey value of pixels without ground truth, in the predictions too: nothing is right there
+LEGEND = 24  # classes at most, the largest first
+
+
+def need_matplotlib() -> None:
+    """UserError where matplotlib is missing."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise UserError("the panel needs matplotlib: pip install 'ceco3d[plot]'") from None
+
+
+def paint(label: np.ndarray, space: LabelSpace, where: np.ndarray) -> np.ndarray:
+    """Labels (H, W) -> (H, W, 3) uint8 in the colours of ``space``, white outside the mask ``where`` (H, W)."""
+    return np.where(where[..., None], space.colors[label], NOTHING).astype(np.uint8)
+
+
+def write_panel(path: Path, rows: Sequence[tuple[np.ndarray, ...]], space: LabelSpace) -> None:
+    """Write a PNG with one row per (color (H, W, 3), truth, CE, CeCo: (H, W) training indices)."""
+    need_matplotlib()
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    shown = largest_classes(rows)
+    legend_rows = -(-len(shown) // 6)
+    height, width = rows[0][0].shape[:2]
+    inches = 2.4 * height / width * len(rows)
+    below = 0.1 + 0.21 * legend_rows
+    figure = Figure(figsize=(9.8, inches + below + 0.3), layout="constrained")
+    pictures, legend = figure.subfigures(2, 1, height_ratios=(inches + 0.3, below))
+    axes = pictures.subplots(len(rows), len(TITLES), squeeze=False)
+    for line, (color, truth, *predictions) in zip(axes, rows, strict=True):
+        maps = [paint(label, space, truth >= 0) for label in (truth, *predictions)]
+        for axis, picture in zip(line, (color, *maps), strict=True):
+            axis.imshow(picture, interpolation="nearest")
+            axis.axis("off")
+    for axis, title in zip(axes[0], TITLES, strict=True):
+        axis.set_title(title)
+    patches = [Patch(facecolor=space.colors[i] / 255, label=space.names[i]) for i in shown]
+    legend.legend(handles=patches, loc="center", ncols=6, frameon=False, fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def largest_classes(rows: Sequence[tuple[np.ndarray, ...]]) -> list[int]:
+    """The classes that cover most of the label maps (where there is ground truth), the largest first."""
+    labels = [label[truth >= 0] for _, truth, *predictions in rows for label in (truth, *predictions)]
+    count = np.bincount(np.concatenate(labels))
+    return [int(i) for i in np.argsort(-count, kind="stable")[:LEGEND] if count[i]]
