@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from conftest import compose_config
 from omegaconf import OmegaConf
 
 from ceco3d.report.study import mean_and_deviation, paired_difference, read_study
@@ -69,3 +70,13 @@ def test_a_seed_twice_is_refused(tmp_path):
     write_run(tmp_path, "ce", 0, 0.1)
     with pytest.raises(Exception, match="second run of loss=ce seed=0"):
         read_study(tmp_path)
+
+
+def test_the_experiment_overrides_what_train_says():
+    cfg = compose_config("train", "experiment=longtail", "loss=ce", "seed=3")
+    assert (cfg.run_dir, cfg.resume, cfg.voxel_size, cfg.model.name) == (
+        "outputs/longtail/ce-3",
+        "auto",
+        0.1,
+        "MinkUNet14A",
+    )
