@@ -1,5 +1,6 @@
-"""``python -m ceco3d.benchmark``: time the engines side by side (conf/benchmark.yaml)."""
+"""``python -m ceco3d.benchmark``: timings side by side (conf/benchmark.yaml)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +11,8 @@ from rich.table import Column, Table
 from ceco3d.benchmarks.compare import HEADER, compare, describe, table
 from ceco3d.benchmarks.engines import System
 from ceco3d.benchmarks.inputs import make_work
+from ceco3d.benchmarks.loss import HEADER as LOSS_HEADER
+from ceco3d.benchmarks.loss import compare_loss, loss_row, loss_title
 from ceco3d.config import PRECISIONS, choose_device, command, number
 from ceco3d.errors import UserError
 from ceco3d.models.minkunet import engine_layers
@@ -22,7 +25,7 @@ MEASURES = ("maps", "forward", "training", "memory")
 
 @command("benchmark")
 def main(cfg: DictConfig) -> None:
-    """Measure, print a table per input size, write ``engines.json`` and ``engines.md``."""
+    """Measure, print tables, write ``engines.json`` and ``engines.md``, or what else ``what`` names."""
     check(cfg)
     out, device = Path(cfg.out), choose_device(cfg.device)
     check_writable(out)
@@ -31,21 +34,34 @@ def main(cfg: DictConfig) -> None:
     systems = available(cfg.systems)
     folders = [Path(cfg.scene)] if cfg.scene else processed_scenes(cfg.dataset, ("val",), cfg.workers)["val"]
     model = OmegaConf.to_container(cfg.model)
-    results, lines = [], [f"# Engines, {cfg.model.name}, {torch.get_num_threads()} threads, {device}", ""]
+    results, lines = (
+        [],
+        [f"# {cfg.what.capitalize()}, {cfg.model.name}, {torch.get_num_threads()} threads, {device}", ""],
+    )
     for voxels in cfg.voxels:
         work = make_work(
             folders, cfg.dataset.label_space, voxels, cfg.voxel_size, cfg.features, model, cfg.classes, device
         )
-        results.append(compare(work, systems, cfg.repeats, cfg.measure))
-        show(results[-1])
-        lines += [describe(results[-1]), "", *markdown_table(HEADER, table(results[-1])), ""]
-    write_json(out / "engines.json", {"model": cfg.model.name, "threads": torch.get_num_threads(), "results": results})
-    write_text(out / "engines.md", "\n".join(lines))
+        if cfg.what == "loss":
+            found = [compare_loss(work, system, cfg.repeats) for system in systems]
+            title, header, rows = loss_title(work), LOSS_HEADER, [loss_row(result) for result in found]
+            results += found
+        else:
+            results.append(compare(work, systems, cfg.repeats, cfg.measure))
+            title, header, rows = describe(results[-1]), HEADER, table(results[-1])
+        show(title, header, rows)
+        lines += [title, "", *markdown_table(header, rows), ""]
+    write_json(
+        out / f"{cfg.what}.json", {"model": cfg.model.name, "threads": torch.get_num_threads(), "results": results}
+    )
+    write_text(out / f"{cfg.what}.md", "\n".join(lines))
     print(f"written to {out}")
 
 
 def check(cfg: DictConfig) -> None:
     """Refuse values that would only fail later."""
+    if cfg.what not in ("engines", "loss"):
+        raise UserError(f"what={cfg.what}: choose engines or loss")
     for key in ("voxel_size", "repeats", "classes"):
         number(cfg, key, whole=key != "voxel_size")
     if not cfg.measure or set(cfg.measure) - set(MEASURES):
@@ -72,10 +88,10 @@ def available(names: list[str]) -> list[System]:
     return systems
 
 
-def show(result: dict) -> None:
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print the table of one input size."""
-    grid = Table(*(Column(name, no_wrap=True) for name in HEADER), title=describe(result), title_justify="left")
-    for row in table(result):
+    grid = Table(*(Column(name, no_wrap=True) for name in header), title=title, title_justify="left")
+    for row in rows:
         grid.add_row(*(cell.replace("; ", "\n").replace(" ±", "\n±") for cell in row))
     Console().print(grid)
 

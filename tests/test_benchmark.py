@@ -40,9 +40,19 @@ def test_benchmark_of_one_scene_and_one_measure(run_command, tiny, tmp_path):
     assert set(report["results"][0]["systems"]["native-fp32"]["seconds"]) == {"forward"}
 
 
+def test_benchmark_of_the_loss(run_command, tiny, tmp_path):
+    arguments = [*SMALL, "what=loss", "systems=[native-fp32]", f"out={tmp_path}"]
+    assert run_command("benchmark", *tiny, *arguments).code == 0
+    (result,) = json.loads((tmp_path / "loss.json").read_text())["results"]
+    assert (result["voxels"], result["classes"]) == (2000, 7)
+    assert 0 < result["share"] < 1
+    assert "| native-fp32 |" in (tmp_path / "loss.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
+        ("what=data2", "choose engines or loss"),
         ("systems=[spconv-fp32]", "spconv-fp32.*native or minkowski"),
         ("voxels=[10]", "from 1000 up"),
         ("measure=[speed]", "choose among maps, forward, training, memory"),
