@@ -13,7 +13,7 @@ from ceco3d.report.study import mean_and_deviation, paired_difference, read_stud
 def write_run(folder, loss, seed, tail, miou=0.1):
     run = folder / f"{loss}-{seed}"
     run.mkdir(parents=True)
-    OmegaConf.save({"loss": {"name": loss}, "seed": seed}, run / "config.yaml")
+    OmegaConf.save({"name": loss, "seed": seed}, run / "config.yaml")
     means = {"miou": miou, "head": 0.2, "common": 0.05, "tail": tail}
     scores = {key: dict.fromkeys(("present", "union", "zero_filled"), value) for key, value in means.items()}
     (run / "metrics.json").write_text(json.dumps(scores))
@@ -68,7 +68,7 @@ def test_a_seed_twice_is_refused(tmp_path):
     write_run(tmp_path, "ce", 0, 0.1)
     (tmp_path / "ce-0").rename(tmp_path / "again")
     write_run(tmp_path, "ce", 0, 0.1)
-    with pytest.raises(Exception, match="second run of loss=ce seed=0"):
+    with pytest.raises(Exception, match="second run of name=ce seed=0"):
         read_study(tmp_path)
 
 

@@ -46,7 +46,7 @@ def write_run(
     )
     per_class = {name: i / 1000 + noise if counts[i] else None for i, name in enumerate(SPACE.names)}
     (folder / "metrics.json").write_text(json.dumps({"miou": {"present": 0.1}, "per_class": per_class}))
-    (folder / "config.yaml").write_text(f"loss: {{name: {loss}}}\ndataset: {{label_space: scannet200}}\n")
+    (folder / "config.yaml").write_text(f"name: {loss}\ndataset: {{label_space: scannet200}}\n")
     with (folder / "metrics.csv").open("w", newline="") as file:
         columns = ("step", "epoch", "loss", "val_miou", "val_equiangularity", "val_separation")
         writer = csv.DictWriter(file, columns, restval="")
@@ -191,7 +191,7 @@ def drop_array(folder: Path) -> None:
         ),
         (lambda run: (run / "metrics.csv").unlink(), r"metrics.csv is missing: finish the run with `"),
         (lambda run: (run / "config.yaml").unlink(), r"config.yaml is missing: finish the run with `"),
-        (lambda run: (run / "config.yaml").write_text("seed: 0"), r"config.yaml has no loss.name"),
+        (lambda run: (run / "config.yaml").write_text("seed: 0"), r"config.yaml has no name"),
         (lambda run: (run / "collapse.npz").write_text("no"), r"collapse.npz is damaged: finish the run with `"),
         (lambda run: (run / "metrics.json").write_text("{"), r"metrics.json is damaged: finish the run with `"),
         (drop_column, r"metrics.csv has no values of val_separation"),

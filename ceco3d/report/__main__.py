@@ -1,25 +1,61 @@
-"""``python -m ceco3d.report``: tables of finished runs (conf/report.yaml)."""
+"""``python -m ceco3d.report [study|table]``: tables of finished runs (conf/report.yaml)."""
 
+import sys
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from ceco3d.config import command
 from ceco3d.errors import UserError
-from ceco3d.output import write_text
+from ceco3d.output import check_writable, write_text
+from ceco3d.report.leaderboard import leaderboard_csv, leaderboard_markdown, read_leaderboard
+from ceco3d.report.leaderboard_html import leaderboard_html
 from ceco3d.report.study import read_study, study_markdown
 
 
 @command("report")
-def main(cfg: DictConfig) -> None:
+def report(cfg: DictConfig) -> None:
+    """Write what ``cfg.what`` names."""
+    kinds = {"study": study, "table": table}
+    if cfg.what not in kinds:
+        raise UserError(f"what={cfg.what}: choose {' or '.join(kinds)}")
+    kinds[cfg.what](cfg)
+
+
+def study(cfg: DictConfig) -> None:
     """Write ``study.md`` beside the runs of a study and print it."""
     if cfg.study is None:
         raise UserError("study is not set: pass the folder with the runs, e.g. study=outputs/longtail")
     folder = Path(cfg.study)
-    table = study_markdown(read_study(folder, cfg.convention), cfg.baseline)
-    write_text(folder / "study.md", table)
-    print(table)
+    text = study_markdown(read_study(folder, cfg.convention), cfg.baseline)
+    write_text(folder / "study.md", text)
+    print(text)
     print(f"written to {folder / 'study.md'}")
+
+
+def table(cfg: DictConfig) -> None:
+    """Write the leaderboard of ``cfg.runs`` as ``leaderboard.{html,md,csv}`` and print its overview."""
+    for key in ("runs", "labels"):
+        if cfg[key] is not None and not isinstance(cfg[key], ListConfig):
+            raise UserError(f"{key}={cfg[key]}: must be a list, e.g. {key}=[{cfg[key]}]")
+    if not cfg.runs:
+        raise UserError("runs is not set: pass the folders of finished runs, e.g. runs=[outputs/ceco,outputs/csc]")
+    out = Path(cfg.out)
+    check_writable(out)
+    board = read_leaderboard([Path(str(folder)) for folder in cfg.runs], cfg.convention, cfg.labels)
+    text = leaderboard_markdown(board)
+    write_text(out / "leaderboard.html", leaderboard_html(board))
+    write_text(out / "leaderboard.csv", leaderboard_csv(board))
+    write_text(out / "leaderboard.md", text)
+    print(text.split("\n## Classes")[0])
+    print(f"written to {out / 'leaderboard.html'}, .md and .csv")
+
+
+def main() -> None:
+    """``report table ...`` is short for ``report what=table ...``."""
+    if len(sys.argv) > 1 and sys.argv[1].isidentifier():
+        sys.argv[1] = f"what={sys.argv[1]}"
+    report()
 
 
 if __name__ == "__main__":

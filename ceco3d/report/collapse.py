@@ -56,7 +56,7 @@ class Run:
 
 
 def read_runs(folders: Sequence[Path], labels: Sequence[str] | None = None) -> list[Run]:
-    """The runs in ``folders``, called ``labels`` or else by their losses (and folders, where losses repeat).
+    """The runs in ``folders``, called ``labels`` or else by their names (and folders, where names repeat).
 
     UserError when a file is missing or damaged, when two labels give the same file names, or label spaces differ.
     """
@@ -64,11 +64,11 @@ def read_runs(folders: Sequence[Path], labels: Sequence[str] | None = None) -> l
         if not folder.is_dir():
             raise UserError(f"{folder}: no such run folder; pass run folders of `python -m ceco3d.train`")
     if labels is None:
-        losses = [_config(folder, "loss.name") for folder in folders]
-        repeated = Counter(losses)
+        names = [_config(folder, "name") for folder in folders]
+        repeated = Counter(names)
         labels = [
-            f"{loss} {folder.resolve().name}" if repeated[loss] > 1 else loss
-            for loss, folder in zip(losses, folders, strict=True)
+            f"{name} {folder.resolve().name}" if repeated[name] > 1 else name
+            for name, folder in zip(names, folders, strict=True)
         ]
     if len(labels) != len(folders):
         raise UserError(f"labels={list(labels)}: {len(labels)} labels for {len(folders)} runs; give one each")

@@ -22,9 +22,9 @@ Results = dict[str, dict[int, dict[str, float]]]
 
 
 def read_study(folder: Path, convention: str = "present") -> Results:
-    """{loss: {seed: {"miou", "head", "common", "tail" in percent, and the neural-collapse measures}}}.
+    """{name: {seed: {"miou", "head", "common", "tail" in percent, and the neural-collapse measures}}}.
 
-    Reads every finished run directly below ``folder``. UserError when there is none, or one loss has a seed twice.
+    Reads every finished run directly below ``folder``. UserError when there is none, or one name has a seed twice.
     """
     if convention not in CONVENTIONS:
         raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
@@ -32,9 +32,9 @@ def read_study(folder: Path, convention: str = "present") -> Results:
     for run in sorted(path.parent for path in folder.glob("*/metrics.json")):
         cfg = OmegaConf.load(run / "config.yaml")
         scores = json.loads((run / "metrics.json").read_text())
-        seeds = results.setdefault(cfg.loss.name, {})
+        seeds = results.setdefault(cfg.name, {})
         if cfg.seed in seeds:
-            raise UserError(f"{run}: a second run of loss={cfg.loss.name} seed={cfg.seed} in {folder}")
+            raise UserError(f"{run}: a second run of name={cfg.name} seed={cfg.seed} in {folder}")
         values = {key: 100 * scores[key][convention] for key in SCORES if scores[key][convention] is not None}
         seeds[cfg.seed] = values | _collapse(run)
     if not results:
@@ -70,7 +70,7 @@ def paired_difference(
 def study_markdown(results: Results, baseline: str = "ce") -> str:
     """The tables of a study; UserError when the baseline is not in it."""
     if baseline not in results:
-        raise UserError(f"baseline={baseline} is not among the losses of the study: {', '.join(results)}")
+        raise UserError(f"baseline={baseline} is not among the names of the runs: {', '.join(results)}")
     names = [baseline, *(name for name in results if name != baseline)]
     lines = ["# Study", "", "IoU in percent on the validation vertices, mean ± standard deviation over seeds.", ""]
     rows = [(name, str(len(results[name])), *(_cell(results[name], key) for key in SCORES)) for name in names]
