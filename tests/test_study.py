@@ -80,3 +80,14 @@ def test_the_experiment_overrides_what_train_says():
         0.1,
         "MinkUNet14A",
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [("config.yaml", "a: 1\na: 2"), ("config.yaml", "seed: 0"), ("metrics.json", "{")]
+)
+def test_a_damaged_run_is_one_line(run_command, tmp_path, file, text):
+    write_run(tmp_path, "ce", 0, 0.1)
+    (tmp_path / "ce-0" / file).write_text(text)
+    outcome = run_command("report", f"study={tmp_path}")
+    assert outcome.code == 2
+    assert re.fullmatch(r"error: .*ce-0: not a finished run .*\n", outcome.err)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from scipy.stats import t as student
+from yaml import YAMLError
 
 from ceco3d.errors import UserError
 from ceco3d.metrics.scores import CONVENTIONS
@@ -17,7 +19,8 @@ from ceco3d.report.tables import markdown_table
 from ceco3d.scenes.labels import GROUPS
 
 SCORES = ("miou", *GROUPS)
-COLLAPSE = ("nc1", "equiangularity", "separation", "self_duality", "nearest_center")
+FRAME = ("equiangularity", "separation")  # of the centred class centres
+COLLAPSE = ("nc1", *FRAME, "self_duality", "nearest_center")
 Results = dict[str, dict[int, dict[str, float]]]
 
 
@@ -30,16 +33,23 @@ def read_study(folder: Path, convention: str = "present") -> Results:
         raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
     results: Results = {}
     for run in sorted(path.parent for path in folder.glob("*/metrics.json")):
-        cfg = OmegaConf.load(run / "config.yaml")
-        scores = json.loads((run / "metrics.json").read_text())
-        seeds = results.setdefault(cfg.name, {})
-        if cfg.seed in seeds:
-            raise UserError(f"{run}: a second run of name={cfg.name} seed={cfg.seed} in {folder}")
-        values = {key: 100 * scores[key][convention] for key in SCORES if scores[key][convention] is not None}
-        seeds[cfg.seed] = values | _collapse(run)
+        try:
+            cfg = OmegaConf.load(run / "config.yaml")
+            seeds = results.setdefault(cfg.name, {})
+            if cfg.seed in seeds:
+                raise UserError(f"{run}: a second run of name={cfg.name} seed={cfg.seed} in {folder}")
+            seeds[cfg.seed] = _scores(run, convention) | _collapse(run)
+        except (OSError, ValueError, KeyError, AttributeError, YAMLError, OmegaConfBaseException) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(f"{run}: not a finished run of `python -m ceco3d.train` ({reason}); remove it") from error
     if not results:
         raise UserError(f"{folder}: no finished runs (folders with metrics.json) below it; run the study first")
     return results
+
+
+def _scores(run: Path, convention: str) -> dict[str, float]:
+    scores = json.loads((run / "metrics.json").read_text())
+    return {key: 100 * scores[key][convention] for key in SCORES if scores[key][convention] is not None}
 
 
 def _collapse(run: Path) -> dict[str, float]:
@@ -47,7 +57,7 @@ def _collapse(run: Path) -> dict[str, float]:
     if found is None:
         return {}
     flat = {key: found[key] for key in COLLAPSE if key in found}
-    return flat | {key: found["centers"]["centred"][key] for key in ("equiangularity", "separation")}
+    return flat | {key: found["centers"]["centred"][key] for key in FRAME}
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
@@ -75,12 +85,12 @@ def study_markdown(results: Results, baseline: str = "ce") -> str:
     lines = ["# Study", "", "IoU in percent on the validation vertices, mean ± standard deviation over seeds.", ""]
     rows = [(name, str(len(results[name])), *(_cell(results[name], key) for key in SCORES)) for name in names]
     lines += markdown_table(("loss", "seeds", "mIoU", *GROUPS), rows)
-    lines += ["", f"Paired difference to {baseline}, seed by seed: mean [95 % interval].", ""]
-    rows = [(name, *(_difference(results[name], results[baseline], key) for key in SCORES)) for name in names[1:]]
-    lines += markdown_table(("loss", "mIoU", *GROUPS), rows)
     lines += ["", "Neural collapse (centred class centres); 0 is a perfect frame, nearest_center is best at 1.", ""]
     rows = [(name, *(_cell(results[name], key, 3) for key in COLLAPSE)) for name in names]
     lines += markdown_table(("loss", *COLLAPSE), rows)
+    lines += ["", f"Paired difference to {baseline}, seed by seed: mean [95 % interval].", ""]
+    rows = [(name, *_differences(results[name], results[baseline])) for name in names[1:]]
+    lines += markdown_table(("loss", "mIoU", *GROUPS, *FRAME), rows)
     return "\n".join(lines) + "\n"
 
 
@@ -92,6 +102,10 @@ def _cell(runs: Mapping[int, Mapping[str, float]], key: str, digits: int = 2) ->
     return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")
 
 
-def _difference(runs: Mapping[int, Mapping[str, float]], baseline: Mapping[int, Mapping[str, float]], key: str) -> str:
-    found = paired_difference(runs, baseline, key)
-    return "-" if found is None else "{:+.2f} [{:+.2f}, {:+.2f}]".format(*found)
+def _differences(runs: Mapping[int, Mapping[str, float]], baseline: Mapping[int, Mapping[str, float]]) -> list[str]:
+    cells = []
+    for key in (*SCORES, *FRAME):
+        found = paired_difference(runs, baseline, key)
+        digits = 3 if key in FRAME else 2
+        cells.append("-" if found is None else "{:+.{d}f} [{:+.{d}f}, {:+.{d}f}]".format(*found, d=digits))
+    return cells
