@@ -19,7 +19,7 @@ from ceco3d.report.tables import markdown_table
 from ceco3d.scenes.labels import GROUPS, label_space
 
 OVERVIEW = ("avg", *GROUPS)
-PUBLISHED_NOTE = "published, ScanNet200 test set: other scenes than those of the rows above"
+PUBLISHED_NOTE = "Published, ScanNet200 test set: other scenes than those of the rows above"
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     lines = [f"# {board.title}", "", "IoU in percent; place among the runs in brackets.", ""]
     lines += markdown_table(("", *OVERVIEW), rows)
     if board.published:
-        lines += ["", f"## {PUBLISHED_NOTE.capitalize()}", ""]
+        lines += ["", f"## {PUBLISHED_NOTE}", ""]
         lines += markdown_table(("", *OVERVIEW), [(r.name, *(_cell(r, c) for c in OVERVIEW)) for r in board.published])
     shown = [*board.rows, *board.published]
     names = [row.name for row in board.rows] + [f"{row.name}, published" for row in board.published]

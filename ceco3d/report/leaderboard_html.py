@@ -73,5 +73,5 @@ def _cell(row: Row, column: str) -> str:
     if column not in row.values:
         return f'<td class="{overview.strip()}" data-value="-1">-</td>'
     value, rank = row.values[column], row.ranks[column]
-    first = " first" if rank == 1 else ""
+    first = " first" if rank == 1 and value > 0 else ""
     return f'<td class="{(overview + first).strip()}" data-value="{value:.4f}">{value:.1f}<sup>{rank}</sup></td>'
