@@ -2,7 +2,7 @@
 
 A point's feature in one view must be nearer to its own feature in the other view than to those of the other points.
 Contrastive Scene Contexts compares it bin by bin: only with the points that lie in the same direction and at a like
-distance; points closer than ``r1`` are never compared. One bin of everything is PointInfoNCE (PointContrast, ECCV 2020).
+distance; points closer than ``r1`` are never compared. One bin of everything is PointContrast's loss (ECCV 2020).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def fast_bins(positions: Tensor, r1: float, r2: float) -> Tensor:
     """
     distance = _distances(positions)
     z = positions[:, 2]
-    bins = (z[None] <= z[:, None]).to(torch.int8) + 2 * (distance > r2)
+    bins = (z[None] <= z[:, None]).to(torch.int8) + 2 * (distance > r2).to(torch.int8)
     return bins.masked_fill_(distance <= r1, -1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def read_file(path: Path) -> dict:
         content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path}: refused, the file is damaged or holds objects other than tensors") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError) as error:
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError, struct.error) as error:
         reason = (str(error).splitlines() or ["the file is empty"])[0]
         raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
     if not isinstance(content, Mapping):

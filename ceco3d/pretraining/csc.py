@@ -41,6 +41,8 @@ class ContrastObjective(nn.Module):
 def build(cfg: DictConfig, device: torch.device) -> tuple[ContrastObjective, DataLoader]:
     """What ``method=csc`` (conf/method/csc.yaml) trains and on what; UserError on bad configuration or data."""
     model = make_model(cfg, out_channels=number(cfg, "method.out_channels", whole=True))
+    for key in ("r1", "r2", "bins_xy", "bins_zy"):
+        number(cfg, f"method.partition.{key}", whole=key.startswith("bins"))
     try:
         criterion = SceneContextLoss(Partition(**cfg.method.partition), number(cfg, "method.temperature"))
     except ValueError as error:
@@ -62,9 +64,7 @@ def make_dataset(cfg: DictConfig) -> PairDataset:
     method = cfg.method
     if not 0 < number(cfg, "method.min_overlap") <= 1:
         raise UserError(f"method.min_overlap={method.min_overlap}: must be a share, at most 1")
-    make = PairMaker(
-        cfg.voxel_size, number(cfg, "method.queries", whole=True), number(cfg, "method.color_jitter", above=-1e-9)
-    )
+    make = PairMaker(cfg.voxel_size, number(cfg, "method.queries", whole=True), number(cfg, "method.color_jitter"))
     if method.frames is not None:
         if "normal" in cfg.features:
             raise UserError("method.frames: frames have no normals; use features=[color] or [color,coord]")

@@ -77,6 +77,8 @@ def read_frame(path: Path) -> Scene:
         raise UserError(f"{path}: frames are {' or '.join(FORMATS)} files")
     if not path.is_file():
         raise UserError(f"{path}: no such frame; a list names it")
+    if not zipfile.is_zipfile(path):  # both formats are archives
+        raise UserError(f"{path}: not a readable frame (damaged, or another format); extract it again")
     try:
         coord, color = (_read_npz if path.suffix == ".npz" else _read_pth)(path)
     except (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, TypeError) as error:

@@ -120,7 +120,8 @@ class PairMaker:
 def match(first: Tensor, second: Tensor, radius: float, most: int, rng: torch.Generator) -> Tensor:
     """(Q, 2) int64, Q <= ``most``: random points of ``first`` (M, 3), each with a random neighbour of ``second``.
 
-    Neighbours, of ``second`` (N, 3), are nearer than ``radius`` (the unit of both). All points of ``first`` that have one are as likely.
+    Neighbours, of ``second`` (N, 3), are nearer than ``radius``, in the unit of both. All points of ``first`` that have
+    one are as likely.
     """
     trees = (cKDTree(points.numpy()) for points in (first, second))
     found = next(trees).sparse_distance_matrix(next(trees), radius, output_type="ndarray")
