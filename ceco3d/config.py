@@ -67,6 +67,8 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
 def fail(error: Exception) -> NoReturn:
     """Print ``error`` as one line and exit with 2."""
     text = str(error).split("Config search path:")[0]
+    if "\nOriginal Traceback" in text:  # raised in a loader process: the last line is "module.Class: message"
+        text = text.rstrip().splitlines()[-1].partition(": ")[2]
     lines = [line.strip().rstrip(".:") for line in text.splitlines() if line.strip()]
     print("error: " + "; ".join(line for line in lines if not line.startswith("object_type=")), file=sys.stderr)
     sys.exit(2)

@@ -148,6 +148,7 @@ class Payload:
         (lambda path: None, "no such checkpoint"),
         (lambda path: path.write_bytes(b""), "not a readable checkpoint"),
         (lambda path: path.write_bytes(b"not a checkpoint"), "damaged|not a readable"),
+        (lambda path: path.write_bytes(b"junk"), "not a readable checkpoint"),
         (lambda path: path.write_bytes(pickle.dumps(Payload(), protocol=2)), "refused"),
         (lambda path: torch.save({"model": Payload()}, path), "refused"),
         (lambda path: torch.save([1, 2], path), "holds a list"),

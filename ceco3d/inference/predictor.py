@@ -102,6 +102,8 @@ def load_predictor(
 ) -> tuple[Predictor, LabelSpace]:
     """The network of a checkpoint of ceco3d.train, and the label space it predicts; UserError for any other file."""
     model, setup = load_trained(path)
+    if setup["label_space"] is None:
+        raise UserError(f"{path}: pretrained only, it predicts no labels; train on it with ceco3d.train init={path}")
     model = fold_batch_norms(model).to(device)
     predictor = Predictor(model, setup["features"], setup["voxel_size"], device, views, dtype)
     return predictor, label_space(setup["label_space"])

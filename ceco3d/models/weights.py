@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def read_file(path: Path) -> dict:
         content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path}: refused, the file is damaged or holds objects other than tensors") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError) as error:
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError, struct.error) as error:
         reason = (str(error).splitlines() or ["the file is empty"])[0]
         raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
     if not isinstance(content, Mapping):
@@ -63,16 +64,18 @@ def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = 
     state = strip_prefixes(read_state_dict(Path(path)), expected)
     state = {name: value for name, value in state.items() if not name.startswith(tuple(leave_out))}
     expected = {name: value for name, value in expected.items() if not name.startswith(tuple(leave_out))}
+    reshaped = sorted(k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape)
     problems = {
         "missing": sorted(expected.keys() - state.keys()),
         "unexpected": sorted(state.keys() - expected.keys()),
-        "of another shape": sorted(k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape),
+        "of another shape": [f"{k} {tuple(state[k].shape)} instead of {tuple(expected[k].shape)}" for k in reshaped],
     }
     found = [f"{len(names)} {kind} ({_listed(names)})" for kind, names in problems.items() if names]
     if found:
+        stem = ", with its features and model.stem_kernel" if "conv0p1s1.kernel" in reshaped else ""
         raise UserError(
-            f"{path}: weights of another model: {'; '.join(found)}; choose the model that was trained, or name what to "
-            "leave out (init_leave_out)"
+            f"{path}: weights of another model: {'; '.join(found)}; choose the model that was trained{stem}, or name "
+            "what to leave out (init_leave_out)"
         )
     if minkowski == "0.4" or (minkowski == "auto" and looks_like_v04(state)):
         state = reorder_v04(state)

@@ -92,8 +92,9 @@ class Collate:
 class SceneSampler(Sampler[list[int]]):
     """Lists of ``batch_size`` scene indices: this process's share (``rank`` of ``world``) of each epoch.
 
-    The order is a function of (seed, epoch). ``set_position`` chooses the epoch and the batch to begin with, which is
-    all the state there is: a run that stored both goes on exactly where it stopped.
+    ``dataset`` has a length, a ``seed`` and ``set_epoch``, as SceneDataset and PairDataset do. The order is a function
+    of (seed, epoch). ``set_position`` chooses the epoch and the batch to begin with, which is all the state there is: a
+    run that stored both goes on exactly where it stopped.
     With ``drop_last`` every rank gets the same number of full batches; UserError when there is not even one.
     """
 

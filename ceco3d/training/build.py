@@ -21,12 +21,12 @@ from ceco3d.scenes.labels import label_space
 from ceco3d.transforms import Transforms
 
 
-def make_model(cfg: DictConfig) -> MinkUNet:
-    """The network of ``cfg``, with the weights of ``cfg.init`` if given."""
+def make_model(cfg: DictConfig, out_channels: int | None = None) -> MinkUNet:
+    """The network of ``cfg`` with the weights of ``cfg.init`` if given; one output a class unless told otherwise."""
     try:
         model = build_model(
             in_channels=feature_channels(cfg.features),
-            out_channels=len(label_space(cfg.dataset.label_space)),
+            out_channels=out_channels or len(label_space(cfg.dataset.label_space)),
             engine=cfg.engine,
             **cfg.model,
         )

@@ -17,6 +17,7 @@ COLUMNS = (
     "loss",
     "ce",
     "ceco",
+    "match_accuracy",
     "grad_norm",
     "voxels_per_second",
     "val_miou",

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ceco3d.errors import UserError
@@ -21,26 +22,29 @@ from ceco3d.scenes.batch import Batch
 from ceco3d.training.checkpoint import Position, save, training_state
 from ceco3d.training.interrupt import Interrupt
 from ceco3d.training.loggers import Loggers
-from ceco3d.training.objective import Objective
 from ceco3d.training.schedule import Schedule
+
+SHOWN = ("loss", "ce", "ceco", "match_accuracy")  # on the progress line, where an objective has them
 
 
 class Trainer:
     """Steps through epochs of batches, validates, saves.
 
+    objective ``batch -> {"loss": ..., ...}``, with the modules ``model`` and ``criterion``
+    loader    batches with ``to``, ``scenes`` and a length in voxels (Batch, PairBatch)
     settings  ``conf/trainer``
     dtype     what convolutions compute in
     setup     see checkpoint.trained_setup
-    validate  scores the network as it is
+    validate  scores the network as it is; None: there is nothing to score (pretraining), and no best.pt
     """
 
     def __init__(
         self,
-        objective: Objective,
+        objective: nn.Module,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
         loader: DataLoader,
-        validate: Callable[[], Evaluation],
+        validate: Callable[[], Evaluation] | None,
         settings: DictConfig,
         setup: Mapping[str, Any],
         folder: Path,
@@ -69,17 +73,21 @@ class Trainer:
         """Steps of the whole run."""
         return self.settings.epochs * len(self.loader.batch_sampler)
 
-    def run(self, log: Loggers) -> Evaluation:
-        """Train from ``position`` to the end; returns the last validation."""
+    def run(self, log: Loggers) -> Evaluation | None:
+        """Train from ``position`` to the end; returns the last validation, if there is any."""
         evaluation = None
         with Interrupt() as interrupt, StepDisplay(self.position.step, self.total_steps) as self.display:
             while self.position.epoch < self.settings.epochs:
                 self._epoch(log, interrupt)
-                last = self.position.epoch == self.settings.epochs
-                if last or self.position.epoch % self.settings.validate_every == 0:
+                if self.validate is not None and self._validates():
                     evaluation = self._validate(log)
                 self._save("last.pt")
-        return self.validate() if evaluation is None else evaluation
+        return self.validate() if evaluation is None and self.validate is not None else evaluation
+
+    def _validates(self) -> bool:
+        """Whether a validation follows the epoch that has just ended."""
+        last = self.position.epoch == self.settings.epochs
+        return last or self.position.epoch % self.settings.validate_every == 0
 
     def _epoch(self, log: Loggers, interrupt: Interrupt) -> None:
         self.objective.train()
@@ -131,7 +139,7 @@ class Trainer:
     def _report(self, log: Loggers, values: dict[str, float]) -> None:
         position, rate = self.position, self.optimizer.param_groups[0]["lr"]
         log.log({"step": position.step, "epoch": position.epoch + 1, "lr": rate} | values)
-        parts = " ".join(f"{name} {values[name]:.3f}" for name in ("loss", "ce", "ceco") if name in values)
+        parts = " ".join(f"{name} {values[name]:.3f}" for name in SHOWN if name in values)
         speed = f"{values['voxels_per_second'] / 1000:.1f}k voxels/s"
         where = f"epoch {position.epoch + 1} step {position.step}/{self.total_steps}"
         self.display.line(f"{where} {parts} lr {rate:.2g} {speed}", passing=True)

@@ -79,9 +79,14 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 
 def check(cfg: DictConfig) -> None:
     """Refuse values that would only fail later."""
+    check_steps(cfg)
+    number(cfg, "trainer.validate_every", whole=True)
+
+
+def check_steps(cfg: DictConfig) -> None:
+    """The part of ``check`` that holds for every kind of training."""
     number(cfg, "voxel_size")
     number(cfg, "trainer.epochs", whole=True)
-    number(cfg, "trainer.validate_every", whole=True)
     number(cfg, "trainer.log_every", whole=True)
     number(cfg, "trainer.repeat", whole=True)
     if cfg.resume not in (None, "auto"):

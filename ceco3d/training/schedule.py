@@ -45,5 +45,16 @@ class MultiStep:
         return self.gamma ** sum(progress >= milestone for milestone in self.milestones)
 
 
+@dataclass(frozen=True)
+class Exponential:
+    """Times ``gamma`` after each of ``drops`` equal shares of training."""
+
+    gamma: float
+    drops: int
+
+    def __call__(self, progress: float) -> float:
+        return self.gamma ** math.floor(progress * self.drops)
+
+
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

@@ -1,0 +1,19 @@
+"""``python -m ceco3d.pretrain``: pretrain a network without labels (conf/pretrain.yaml)."""
+
+from omegaconf import DictConfig
+
+from ceco3d.config import command
+from ceco3d.training.pretrain import pretrain
+
+
+@command("pretrain")
+def main(cfg: DictConfig) -> None:
+    """Pretrain, then say how to go on."""
+    checkpoint = pretrain(cfg)
+    features = ",".join(cfg.features)
+    kernel = cfg.model.stem_kernel
+    print(f"go on with: python -m ceco3d.train init={checkpoint} features=[{features}] model.stem_kernel={kernel}")
+
+
+if __name__ == "__main__":
+    main()

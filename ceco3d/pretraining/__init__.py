@@ -1,0 +1,1 @@
+"""Pretraining without labels: pairs of views of one scene, and what is learnt from them."""

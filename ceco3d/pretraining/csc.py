@@ -1,0 +1,74 @@
+"""Contrastive Scene Contexts (Hou et al., CVPR 2021): its objective and its data, from the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ceco3d.config import number
+from ceco3d.errors import UserError
+from ceco3d.losses import Partition, SceneContextLoss
+from ceco3d.models import MinkUNet
+from ceco3d.pretraining.dataset import FramePairs, PairDataset, ScanPairs
+from ceco3d.pretraining.frames import list_frame_pairs
+from ceco3d.pretraining.pairs import PairBatch, PairCollate, PairMaker
+from ceco3d.scenes.dataset import make_loader
+from ceco3d.scenes.sources import processed_scenes
+from ceco3d.sparse import SparseTensor
+from ceco3d.training.build import make_model
+
+
+class ContrastObjective(nn.Module):
+    """``PairBatch -> {"loss": ..., "match_accuracy": ...}``; the features are the outputs of ``model.final``."""
+
+    def __init__(self, model: MinkUNet, criterion: SceneContextLoss) -> None:
+        super().__init__()
+        self.model, self.criterion = model, criterion
+
+    def forward(self, batch: PairBatch) -> dict[str, Tensor]:
+        """Scalars by name. Each view is a batch of its own for the batch norms, as in CSC."""
+        first, second = (
+            self.model(SparseTensor(view.features, view.coordinates)).features for view in (batch.first, batch.second)
+        )
+        rows, other_rows = batch.matches.unbind(1)
+        return self.criterion(first[rows], second[other_rows], batch.positions, batch.counts)
+
+
+def build(cfg: DictConfig, device: torch.device) -> tuple[ContrastObjective, DataLoader]:
+    """What ``method=csc`` (conf/method/csc.yaml) trains and on what; UserError on bad configuration or data."""
+    model = make_model(cfg, out_channels=number(cfg, "method.out_channels", whole=True))
+    for key in ("r1", "r2", "bins_xy", "bins_zy"):
+        number(cfg, f"method.partition.{key}", whole=key.startswith("bins"))
+    try:
+        criterion = SceneContextLoss(Partition(**cfg.method.partition), number(cfg, "method.temperature"))
+    except ValueError as error:
+        raise UserError(f"method=csc: {error}") from error
+    loader = make_loader(
+        make_dataset(cfg),
+        PairCollate(cfg.voxel_size, list(cfg.features), cfg.seed),
+        number(cfg, "trainer.batch_size", whole=True),
+        shuffle=True,
+        workers=cfg.trainer.workers,
+        drop_last=True,
+        pin_memory=device.type == "cuda",
+    )
+    return ContrastObjective(model, criterion), loader
+
+
+def make_dataset(cfg: DictConfig) -> PairDataset:
+    """Pairs of real frames where ``method.frames`` names some, else of virtual cameras in the training scenes."""
+    method = cfg.method
+    if not 0 < number(cfg, "method.min_overlap") <= 1:
+        raise UserError(f"method.min_overlap={method.min_overlap}: must be a share, at most 1")
+    make = PairMaker(cfg.voxel_size, number(cfg, "method.queries", whole=True), number(cfg, "method.color_jitter"))
+    if method.frames is not None:
+        if "normal" in cfg.features:
+            raise UserError("method.frames: frames have no normals; use features=[color] or [color,coord]")
+        pairs = list_frame_pairs(Path(method.frames), method.min_overlap)
+        return FramePairs(pairs, make, cfg.seed, cfg.trainer.repeat)
+    folders = processed_scenes(cfg.dataset, ("train",), cfg.workers)["train"]
+    return ScanPairs(folders, cfg.dataset.label_space, method.min_overlap, make, cfg.seed, cfg.trainer.repeat)

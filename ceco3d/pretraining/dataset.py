@@ -1,0 +1,89 @@
+"""Where pairs of views come from: cameras in the scans, or real frames."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from ceco3d.pretraining.frames import read_frame
+from ceco3d.pretraining.pairs import NoPairError, Pair, PairMaker
+from ceco3d.pretraining.views import draw_views
+from ceco3d.scenes.processed import read_scene
+from ceco3d.scenes.scene import Scene
+from ceco3d.transforms.step import seeded_generator
+
+ATTEMPTS = 10  # scenes that are tried before it is an error that none has two views
+_PAIR = 3  # a random stream of its own, see pairs._COLLATE
+
+
+class PairDataset(Dataset, ABC):
+    """``repeat`` times over ``sources`` sources of pairs, each time with other draws.
+
+    A source that gives no pair is replaced by another one, drawn for this (seed, epoch, index); UserError, that of the
+    first one, when ATTEMPTS of them give none.
+    """
+
+    def __init__(self, sources: int, make: PairMaker, seed: int, repeat: int = 1) -> None:
+        self.sources, self.make, self.seed, self.repeat = sources, make, seed, repeat
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # as in SceneDataset
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the draws of ``epoch`` from now on, in this process and in running workers."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return self.sources * self.repeat
+
+    def __getitem__(self, index: int) -> Pair:
+        epoch = int(self._epoch)
+        rng = seeded_generator(self.seed, _PAIR, epoch, index)
+        source, failures = index % self.sources, []
+        for _ in range(ATTEMPTS):
+            try:
+                return replace(self.make(*self.views(source, rng), rng), epoch=epoch, index=index)
+            except NoPairError as error:
+                failures.append(error)
+            source = int(torch.randint(self.sources, (), generator=rng))
+        raise failures[0]
+
+    @abstractmethod
+    def views(self, source: int, rng: torch.Generator) -> tuple[Scene, Scene]:
+        """Two views of one scene; NoPairError when this source has none."""
+
+
+class ScanPairs(PairDataset):
+    """Views from virtual cameras in processed scenes.
+
+    folders     one folder a scene (``ceco3d.scenes.processed``)
+    min_overlap share of the smaller view's voxels, see ``Room.overlap``
+    """
+
+    def __init__(
+        self, folders: Sequence[Path], label_space: str, min_overlap: float, make: PairMaker, seed: int, repeat: int = 1
+    ) -> None:
+        super().__init__(len(folders), make, seed, repeat)
+        self.folders, self.label_space, self.min_overlap = list(folders), label_space, min_overlap
+
+    def views(self, source: int, rng: torch.Generator) -> tuple[Scene, Scene]:
+        """Two views of scene number ``source``, drawn with ``rng``."""
+        scene = read_scene(self.folders[source], self.label_space)
+        first, second = draw_views(scene, self.min_overlap, rng)
+        return scene.select(first), scene.select(second)
+
+
+class FramePairs(PairDataset):
+    """Real frames; ``pairs`` as from ``list_frame_pairs``."""
+
+    def __init__(self, pairs: Sequence[tuple[Path, Path]], make: PairMaker, seed: int, repeat: int = 1) -> None:
+        super().__init__(len(pairs), make, seed, repeat)
+        self.pairs = list(pairs)
+
+    def views(self, source: int, rng: torch.Generator) -> tuple[Scene, Scene]:
+        """The frames of pair number ``source``."""
+        first, second = self.pairs[source]
+        return read_frame(first), read_frame(second)

@@ -1,0 +1,112 @@
+"""Pairs of depth frames on disk, as CSC and Pointcept extract them from ScanNet's sensor streams.
+
+``frames`` is a list file, or a folder that holds one as ``splits/overlap30.txt`` or ``overlap30.txt`` (CSC) or one a
+scene as ``<scene>/pcd/overlap.txt`` (Pointcept's scannet_pair). A line is ``FRAME FRAME [OVERLAP]``, paths from the
+folder. A frame is an ``.npz`` with ``pcd`` (N, 6 or more): x y z in metres, r g b in 0..255, or a ``.pth`` with
+``coord`` and ``color`` (N, 3) each. The coordinates of one scene's frames are in one system, that of the scene, z up.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ceco3d.errors import UserError
+from ceco3d.scenes.labels import IGNORE
+from ceco3d.scenes.scene import Scene
+
+LISTS = ("splits/overlap30.txt", "overlap30.txt")
+FORMATS = (".npz", ".pth")
+
+
+def list_frame_pairs(frames: Path, min_overlap: float) -> list[tuple[Path, Path]]:
+    """The pairs of frames that overlap by ``min_overlap`` (a share) at least, in the order of the lists.
+
+    Pairs without a third column count as overlapping. UserError when there is none or a line cannot be understood.
+    """
+    pairs = [pair for root, path in _lists(frames) for pair in _read_list(root, path, min_overlap)]
+    if not pairs:
+        raise UserError(f"{frames}: no pair of frames overlaps by {min_overlap:.0%}; lower method.min_overlap")
+    return pairs
+
+
+def _lists(frames: Path) -> list[tuple[Path, Path]]:
+    """(folder that the paths start from, list file)."""
+    if frames.is_file():
+        above = {"splits": 1, "pcd": 2}.get(frames.parent.name, 0)
+        return [(frames.parents[above], frames)]
+    if not frames.is_dir():
+        raise UserError(f"{frames}: no such folder or list of frame pairs; set method.frames=null to use the scans")
+    for name in LISTS:
+        if (frames / name).is_file():
+            return [(frames, frames / name)]
+    found = sorted(frames.glob("*/pcd/overlap.txt"))
+    if not found:
+        raise UserError(f"{frames}: holds neither {' nor '.join(LISTS)} nor SCENE/pcd/overlap.txt")
+    return [(frames, path) for path in found]
+
+
+def _read_list(root: Path, path: Path, min_overlap: float) -> list[tuple[Path, Path]]:
+    pairs = []
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            first, second, overlap = (*words, "1") if len(words) == 2 else words
+            enough = float(overlap) >= min_overlap
+        except ValueError:
+            raise UserError(f"{path}:{number}: not a line FRAME FRAME [OVERLAP]: {line.strip()[:80]}") from None
+        if enough:
+            pairs.append((_resolve(root, first), _resolve(root, second)))
+    return pairs
+
+
+def _resolve(root: Path, name: str) -> Path:
+    """Pointcept's paths begin with a slash and still start from the folder; others may really be absolute."""
+    return Path(name) if name.startswith("/") and Path(name).is_file() else root / name.lstrip("/")
+
+
+def read_frame(path: Path) -> Scene:
+    """The points of one frame, without labels and normals (zero); UserError when the file is not a frame."""
+    if path.suffix not in FORMATS:
+        raise UserError(f"{path}: frames are {' or '.join(FORMATS)} files")
+    if not path.is_file():
+        raise UserError(f"{path}: no such frame; a list names it")
+    if not zipfile.is_zipfile(path):  # both formats are archives
+        raise UserError(f"{path}: not a readable frame (damaged, or another format); extract it again")
+    try:
+        coord, color = (_read_npz if path.suffix == ".npz" else _read_pth)(path)
+    except (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, TypeError) as error:
+        reason = (str(error).splitlines() or ["it is empty"])[0]
+        raise UserError(f"{path}: not a readable frame ({reason}); extract it again") from error
+    except (zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        raise UserError(f"{path}: refused, the file is damaged or holds objects other than arrays") from error
+    for array in (coord, color):
+        if array.shape != (len(coord), 3) or array.dtype.kind not in "fiu" or not len(array):
+            raise UserError(f"{path}: coordinates or colours are {array.dtype} {array.shape}, not N numbers by 3")
+    if not np.isfinite(coord).all():
+        raise UserError(f"{path}: coordinates are not all finite; take the frame off the list")
+    unlabelled = torch.full((len(coord),), IGNORE)
+    coord, color = (torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in (coord, color))
+    name = f"{path.parent.parent.name if path.parent.name == 'pcd' else path.parent.name}/{path.stem}"
+    return Scene(name, coord, color, torch.zeros_like(coord), unlabelled, unlabelled)
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        points = archive["pcd"]
+    return points[:, :3], points[:, 3:6]
+
+
+def _read_pth(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    rebuild, dtypes = np.empty(0).__reduce__()[0], [np.dtype(kind) for kind in ("f8", "f4", "u1", "i8")]
+    # Arrays and nothing else; NumPy has moved the function that rebuilds them from one module to another.
+    names = [(rebuild, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    with torch.serialization.safe_globals([*names, np.ndarray, np.dtype, *map(type, dtypes)]):
+        content = torch.load(path, "cpu", weights_only=True)
+    return np.asarray(content["coord"]), np.asarray(content["color"])

@@ -1,0 +1,153 @@
+"""Pairs of views, augmented, voxelised and matched, and batches of them.
+
+Every random draw is a function of (seed, epoch, index), as in ``ceco3d.scenes.dataset``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from ceco3d.errors import UserError
+from ceco3d.scenes.batch import Batch, make_batch
+from ceco3d.scenes.scene import Scene
+from ceco3d.transforms import ChromaticJitter, RandomRotation
+from ceco3d.transforms.step import seeded_generator
+from ceco3d.transforms.voxelize import voxelize
+
+SEARCH_RADIUS = 1.5  # voxels between two points that count as the same one (CSC)
+ROTATION = RandomRotation(x=2.8125, y=2.8125, z=180.0)  # degrees: pi/64 of tilt, any heading (CSC)
+FEWEST_MATCHES = 16  # fewer do not make a contrast
+_COLLATE = 4  # a random stream of its own; pretraining.dataset has 3, ceco3d.scenes.dataset those before
+
+
+class NoPairError(UserError):
+    """A scene gives no two views that can be contrasted."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two augmented views of one scene, one point a voxel in the order of ``voxelize``, and Q points seen in both.
+
+    matches   (Q, 2) int64: a point of the first and one of the second view; the first column has no value twice
+    positions (Q, 3) float32: where the first one lies in the scene, z up, in voxels (not rotated)
+    """
+
+    views: tuple[Scene, Scene]
+    matches: Tensor
+    positions: Tensor
+    epoch: int = 0
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """B pairs as two batches, whose item i are the two views of pair i.
+
+    matches   (Q, 2) int64, rows of ``first`` and ``second``, pair by pair
+    positions (Q, 3) float32, see Pair
+    counts    B numbers of matches
+    """
+
+    first: Batch
+    second: Batch
+    matches: Tensor
+    positions: Tensor
+    counts: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """Voxels of both."""
+        return len(self.first) + len(self.second)
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """Names of the B scenes."""
+        return self.first.scenes
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        """The batch on ``device``; from pinned memory the copy overlaps with other work."""
+        moved = {name: getattr(self, name).to(device) for name in ("first", "second")}
+        moved |= {name: getattr(self, name).to(device, non_blocking=True) for name in ("matches", "positions")}
+        return replace(self, **moved)
+
+    def pin_memory(self) -> PairBatch:
+        """The batch in page-locked memory (the DataLoader calls this by its name)."""
+        names = ("first", "second", "matches", "positions")
+        return replace(self, **{name: getattr(self, name).pin_memory() for name in names})
+
+
+@dataclass(frozen=True)
+class PairMaker:
+    """``(view, view, rng) -> Pair``; the views are points of one scene in one frame.
+
+    voxel_size   metres
+    queries      matches at most
+    color_jitter standard deviation of the noise on colours, as a share of 255
+    """
+
+    voxel_size: float
+    queries: int
+    color_jitter: float
+
+    def __call__(self, first: Scene, second: Scene, rng: torch.Generator) -> Pair:
+        """UserError when a view cannot be voxelised, NoPairError below FEWEST_MATCHES points in common."""
+        (first, place), (second, other_place) = (self._augment(view, rng) for view in (first, second))
+        matches = match(place, other_place, SEARCH_RADIUS * self.voxel_size, self.queries, rng)
+        if len(matches) < FEWEST_MATCHES:
+            raise NoPairError(
+                f"scene {first.name}: its two views have {len(matches)} voxels in common; "
+                "use a smaller voxel_size or a larger method.min_overlap"
+            )
+        return Pair((first, second), matches, place[matches[:, 0]] / self.voxel_size)
+
+    def _augment(self, view: Scene, rng: torch.Generator) -> tuple[Scene, Tensor]:
+        """One point a voxel of ``view``, moved and recoloured, and where these points were: (M, 3) metres."""
+        moved = ROTATION(view.replace(coord=view.coord - view.coord.mean(0)), rng)
+        try:
+            chosen = voxelize(moved.coord, self.voxel_size, rng).index
+        except ValueError as error:
+            raise UserError(f"scene {view.name}: {error}") from error
+        # 0.95 as in CSC, whose jitter has a sigma of 0.01 on colours of 0..255, which is to say none.
+        recolored = ChromaticJitter(self.color_jitter, p=0.95)(moved.select(chosen), rng)
+        return recolored, view.coord[chosen]
+
+
+def match(first: Tensor, second: Tensor, radius: float, most: int, rng: torch.Generator) -> Tensor:
+    """(Q, 2) int64, Q <= ``most``: random points of ``first`` (M, 3), each with a random neighbour of ``second``.
+
+    Neighbours, of ``second`` (N, 3), are nearer than ``radius``, in the unit of both. All points of ``first`` that have
+    one are as likely.
+    """
+    trees = (cKDTree(points.numpy()) for points in (first, second))
+    found = next(trees).sparse_distance_matrix(next(trees), radius, output_type="ndarray")
+    found = found[torch.randperm(len(found), generator=rng).numpy()]
+    row, chosen = np.unique(found["i"], return_index=True)  # the first of each in random order
+    matches = torch.from_numpy(np.stack([row, found["j"][chosen]], axis=1).astype(np.int64))
+    return matches[torch.randperm(len(matches), generator=rng)[:most]]
+
+
+@dataclass(frozen=True)
+class PairCollate:
+    """Pairs to a PairBatch; ``voxel_size`` in metres, ``features`` as in ``point_features``."""
+
+    voxel_size: float
+    features: Sequence[str]
+    seed: int
+
+    def __call__(self, pairs: Sequence[Pair]) -> PairBatch:
+        rng = seeded_generator(self.seed, _COLLATE, pairs[0].epoch, *(pair.index for pair in pairs))
+        batches, shifts = [], []
+        for side in (0, 1):
+            views = [pair.views[side] for pair in pairs]
+            batches.append(make_batch(views, self.voxel_size, self.features, rng))
+            sizes = torch.tensor([0, *(len(view) for view in views[:-1])])
+            shifts.append(sizes.cumsum(0))
+        # Views have one point a voxel in the order of voxels, so that rows of a batch are their points one by one.
+        rows = [pair.matches + torch.stack([a, b]) for pair, a, b in zip(pairs, *shifts, strict=True)]
+        positions = torch.cat([pair.positions for pair in pairs])
+        return PairBatch(*batches, torch.cat(rows), positions, tuple(len(pair.matches) for pair in pairs))

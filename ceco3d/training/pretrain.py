@@ -1,0 +1,98 @@
+"""A pretraining run from its configuration to its checkpoint."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ceco3d.config import choose_device, choose_precision
+from ceco3d.errors import UserError
+from ceco3d.models.minkunet import count_parameters
+from ceco3d.output import write_json, write_text
+from ceco3d.pretraining import csc
+from ceco3d.scenes.batch import feature_channels
+from ceco3d.training import build
+from ceco3d.training.checkpoint import restore, trained_setup
+from ceco3d.training.loggers import make_loggers
+from ceco3d.training.loop import Trainer
+from ceco3d.training.run import check_steps, find_checkpoint
+
+# (configuration, device) -> (objective with .model and .criterion, loader); one entry a conf/method file.
+METHODS = {"csc": csc.build}
+
+
+def pretrain(cfg: DictConfig) -> Path:
+    """Pretrain as ``cfg`` (conf/pretrain.yaml) says; returns the checkpoint, for ``train init=...``.
+
+    A run that is finished already is left alone with ``resume=auto``. UserError on bad configuration, data or
+    checkpoints.
+    """
+    check_steps(cfg)
+    device = choose_device(cfg.device)
+    dtype = choose_precision(cfg.precision, device)
+    run_dir = Path(cfg.run_dir)
+    last = find_checkpoint(cfg, run_dir)
+    torch.manual_seed(cfg.seed)
+    objective, loader = build_method(cfg, device)
+    objective = objective.to(device)
+    trainer = Trainer(
+        objective,
+        build.make_optimizer(cfg, objective),
+        instantiate(cfg.scheduler),
+        loader,
+        None,
+        cfg.trainer,
+        pretrained_setup(cfg, objective.model),
+        run_dir / "checkpoints",
+        device,
+        dtype,
+    )
+    result = trainer.folder / "last.pt"
+    if last is not None:
+        trainer.position = restore(last, trainer.setup, **trainer.parts)
+        if trainer.position.epoch == cfg.trainer.epochs and (run_dir / "metrics.json").exists():
+            print(f"{run_dir}: finished already")
+            return result
+        print(f"resuming {last} at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
+    trainer.folder.mkdir(parents=True, exist_ok=True)
+    write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    parameters = f"{cfg.model.name}, {count_parameters(objective.model):,} parameters"
+    print(f"pretraining {cfg.method.name}: {parameters}, {len(loader.dataset)} samples, on {device}; run {run_dir}")
+    log = make_loggers({"csv": {}, **cfg.logger}, run_dir, trainer.position.step)
+    try:
+        trainer.run(log)
+    finally:
+        log.close()
+    write_json(run_dir / "metrics.json", loss_summary(run_dir / "metrics.csv"))  # says that the run is finished
+    return result
+
+
+def build_method(cfg: DictConfig, device: torch.device) -> tuple[nn.Module, DataLoader]:
+    """Objective and loader of ``cfg.method``; UserError for an unknown one."""
+    if cfg.method.name not in METHODS:
+        raise UserError(f"method.name={cfg.method.name}: choose one of {', '.join(METHODS)}")
+    return METHODS[cfg.method.name](cfg, device)
+
+
+def pretrained_setup(cfg: DictConfig, model: nn.Module) -> dict[str, Any]:
+    """``trained_setup`` of a network that predicts no labels: its ``label_space`` is None, its ``method`` named."""
+    setup = trained_setup(cfg, feature_channels(cfg.features), model.final.bias.shape[1])
+    return setup | {"label_space": None, "method": cfg.method.name}
+
+
+def loss_summary(path: Path) -> dict[str, float | int | None]:
+    """Steps, and the mean loss over the first and the last tenth of the logged ones (null without any)."""
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["loss"]]
+    losses = [float(row["loss"]) for row in rows]
+    tenth = max(1, len(losses) // 10)
+    first, last = (fmean(part) if part else None for part in (losses[:tenth], losses[-tenth:]))
+    return {"steps": int(rows[-1]["step"]) if rows else 0, "loss_first": first, "loss_last": last}
