@@ -2,7 +2,16 @@
 
 from ceco3d.losses.center_collapse import CenterCollapseLoss, class_centers
 from ceco3d.losses.etf import simplex_etf
+from ceco3d.losses.language import LanguageHead, LanguageLoss
 from ceco3d.losses.point import PointLoss
 from ceco3d.losses.segmentation import SegmentationLoss
 
-__all__ = ["CenterCollapseLoss", "PointLoss", "SegmentationLoss", "class_centers", "simplex_etf"]
+__all__ = [
+    "CenterCollapseLoss",
+    "LanguageHead",
+    "LanguageLoss",
+    "PointLoss",
+    "SegmentationLoss",
+    "class_centers",
+    "simplex_etf",
+]
