@@ -60,7 +60,7 @@ def test_the_loss_falls_and_a_run_leaves_its_files(tiny, tmp_path):
     assert len(scores["per_class"]) == 200
 
 
-@pytest.mark.parametrize("loss", ["ce", "ceco", "cecol"])
+@pytest.mark.parametrize("loss", ["ce", "ceco", "cecol", "modern_ceco"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_every_loss_and_precision_takes_a_step(tiny, tmp_path, loss, precision):
     overrides = [f"loss={loss}", f"precision={precision}", "trainer.epochs=1", "trainer.batch_size=7"]
@@ -68,6 +68,7 @@ def test_every_loss_and_precision_takes_a_step(tiny, tmp_path, loss, precision):
     values = rows(tmp_path)[0]
     assert math.isfinite(float(values["loss"]))
     assert bool(values["ceco"]) == (loss != "ce")
+    assert bool(values["lovasz"]) == (loss == "modern_ceco")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -3,6 +3,7 @@
 from ceco3d.losses.center_collapse import CenterCollapseLoss, class_centers
 from ceco3d.losses.etf import simplex_etf
 from ceco3d.losses.language import LanguageHead, LanguageLoss
+from ceco3d.losses.lovasz import lovasz_softmax
 from ceco3d.losses.point import PointLoss
 from ceco3d.losses.segmentation import SegmentationLoss
 
@@ -13,5 +14,6 @@ __all__ = [
     "PointLoss",
     "SegmentationLoss",
     "class_centers",
+    "lovasz_softmax",
     "simplex_etf",
 ]

@@ -52,7 +52,7 @@ def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> Segment
         point = PointLoss(size, class_points=points, **settings["point"])
     except ValueError as error:
         raise UserError(f"loss={cfg.loss.name}: {error}") from error
-    return SegmentationLoss(point, center, settings["center_weight"])
+    return SegmentationLoss(point, center, settings["center_weight"], settings["lovasz_weight"])
 
 
 def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:

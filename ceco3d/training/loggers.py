@@ -16,6 +16,7 @@ COLUMNS = (
     "lr",
     "loss",
     "ce",
+    "lovasz",
     "ceco",
     "grad_norm",
     "voxels_per_second",

@@ -131,7 +131,7 @@ class Trainer:
     def _report(self, log: Loggers, values: dict[str, float]) -> None:
         position, rate = self.position, self.optimizer.param_groups[0]["lr"]
         log.log({"step": position.step, "epoch": position.epoch + 1, "lr": rate} | values)
-        parts = " ".join(f"{name} {values[name]:.3f}" for name in ("loss", "ce", "ceco") if name in values)
+        parts = " ".join(f"{name} {values[name]:.3f}" for name in ("loss", "ce", "lovasz", "ceco") if name in values)
         speed = f"{values['voxels_per_second'] / 1000:.1f}k voxels/s"
         where = f"epoch {position.epoch + 1} step {position.step}/{self.total_steps}"
         self.display.line(f"{where} {parts} lr {rate:.2g} {speed}", passing=True)
