@@ -8,6 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from ceco3d.config import number
@@ -75,3 +76,17 @@ def make_optimizer(cfg: DictConfig, parts: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of ``cfg`` over the trainable parameters of ``parts``."""
     number(cfg, "optimizer.lr")
     return instantiate(cfg.optimizer, params=[p for p in parts.parameters() if p.requires_grad])
+
+
+def make_average(cfg: DictConfig, model: MinkUNet) -> AveragedModel | None:
+    """The exponential moving average of the weights of ``model`` with decay ``cfg.trainer.ema``; None without.
+
+    It begins at the weights after the first step. The running statistics of batch norms are averaged alike: they were
+    measured under the raw weights of each step, so that this keeps them as old as the weights they belong to.
+    """
+    decay = cfg.trainer.ema
+    if decay is None:
+        return None
+    if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 < decay < 1:
+        raise UserError(f"trainer.ema={decay}: must be null or a decay between 0 and 1, such as 0.999")
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

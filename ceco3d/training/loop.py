@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from ceco3d.errors import UserError
@@ -32,6 +33,8 @@ class Trainer:
     dtype     what convolutions compute in
     setup     see checkpoint.trained_setup
     validate  scores the network as it is
+    average   running mean of the network's weights (``build.make_average``), or None. It is what ``validate`` should
+              score, and then the ``model`` of checkpoints
     """
 
     def __init__(
@@ -46,10 +49,11 @@ class Trainer:
         folder: Path,
         device: torch.device,
         dtype: torch.dtype,
+        average: AveragedModel | None = None,
     ) -> None:
         self.objective, self.optimizer, self.schedule = objective, optimizer, schedule
         self.loader, self.validate, self.settings, self.setup = loader, validate, settings, setup
-        self.folder, self.device, self.dtype = folder, device, dtype
+        self.folder, self.device, self.dtype, self.average = folder, device, dtype, average
         self.peak_rates = [group["lr"] for group in optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.position = Position()
@@ -57,12 +61,16 @@ class Trainer:
     @property
     def parts(self) -> dict[str, Any]:
         """Everything with a state_dict that a resumed run needs."""
-        return {
+        parts = {
             "model": self.objective.model,
             "criterion": self.objective.criterion,
             "optimizer": self.optimizer,
             "scaler": self.scaler,
         }
+        if self.average is None:
+            return parts
+        # `average` holds the tensors of `model` and their count; a file stores shared tensors once.
+        return parts | {"model": self.average.module, "average": self.average, "raw_model": self.objective.model}
 
     @property
     def total_steps(self) -> int:
@@ -121,6 +129,8 @@ class Trainer:
             )
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.objective.model)
         return values
 
     def _set_learning_rate(self, progress: float) -> None:
