@@ -15,11 +15,12 @@ from ceco3d.config import number
 from ceco3d.errors import UserError
 from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
+from ceco3d.scenes.bank import InstanceBank
 from ceco3d.scenes.batch import feature_channels
 from ceco3d.scenes.dataset import Collate, SceneDataset, make_loader
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
-from ceco3d.transforms import Transforms
+from ceco3d.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 
 
 def make_model(cfg: DictConfig) -> MinkUNet:
@@ -58,7 +59,7 @@ def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> Segment
 
 def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:
     """Augmented batches of the training scenes."""
-    transforms = Transforms([instantiate(step) for step in cfg.transforms.train])
+    transforms = Transforms(object_steps(cfg, folders) + [instantiate(step) for step in cfg.transforms.train])
     dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, repeat=cfg.trainer.repeat)
     collate = Collate(cfg.voxel_size, list(cfg.features), cfg.transforms.mix_prob, cfg.seed)
     return make_loader(
@@ -70,6 +71,26 @@ def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.dev
         drop_last=True,
         pin_memory=device.type == "cuda",
     )
+
+
+def object_steps(cfg: DictConfig, folders: list[Path]) -> list[Transform]:
+    """The steps that ``transforms.paste`` and ``transforms.instances`` ask for; they come before ``transforms.train``.
+
+    They need the training scenes and the label space, which a step of the configuration does not know.
+    """
+    settings = OmegaConf.to_container(cfg.transforms, resolve=True)
+    space = cfg.dataset.label_space
+    steps: list[Transform] = []
+    try:
+        if settings["paste"] is not None:
+            places = {key: number(cfg, f"transforms.paste.{key}", whole=True) for key in ("count", "tries")}
+            bank = {key: value for key, value in settings["paste"].items() if key not in places}
+            steps.append(PasteInstances(InstanceBank(folders, space, **bank), **places))
+        if settings["instances"] is not None:
+            steps.append(InstanceAugmentation(label_space(space).structure, **settings["instances"]))
+    except TypeError as error:
+        raise UserError(f"transforms.paste and transforms.instances: {error}") from error
+    return steps
 
 
 def make_optimizer(cfg: DictConfig, parts: nn.Module) -> torch.optim.Optimizer:
