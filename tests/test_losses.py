@@ -8,7 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss, class_centers, simplex_etf
+from ceco3d.losses import (
+    CenterCollapseLoss,
+    PointLoss,
+    SegmentationLoss,
+    class_centers,
+    lovasz_softmax,
+    simplex_etf,
+)
 from ceco3d.losses.center_collapse import center_logit_loss
 
 
@@ -163,6 +170,10 @@ def test_objective_is_cross_entropy_plus_weighted_center_term():
     ce = torch.nn.functional.cross_entropy(logits[valid], labels[valid])
     torch.testing.assert_close(values["ce"], ce)
     torch.testing.assert_close(values["loss"], ce + 0.3 * loss.center(features, labels))
+    modern = SegmentationLoss(PointLoss(4), loss.center, 0.3, lovasz_weight=2.0)(logits, features, labels, scenes)
+    assert modern.keys() == {"loss", "ce", "lovasz", "ceco"}
+    torch.testing.assert_close(modern["lovasz"], lovasz_softmax(logits, labels))
+    torch.testing.assert_close(modern["loss"], values["loss"] + 2 * modern["lovasz"])
     plain = SegmentationLoss(PointLoss(4))(logits, features, labels, scenes)
     assert plain.keys() == {"loss", "ce"}
     assert SegmentationLoss(PointLoss(4))(logits, features, labels * 0 - 1, scenes)["loss"] == 0

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from conftest import compose_config
 
 from ceco3d.errors import UserError
+from ceco3d.models import load_trained
 from ceco3d.training.loggers import make_loggers
 from ceco3d.training.loop import Trainer
 from ceco3d.training.run import train
@@ -70,9 +72,17 @@ def test_every_loss_and_precision_takes_a_step(tiny, tmp_path, loss, precision):
     assert bool(values["ceco"]) == (loss != "ce")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, workers):
+def test_the_modern_loss_logs_its_parts(tiny, tmp_path):
+    train(config(tiny, tmp_path, "loss=modern_ceco", "trainer.epochs=1", "trainer.batch_size=7"))
+    loss, ce, lovasz, ceco = (float(rows(tmp_path)[0][name]) for name in ("loss", "ce", "lovasz", "ceco"))
+    assert 0 < lovasz <= 1
+    assert loss == pytest.approx(ce + lovasz + 0.4 * ceco, rel=1e-5)
+
+
+@pytest.mark.parametrize(("workers", "ema"), [(0, "null"), (2, "0.9")])
+def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, workers, ema):
     options = ["trainer.epochs=2", "trainer.validate_every=1", f"trainer.workers={workers}", "transforms=pointcept"]
+    options.append(f"trainer.ema={ema}")
     train(config(tiny, tmp_path / "whole", *options))
     stopped = config(tiny, tmp_path / "parts", *options, "resume=auto")
     with monkeypatch.context() as patch:
@@ -89,6 +99,43 @@ def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, workers):
         for n in ("whole", "parts")
     ]
     assert timeless[0] == timeless[1]
+
+
+def test_averaged_weights_are_those_of_the_formula_and_are_what_is_scored(tiny, tmp_path, monkeypatch):
+    history = []
+    original = Trainer._step
+
+    def step(self, batch):
+        values = original(self, batch)
+        history.append({name: value.clone() for name, value in self.objective.model.state_dict().items()})
+        return values
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    train(config(tiny, tmp_path, "trainer.epochs=1", "trainer.ema=0.7", "loss=ce"))
+    content = weights(tmp_path / "checkpoints/last.pt")
+    for name, raw in history[-1].items():
+        assert torch.equal(content["raw_model"][name], raw)
+        if raw.is_floating_point():  # running statistics of batch norms too
+            mean = history[0][name]
+            for state in history[1:]:
+                mean = 0.7 * mean + 0.3 * state[name]
+            torch.testing.assert_close(content["model"][name], mean, rtol=1e-4, atol=1e-6)
+    model, _ = load_trained(tmp_path / "checkpoints/best.pt")
+    assert torch.equal(model.final.kernel, content["average"]["module.final.kernel"])
+    classifiers = np.load(tmp_path / "collapse.npz")["classifiers"]
+    np.testing.assert_array_equal(classifiers, content["model"]["final.kernel"].T.numpy())
+    parameters = sum(value.nbytes for value in content["model"].values())
+    assert (
+        tmp_path / "checkpoints/last.pt"
+    ).stat().st_size < 4.2 * parameters  # model, raw_model, two moments of AdamW
+    with pytest.raises(UserError, match=r"trained with trainer\.ema"):
+        train(config(tiny, tmp_path, "trainer.epochs=2", "loss=ce", "resume=auto"))
+
+
+@pytest.mark.parametrize("ema", ["1.0", "0", "often"])
+def test_a_decay_outside_its_range_is_refused(tiny, tmp_path, ema):
+    with pytest.raises(UserError, match=f"trainer.ema={ema}"):
+        train(config(tiny, tmp_path, f"trainer.ema={ema}"))
 
 
 def interrupt_after(monkeypatch, steps):

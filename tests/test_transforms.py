@@ -34,6 +34,7 @@ STEPS = [
     T.RandomAutocontrast(p=1.0),
     T.ChromaticTranslation(0.1, p=1.0),
     T.ChromaticJitter(0.05, p=1.0),
+    T.InstanceAugmentation((0, 2), p=1.0, dropout=0.0),
 ]
 
 
@@ -102,7 +103,7 @@ def test_recipes_run(name, n):
     config = recipe(name)
     transforms = T.Transforms(instantiate(config.train, _convert_="all"))
     assert 0 <= config.mix_prob <= 1
-    assert set(config) == {"train", "mix_prob"}
+    assert set(config) == {"train", "mix_prob", "paste", "instances"}
     out = transforms(make_scene(n), generator())
     assert out.coord.dtype == torch.float32
     assert out.color.numel() == 0 or (out.color.min() >= 0 and out.color.max() <= 255)
@@ -324,6 +325,14 @@ def test_sphere_crop_keeps_exactly_the_nearest(keep):
     nearest = np.sort(np.argsort(distance)[:keep])
     assert out.instance.tolist() == nearest.tolist()
     assert equal(out, scene.select(torch.from_numpy(nearest)))
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"), [((None, 0.6), 300), ((200, 0.6), 200), ((400, 0.6), 300), ((None, None), 500)]
+)
+def test_sphere_crop_obeys_both_limits(limits, kept):
+    assert len(T.SphereCrop(*limits)(make_scene(500), generator())) == kept
+    assert len(T.SphereCrop(*limits)(make_scene(1), generator())) == 1
 
 
 def test_sphere_crop_with_equal_distances_keeps_the_exact_number():

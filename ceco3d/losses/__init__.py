@@ -3,15 +3,20 @@
 from ceco3d.losses.center_collapse import CenterCollapseLoss, class_centers
 from ceco3d.losses.etf import simplex_etf
 from ceco3d.losses.info_nce import Partition, SceneContextLoss
+from ceco3d.losses.language import LanguageHead, LanguageLoss
+from ceco3d.losses.lovasz import lovasz_softmax
 from ceco3d.losses.point import PointLoss
 from ceco3d.losses.segmentation import SegmentationLoss
 
 __all__ = [
     "CenterCollapseLoss",
+    "LanguageHead",
+    "LanguageLoss",
     "Partition",
     "PointLoss",
     "SceneContextLoss",
     "SegmentationLoss",
     "class_centers",
+    "lovasz_softmax",
     "simplex_etf",
 ]

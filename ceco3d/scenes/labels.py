@@ -21,6 +21,25 @@ GROUPS = ("head", "common", "tail")
 # Class ids, names, colours and groups of the ScanNet200 benchmark (constants of the MIT-licensed ScanNet repository).
 SCANNET200_CSV = Path(__file__).with_name("scannet200.csv")
 
+# Classes that make up the building rather than stand in it.
+STRUCTURE = (
+    *(
+        "wall",
+        "floor",
+        "ceiling",
+        "door",
+        "doorframe",
+        "window",
+        "windowsill",
+        "ledge",
+        "column",
+        "pillar",
+        "structure",
+    ),
+    *("stairs", "stair rail", "rail", "closet", "closet door", "closet wall", "divider", "shower", "shower door"),
+    *("shower wall", "shower floor", "bathroom stall", "bathroom stall door"),
+)
+
 # nyu40 id, name and colour of the 20 classes of the original ScanNet benchmark (same source).
 _SCANNET20 = (
     (1, "wall", (174, 199, 232)),
@@ -65,6 +84,11 @@ class LabelSpace:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def structure(self) -> tuple[int, ...]:
+        """Training indices of the classes in STRUCTURE."""
+        return tuple(index for index, name in enumerate(self.names) if name in STRUCTURE)
 
     def index_of(self, raw_ids: np.ndarray) -> np.ndarray:
         """Training index (int16) of each raw id; -1 for every id outside the label space."""

@@ -79,9 +79,10 @@ def list_scenes(root: Path, split: str) -> list[Path]:
     return scenes
 
 
-def read_scene(folder: Path, label_space: str, mmap: bool = True) -> Scene:
+def read_scene(folder: Path, label_space: str, mmap: bool = True, only: int | None = None) -> Scene:
     """The scene in ``folder`` with ``segment`` in the label space ``scannet200`` or ``scannet20``.
 
+    only  an instance id: read its points alone, which with ``mmap`` touches little more of the files than those
     With ``mmap`` float32 arrays are paged in from the file as they are used; writing to them never changes the file.
     Folders written by Pointcept are read too: normals may be absent (zeros), as may all labels (test scenes, -1), and
     labels may be of any signed integer type. UserError names a file that is missing, damaged or of the wrong shape.
@@ -100,12 +101,16 @@ def read_scene(folder: Path, label_space: str, mmap: bool = True) -> Scene:
     normal = np.zeros((count, 3), np.float32)
     if (folder / "normal.npy").exists():
         normal = _load(folder / "normal.npy", "f", 3, count, mmap)
-    segment = instance = np.full(count, IGNORE, np.int64)
+    segment = instance = np.full(count, IGNORE, np.int16)
     if any((folder / f"{name}.npy").exists() for name in SEGMENT.values()):
         segment = _load(folder / f"{SEGMENT[label_space]}.npy", "i", None, count, mmap)
-        _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
     if (folder / "instance.npy").exists():
         instance = _load(folder / "instance.npy", "i", None, count, mmap)
+    if only is not None:
+        rows = np.flatnonzero(instance == only)
+        coord, color, normal = coord[rows], color[rows], normal[rows]
+        segment, instance = segment[rows], instance[rows]
+    _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
     return Scene(
         name=folder.name,
         coord=torch.from_numpy(coord).float(),
@@ -140,7 +145,7 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, mmap: boo
 def _check_labels(path: Path, segment: np.ndarray, space: str) -> None:
     """UserError if a label is neither -1 nor a training index: on a GPU it would end the run without a reason."""
     classes = len(label_space(space))
-    if segment.min() < IGNORE or segment.max() >= classes:
+    if len(segment) and (segment.min() < IGNORE or segment.max() >= classes):
         raise UserError(
             f"{path} holds labels {segment.min()}..{segment.max()}, not training indices -1..{classes - 1}: "
             "delete its folder and run ceco3d.preprocess again"

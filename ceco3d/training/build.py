@@ -8,17 +8,19 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from ceco3d.config import number
 from ceco3d.errors import UserError
 from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
+from ceco3d.scenes.bank import InstanceBank
 from ceco3d.scenes.batch import feature_channels
 from ceco3d.scenes.dataset import Collate, SceneDataset, make_loader
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
-from ceco3d.transforms import Transforms
+from ceco3d.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 
 
 def make_model(cfg: DictConfig, out_channels: int | None = None) -> MinkUNet:
@@ -52,12 +54,12 @@ def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> Segment
         point = PointLoss(size, class_points=points, **settings["point"])
     except ValueError as error:
         raise UserError(f"loss={cfg.loss.name}: {error}") from error
-    return SegmentationLoss(point, center, settings["center_weight"])
+    return SegmentationLoss(point, center, settings["center_weight"], settings["lovasz_weight"])
 
 
 def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:
     """Augmented batches of the training scenes."""
-    transforms = Transforms([instantiate(step) for step in cfg.transforms.train])
+    transforms = Transforms(object_steps(cfg, folders) + [instantiate(step) for step in cfg.transforms.train])
     dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, repeat=cfg.trainer.repeat)
     collate = Collate(cfg.voxel_size, list(cfg.features), cfg.transforms.mix_prob, cfg.seed)
     return make_loader(
@@ -71,7 +73,41 @@ def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.dev
     )
 
 
+def object_steps(cfg: DictConfig, folders: list[Path]) -> list[Transform]:
+    """The steps that ``transforms.paste`` and ``transforms.instances`` ask for; they come before ``transforms.train``.
+
+    They need the training scenes and the label space, which a step of the configuration does not know.
+    """
+    settings = OmegaConf.to_container(cfg.transforms, resolve=True)
+    space = cfg.dataset.label_space
+    steps: list[Transform] = []
+    try:
+        if settings["paste"] is not None:
+            places = {key: number(cfg, f"transforms.paste.{key}", whole=True) for key in ("count", "tries")}
+            bank = {key: value for key, value in settings["paste"].items() if key not in places}
+            steps.append(PasteInstances(InstanceBank(folders, space, **bank), **places))
+        if settings["instances"] is not None:
+            steps.append(InstanceAugmentation(label_space(space).structure, **settings["instances"]))
+    except TypeError as error:
+        raise UserError(f"transforms.paste and transforms.instances: {error}") from error
+    return steps
+
+
 def make_optimizer(cfg: DictConfig, parts: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of ``cfg`` over the trainable parameters of ``parts``."""
     number(cfg, "optimizer.lr")
     return instantiate(cfg.optimizer, params=[p for p in parts.parameters() if p.requires_grad])
+
+
+def make_average(cfg: DictConfig, model: MinkUNet) -> AveragedModel | None:
+    """The exponential moving average of the weights of ``model`` with decay ``cfg.trainer.ema``; None without.
+
+    It begins at the weights after the first step. The running statistics of batch norms are averaged alike: they were
+    measured under the raw weights of each step, so that this keeps them as old as the weights they belong to.
+    """
+    decay = cfg.trainer.ema
+    if decay is None:
+        return None
+    if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 < decay < 1:
+        raise UserError(f"trainer.ema={decay}: must be null or a decay between 0 and 1, such as 0.999")
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

@@ -56,9 +56,12 @@ def restore(path: Path, setup: dict[str, Any], **parts: Any) -> Position:
     UserError when the file is damaged or belongs to a run with another model, loss, label space or features.
     """
     content = read_file(path)
-    missing = sorted({"setup", "position", *parts} - content.keys())
+    missing = sorted({"setup", "position", *parts} - {"average", "raw_model"} - content.keys())
     if missing:
         raise UserError(f"{path}: not a checkpoint of a training run ({', '.join(missing)} missing)")
+    if ("average" in content) != ("average" in parts):
+        how = "with" if "average" in content else "without"
+        raise UserError(f"{path}: trained {how} trainer.ema; set it as it was, or use another run_dir")
     different = [key for key, value in setup.items() if content["setup"].get(key) != value]
     if different:
         key = different[0]

@@ -16,6 +16,7 @@ COLUMNS = (
     "lr",
     "loss",
     "ce",
+    "lovasz",
     "ceco",
     "match_accuracy",
     "grad_norm",

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from ceco3d.errors import UserError
@@ -24,7 +25,7 @@ from ceco3d.training.interrupt import Interrupt
 from ceco3d.training.loggers import Loggers
 from ceco3d.training.schedule import Schedule
 
-SHOWN = ("loss", "ce", "ceco", "match_accuracy")  # on the progress line, where an objective has them
+SHOWN = ("loss", "ce", "lovasz", "ceco", "match_accuracy")  # on the progress line, where an objective has them
 
 
 class Trainer:
@@ -36,6 +37,8 @@ class Trainer:
     dtype     what convolutions compute in
     setup     see checkpoint.trained_setup
     validate  scores the network as it is; None: there is nothing to score (pretraining), and no best.pt
+    average   running mean of the network's weights (``build.make_average``), or None. It is what ``validate`` should
+              score, and then the ``model`` of checkpoints
     """
 
     def __init__(
@@ -50,10 +53,11 @@ class Trainer:
         folder: Path,
         device: torch.device,
         dtype: torch.dtype,
+        average: AveragedModel | None = None,
     ) -> None:
         self.objective, self.optimizer, self.schedule = objective, optimizer, schedule
         self.loader, self.validate, self.settings, self.setup = loader, validate, settings, setup
-        self.folder, self.device, self.dtype = folder, device, dtype
+        self.folder, self.device, self.dtype, self.average = folder, device, dtype, average
         self.peak_rates = [group["lr"] for group in optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.position = Position()
@@ -61,12 +65,16 @@ class Trainer:
     @property
     def parts(self) -> dict[str, Any]:
         """Everything with a state_dict that a resumed run needs."""
-        return {
+        parts = {
             "model": self.objective.model,
             "criterion": self.objective.criterion,
             "optimizer": self.optimizer,
             "scaler": self.scaler,
         }
+        if self.average is None:
+            return parts
+        # `average` holds the tensors of `model` and their count; a file stores shared tensors once.
+        return parts | {"model": self.average.module, "average": self.average, "raw_model": self.objective.model}
 
     @property
     def total_steps(self) -> int:
@@ -129,6 +137,8 @@ class Trainer:
             )
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.objective.model)
         return values
 
     def _set_learning_rate(self, progress: float) -> None:

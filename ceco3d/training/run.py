@@ -45,7 +45,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     space = label_space(cfg.dataset.label_space)
     scenes = processed_scenes(cfg.dataset, ("train", "val"), cfg.workers)
     objective = Objective(model, build.make_loss(cfg, model.feature_channels, scenes["train"])).to(device)
-    predictor = Predictor(model, cfg.features, cfg.voxel_size, device, dtype=dtype)
+    average = build.make_average(cfg, model)
+    scored = model if average is None else average.module
+    predictor = Predictor(scored, cfg.features, cfg.voxel_size, device, dtype=dtype)
     trainer = Trainer(
         objective,
         build.make_optimizer(cfg, objective),
@@ -57,6 +59,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         run_dir / "checkpoints",
         device,
         dtype,
+        average,
     )
     if last is not None:
         trainer.position = restore(last, trainer.setup, **trainer.parts)

@@ -27,7 +27,9 @@ from ceco3d.transforms.geometric import (
     rotation_matrix,
     scale,
 )
+from ceco3d.transforms.instances import InstanceAugmentation
 from ceco3d.transforms.mix import mix3d, mix_pairs
+from ceco3d.transforms.paste import PasteInstances, paste
 from ceco3d.transforms.step import Transform, Transforms
 from ceco3d.transforms.voxelize import Voxels, voxelize
 
@@ -36,6 +38,8 @@ __all__ = [
     "ChromaticJitter",
     "ChromaticTranslation",
     "ElasticDistortion",
+    "InstanceAugmentation",
+    "PasteInstances",
     "PointDropout",
     "PointJitter",
     "RandomAutocontrast",
@@ -55,6 +59,7 @@ __all__ = [
     "jitter",
     "mix3d",
     "mix_pairs",
+    "paste",
     "point_dropout",
     "rotate",
     "rotation_matrix",

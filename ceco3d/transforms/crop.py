@@ -46,12 +46,15 @@ class PointDropout:
 
 @dataclass(frozen=True)
 class SphereCrop:
-    """``sphere_crop`` around a random point of the scene."""
+    """``sphere_crop`` around a random point of the scene, to ``max_points`` and to the share ``rate`` of its points."""
 
-    max_points: int
+    max_points: int | None = None
+    rate: float | None = None
 
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
-        if len(scene) <= self.max_points:
+        limits = (self.max_points, None if self.rate is None else math.ceil(self.rate * len(scene)))
+        most = min((limit for limit in limits if limit is not None), default=len(scene))
+        if len(scene) <= most:
             return scene
         center = torch.randint(len(scene), (), generator=rng, device=rng.device)
-        return sphere_crop(scene, scene.coord[center], self.max_points)
+        return sphere_crop(scene, scene.coord[center], most)

@@ -1,0 +1,129 @@
+"""LGround: features are pulled towards the text embedding of their class (Rozenberszki et al., ECCV 2022).
+
+With a_k the fixed anchor of class k, d(f, a) = 1 - cos(f, a) and N_i a few other classes drawn for point i::
+
+    pull = relu(d(f_i, a_y) - pos_margin)
+    push = relu(neg_margin - mean over j in N_i of d(f_i, a_j))
+    loss = mean over points i of  pull + neg_weight * push
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ceco3d.transforms.step import seeded_generator
+
+
+def draw_negatives(labels: Tensor, num_classes: int, count: int, rng: torch.Generator) -> Tensor:
+    """(N, count) int64 classes other than each of ``labels`` (N,) >= 0, uniform and with replacement."""
+    others = torch.randint(num_classes - 1, (len(labels), count), generator=rng, device=labels.device)
+    return others + (others >= labels[:, None])
+
+
+def anchor_loss(
+    features: Tensor,
+    labels: Tensor,
+    negatives: Tensor,
+    anchors: Tensor,
+    pos_margin: float = 0.0,
+    neg_margin: float = 0.6,
+    neg_weight: float = 1.0,
+) -> Tensor:
+    """The formula above for points with a label: a scalar, 0 without any point.
+
+    features (N, d), labels (N,) >= 0, negatives (N, J) classes, anchors (K, d) of unit length.
+    The negative margin is on the mean of a point's J distances, as in LGround.
+    """
+    # The mean cosine to several anchors is the product with their mean; this is faster than all K cosines and a gather.
+    length = features.norm(dim=1).clamp(min=1e-12)
+    own = torch.linalg.vecdot(features, anchors[labels]) / length
+    other = torch.linalg.vecdot(features, F.embedding_bag(negatives, anchors, mode="mean")) / length
+    pull, push = F.relu(1 - own - pos_margin), F.relu(neg_margin - 1 + other)
+    return (pull + neg_weight * push).sum() / max(len(labels), 1)
+
+
+class LanguageLoss(nn.Module):
+    """``(features (N, d), labels (N,)) -> scalar``, the mean over points with a label >= 0; 0 without any.
+
+    anchors     (K, d) text embeddings (``scenes.anchors.load_anchors``), normalised here
+    pos_margin  distance to the own anchor that costs nothing (LGround: 0)
+    neg_margin  mean distance to the drawn anchors from which on they cost nothing. LGround: 0.6, for CLIP, whose class
+                names are close to each other; those of all-MiniLM-L6-v2 are 0.75 apart on average.
+    neg_weight  of the second term (LGround: 1)
+    negatives   anchors drawn per point (LGround: 3)
+    seed        of these draws, together with ``calls``, how often the loss was computed in training. ``calls`` is part
+                of the state_dict, so that a resumed training draws what an uninterrupted one would.
+
+    All arithmetic is float32 at least, also under autocast. ValueError for impossible values.
+    """
+
+    def __init__(
+        self,
+        anchors: Tensor,
+        pos_margin: float = 0.0,
+        neg_margin: float = 0.6,
+        neg_weight: float = 1.0,
+        negatives: int = 3,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if not (0 <= pos_margin <= 2 and 0 <= neg_margin <= 2 and neg_weight >= 0 and negatives >= 1):
+            raise ValueError(
+                f"pos_margin={pos_margin} and neg_margin={neg_margin} must be in [0, 2], neg_weight={neg_weight} not "
+                f"negative and negatives={negatives} at least 1"
+            )
+        self.pos_margin, self.neg_margin, self.neg_weight = pos_margin, neg_margin, neg_weight
+        self.negatives, self.seed = negatives, seed
+        self.register_buffer("anchors", unit_anchors(anchors))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """(N, d), (N,) -> scalar. In training mode every call draws anew."""
+        valid = labels >= 0
+        labels = labels[valid]
+        rng = seeded_generator(self.seed, int(self.calls), device=labels.device)
+        if self.training:
+            self.calls += 1
+        negatives = draw_negatives(labels, len(self.anchors), self.negatives, rng)
+        with torch.autocast(features.device.type, enabled=False):
+            features = features[valid].to(torch.promote_types(features.dtype, self.anchors.dtype))
+            anchors = self.anchors.to(features.dtype)
+            return anchor_loss(features, labels, negatives, anchors, self.pos_margin, self.neg_margin, self.neg_weight)
+
+
+class LanguageHead(nn.Module):
+    """The map from the network's features (N, in_channels) to the space of the anchors (N, d).
+
+    The identity where the widths agree (34D and CLIP have 512), else linear. ``anchors`` (K, d) as in LanguageLoss.
+    """
+
+    def __init__(self, in_channels: int, anchors: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("anchors", unit_anchors(anchors))
+        dim = anchors.shape[1]
+        self.projection = nn.Identity() if in_channels == dim else nn.Linear(in_channels, dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, in_channels) -> (N, d), not normalised."""
+        return self.projection(features)
+
+    @torch.no_grad()
+    def classifier(self) -> tuple[Tensor, Tensor]:
+        """Weight (K, in_channels) and bias (K,) of a linear classifier whose largest logit is the nearest anchor.
+
+        Its logits are |P f| cos(P f, a_k) with P the projection: the length is the same for all classes. For
+        ``MinkUNet.final`` the kernel is the weight's transpose: ``final.kernel.copy_(weight.T)``,
+        ``final.bias.copy_(bias[None])``.
+        """
+        if isinstance(self.projection, nn.Identity):
+            return self.anchors.clone(), self.anchors.new_zeros(len(self.anchors))
+        return self.anchors @ self.projection.weight, self.anchors @ self.projection.bias
+
+
+def unit_anchors(anchors: Tensor) -> Tensor:
+    """(K, d) ``anchors`` at unit length; ValueError unless there are two classes or more and no row is zero."""
+    if anchors.ndim != 2 or len(anchors) < 2 or not anchors.norm(dim=1).gt(0).all():
+        raise ValueError(f"anchors must be (classes, dimensions) without a zero row, got {tuple(anchors.shape)}")
+    return F.normalize(anchors, dim=1)
