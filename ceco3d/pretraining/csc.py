@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ceco3d.config import number
 from ceco3d.errors import UserError
@@ -15,6 +14,7 @@ from ceco3d.losses import Partition, SceneContextLoss
 from ceco3d.models import MinkUNet
 from ceco3d.pretraining.dataset import FramePairs, PairDataset, ScanPairs
 from ceco3d.pretraining.frames import list_frame_pairs
+from ceco3d.pretraining.method import Pretraining
 from ceco3d.pretraining.pairs import PairBatch, PairCollate, PairMaker
 from ceco3d.scenes.dataset import make_loader
 from ceco3d.scenes.sources import processed_scenes
@@ -38,7 +38,7 @@ class ContrastObjective(nn.Module):
         return self.criterion(first[rows], second[other_rows], batch.positions, batch.counts)
 
 
-def build(cfg: DictConfig, device: torch.device) -> tuple[ContrastObjective, DataLoader]:
+def build(cfg: DictConfig, device: torch.device) -> Pretraining:
     """What ``method=csc`` (conf/method/csc.yaml) trains and on what; UserError on bad configuration or data."""
     model = make_model(cfg, out_channels=number(cfg, "method.out_channels", whole=True))
     for key in ("r1", "r2", "bins_xy", "bins_zy"):
@@ -56,7 +56,7 @@ def build(cfg: DictConfig, device: torch.device) -> tuple[ContrastObjective, Dat
         drop_last=True,
         pin_memory=device.type == "cuda",
     )
-    return ContrastObjective(model, criterion), loader
+    return Pretraining(ContrastObjective(model, criterion).to(device), loader)
 
 
 def make_dataset(cfg: DictConfig) -> PairDataset:

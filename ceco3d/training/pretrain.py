@@ -10,14 +10,13 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
-from torch.utils.data import DataLoader
 
 from ceco3d.config import choose_device, choose_precision
 from ceco3d.errors import UserError
 from ceco3d.models.minkunet import count_parameters
 from ceco3d.output import write_json, write_text
-from ceco3d.pretraining import csc
+from ceco3d.pretraining import csc, lground
+from ceco3d.pretraining.method import Pretraining
 from ceco3d.scenes.batch import feature_channels
 from ceco3d.training import build
 from ceco3d.training.checkpoint import restore, trained_setup
@@ -25,8 +24,8 @@ from ceco3d.training.loggers import make_loggers
 from ceco3d.training.loop import Trainer
 from ceco3d.training.run import check_steps, find_checkpoint
 
-# (configuration, device) -> (objective with .model and .criterion, loader); one entry a conf/method file.
-METHODS = {"csc": csc.build}
+# (configuration, device) -> Pretraining; one entry a conf/method file.
+METHODS = {"csc": csc.build, "lground": lground.build}
 
 
 def pretrain(cfg: DictConfig) -> Path:
@@ -41,16 +40,16 @@ def pretrain(cfg: DictConfig) -> Path:
     run_dir = Path(cfg.run_dir)
     last = find_checkpoint(cfg, run_dir)
     torch.manual_seed(cfg.seed)
-    objective, loader = build_method(cfg, device)
-    objective = objective.to(device)
+    parts = build_method(cfg, device)
+    objective, loader = parts.objective, parts.loader
     trainer = Trainer(
         objective,
         build.make_optimizer(cfg, objective),
         instantiate(cfg.scheduler),
         loader,
-        None,
+        parts.validate,
         cfg.trainer,
-        pretrained_setup(cfg, objective.model),
+        pretrained_setup(cfg, parts),
         run_dir / "checkpoints",
         device,
         dtype,
@@ -75,17 +74,17 @@ def pretrain(cfg: DictConfig) -> Path:
     return result
 
 
-def build_method(cfg: DictConfig, device: torch.device) -> tuple[nn.Module, DataLoader]:
-    """Objective and loader of ``cfg.method``; UserError for an unknown one."""
+def build_method(cfg: DictConfig, device: torch.device) -> Pretraining:
+    """The parts of ``cfg.method``; UserError for an unknown one."""
     if cfg.method.name not in METHODS:
         raise UserError(f"method.name={cfg.method.name}: choose one of {', '.join(METHODS)}")
     return METHODS[cfg.method.name](cfg, device)
 
 
-def pretrained_setup(cfg: DictConfig, model: nn.Module) -> dict[str, Any]:
-    """``trained_setup`` of a network that predicts no labels: its ``label_space`` is None, its ``method`` named."""
-    setup = trained_setup(cfg, feature_channels(cfg.features), model.final.bias.shape[1])
-    return setup | {"label_space": None, "method": cfg.method.name}
+def pretrained_setup(cfg: DictConfig, parts: Pretraining) -> dict[str, Any]:
+    """``trained_setup`` with the ``method``; ``label_space`` is None for a network that predicts no labels."""
+    setup = trained_setup(cfg, feature_channels(cfg.features), parts.objective.model.final.bias.shape[1])
+    return setup | {"label_space": parts.space.name if parts.space else None, "method": cfg.method.name}
 
 
 def loss_summary(path: Path) -> dict[str, float | int | None]:
