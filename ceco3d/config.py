@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import hydra
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -29,6 +30,20 @@ def config_dir() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "conf"
     return installed if installed.is_dir() else package.parent / "conf"
+
+
+def compose_config(name: str, overrides: list[str]) -> DictConfig:
+    """The configuration of another command, ``conf/<name>.yaml`` with ``overrides``; inside of a command or without.
+
+    UserError when an override names nothing that exists.
+    """
+    try:
+        if GlobalHydra.instance().is_initialized():
+            return hydra.compose(name, overrides)
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return hydra.compose(name, overrides)
+    except HydraException as error:
+        raise UserError(str(error)) from error
 
 
 def command(config_name: str) -> Callable[[Task], Callable[[], None]]:

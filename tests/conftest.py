@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from ceco3d.config import config_dir
+from ceco3d import config
 from ceco3d.scenes.sources import make_processed
 
 
@@ -24,8 +23,7 @@ def pytest_configure() -> None:
 
 def compose_config(name: str, *overrides: str) -> DictConfig:
     """The configuration of a command, as on its command line."""
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(name, list(overrides))
+    return config.compose_config(name, list(overrides))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from ceco3d.config import choose_precision
+from ceco3d.config import choose_precision, number
 from ceco3d.errors import UserError
 from ceco3d.inference.evaluate import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
@@ -50,6 +50,7 @@ class LanguageObjective(nn.Module):
 
 def build(cfg: DictConfig, device: torch.device) -> Pretraining:
     """What ``method=lground`` (conf/method/lground.yaml) trains and on what; UserError on bad configuration or data."""
+    number(cfg, "trainer.validate_every", whole=True)
     space = label_space(cfg.dataset.label_space)
     anchors = load_anchors(cfg.method.anchors, space)
     model = make_model(cfg)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -102,12 +102,17 @@ def make_optimizer(cfg: DictConfig, parts: nn.Module) -> torch.optim.Optimizer:
 def make_average(cfg: DictConfig, model: MinkUNet) -> AveragedModel | None:
     """The exponential moving average of the weights of ``model`` with decay ``cfg.trainer.ema``; None without.
 
-    It begins at the weights after the first step. The running statistics of batch norms are averaged alike: they were
-    measured under the raw weights of each step, so that this keeps them as old as the weights they belong to.
+    The decay rises to that as (1 + n) / (10 + n) with the number n of steps: short runs forget where they began.
+    The running statistics of batch norms are averaged alike: they were measured under the raw weights of each step, so
+    that this keeps them as old as the weights they belong to.
     """
     decay = cfg.trainer.ema
     if decay is None:
         return None
     if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 < decay < 1:
         raise UserError(f"trainer.ema={decay}: must be null or a decay between 0 and 1, such as 0.999")
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    def average(means: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+        get_ema_multi_avg_fn(min(decay, (1 + int(steps)) / (10 + int(steps))))(means, current, steps)
+
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)

@@ -11,7 +11,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ceco3d.config import choose_device, choose_precision
+from ceco3d.config import choose_device, choose_precision, compose_config
 from ceco3d.errors import UserError
 from ceco3d.models.minkunet import count_parameters
 from ceco3d.output import write_json, write_text
@@ -22,10 +22,27 @@ from ceco3d.training import build
 from ceco3d.training.checkpoint import restore, trained_setup
 from ceco3d.training.loggers import make_loggers
 from ceco3d.training.loop import Trainer
-from ceco3d.training.run import check_steps, find_checkpoint
+from ceco3d.training.start import check_steps, find_checkpoint
 
 # (configuration, device) -> Pretraining; one entry a conf/method file.
 METHODS = {"csc": csc.build, "lground": lground.build}
+# What the pretraining that comes before a training has in common with it.
+SHARED = ("dataset", "model", "features", "engine", "device", "precision", "seed", "workers")
+
+
+def pretraining_config(cfg: DictConfig) -> DictConfig:
+    """The configuration of the pretraining that ``cfg.pretrain`` of a training (conf/experiment/csc.yaml) asks for.
+
+    Data and network are those of the training, the schedule is the method's own on that data set.
+    """
+    wanted = cfg.pretrain
+    composed = compose_config("pretrain", [f"method={wanted.method}", f"dataset={cfg.dataset.name}"])
+    changes = {"run_dir": wanted.run_dir, "resume": "auto"} | {key: cfg[key] for key in SHARED}
+    if wanted.voxel_size is not None:
+        changes["voxel_size"] = wanted.voxel_size
+    if wanted.epochs is not None:
+        changes["trainer"] = {"epochs": wanted.epochs}
+    return OmegaConf.merge(composed, changes)
 
 
 def pretrain(cfg: DictConfig) -> Path:
@@ -35,6 +52,8 @@ def pretrain(cfg: DictConfig) -> Path:
     checkpoints.
     """
     check_steps(cfg)
+    if cfg.trainer.get("ema") is not None:
+        raise UserError(f"trainer.ema={cfg.trainer.ema}: pretraining keeps no running mean; set it in training")
     device = choose_device(cfg.device)
     dtype = choose_precision(cfg.precision, device)
     run_dir = Path(cfg.run_dir)

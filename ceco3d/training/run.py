@@ -14,11 +14,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.config import choose_device, choose_precision, number
-from ceco3d.errors import UserError
 from ceco3d.inference.evaluate import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.models.minkunet import count_parameters
-from ceco3d.output import check_writable, write_text
+from ceco3d.output import write_text
 from ceco3d.scenes.batch import feature_channels
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
@@ -28,6 +27,8 @@ from ceco3d.training.checkpoint import restore, trained_setup
 from ceco3d.training.loggers import make_loggers
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
+from ceco3d.training.pretrain import pretrain, pretraining_config
+from ceco3d.training.start import check_steps, find_checkpoint
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -35,11 +36,14 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 
     UserError on bad configuration, data or checkpoints.
     """
-    check(cfg)
+    check_steps(cfg)
+    number(cfg, "trainer.validate_every", whole=True)
     device = choose_device(cfg.device)
     dtype = choose_precision(cfg.precision, device)
     run_dir = Path(cfg.run_dir)
     last = find_checkpoint(cfg, run_dir)
+    if last is None and cfg.pretrain is not None:
+        cfg = OmegaConf.merge(cfg, {"init": str(pretrain(pretraining_config(cfg)))})
     torch.manual_seed(cfg.seed)
     model = build.make_model(cfg)
     space = label_space(cfg.dataset.label_space)
@@ -78,33 +82,6 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     write_collapse(run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
     evaluation.write(run_dir)  # last: metrics.json says that the run is finished
     return evaluation.scores
-
-
-def check(cfg: DictConfig) -> None:
-    """Refuse values that would only fail later."""
-    check_steps(cfg)
-    number(cfg, "trainer.validate_every", whole=True)
-
-
-def check_steps(cfg: DictConfig) -> None:
-    """The part of ``check`` that holds for every kind of training."""
-    number(cfg, "voxel_size")
-    number(cfg, "trainer.epochs", whole=True)
-    number(cfg, "trainer.log_every", whole=True)
-    number(cfg, "trainer.repeat", whole=True)
-    if cfg.resume not in (None, "auto"):
-        raise UserError(f"resume={cfg.resume}: choose null or auto (continues run_dir, so set run_dir too)")
-
-
-def find_checkpoint(cfg: DictConfig, run_dir: Path) -> Path | None:
-    """The checkpoint to continue, or None; UserError when ``run_dir`` cannot be written or holds another run."""
-    check_writable(run_dir)
-    last = run_dir / "checkpoints" / "last.pt"
-    if not last.exists():
-        return None
-    if cfg.resume is None:
-        raise UserError(f"{run_dir}: holds a run already; continue it with resume=auto, or choose another run_dir")
-    return last
 
 
 def write_collapse(path: Path, evaluation: Evaluation, predictor: Predictor, folders: list[Path], space: str) -> None:
