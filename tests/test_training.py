@@ -73,10 +73,11 @@ def test_every_loss_and_precision_takes_a_step(tiny, tmp_path, loss, precision):
 
 
 def test_the_modern_loss_logs_its_parts(tiny, tmp_path):
-    train(config(tiny, tmp_path, "loss=modern_ceco", "trainer.epochs=1", "trainer.batch_size=7"))
+    cfg = config(tiny, tmp_path, "loss=modern_ceco", "trainer.epochs=1", "trainer.batch_size=7")
+    train(cfg)
     loss, ce, lovasz, ceco = (float(rows(tmp_path)[0][name]) for name in ("loss", "ce", "lovasz", "ceco"))
     assert 0 < lovasz <= 1
-    assert loss == pytest.approx(ce + lovasz + 0.4 * ceco, rel=1e-5)
+    assert loss == pytest.approx(ce + lovasz + cfg.loss.center_weight * ceco, rel=1e-5)
 
 
 @pytest.mark.parametrize(("workers", "ema"), [(0, "null"), (2, "0.9")])
