@@ -122,7 +122,7 @@ def test_96_channels_need_the_nonlinear_projector():
     centers = torch.randn(200, 96, generator=torch.Generator().manual_seed(0))
     linear = CenterCollapseLoss(200, 96, projector="linear").projector(centers)
     assert torch.linalg.matrix_rank(linear - linear.mean(0)) <= 96
-    mlp = CenterCollapseLoss(200, 96).projector(centers)
+    mlp = CenterCollapseLoss(200, 96, projector="mlp").projector(centers)
     assert torch.linalg.matrix_rank(mlp - mlp.mean(0)) > 190
 
 

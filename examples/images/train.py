@@ -17,7 +17,7 @@ from examples.images.unet import UNet
 
 BATCH = 8  # images
 RATE = 0.003  # highest learning rate
-CENTER_WEIGHT = 0.4  # as in conf/loss/ceco.yaml
+CENTER_WEIGHT = 0.1  # as in conf/loss/ceco.yaml
 
 
 def tensors(views: Sequence[View]) -> tuple[Tensor, Tensor]:
