@@ -66,10 +66,10 @@ class CenterCollapseLoss(nn.Module):
 
     Every choice the released 2D code makes is a parameter. Where the defaults differ, 3D asks for it:
 
-    projector     "linear" (default), "mlp" (Linear, ReLU, Linear) or "none". MinkUNet34C ends in 96 channels, but an ETF
-                  of 200 classes needs 199 dimensions. A linear map of 96 channels has rank 96, so that 200 centres
-                  cannot reach the frame; the MLP could, but takes over the work of separating classes that the features
-                  should do: docs/results/longtail.md compares them. 34D (512 channels) can use "none".
+    projector     "linear" (default), "mlp" (Linear, ReLU, Linear) or "none". MinkUNet34C ends in 96 channels, an ETF of
+                  200 classes needs 199 dimensions. A linear map of 96 channels has rank 96, so that 200 centres cannot
+                  reach the frame; the MLP could, but takes over the work of separating classes that the features should
+                  do: docs/results/longtail.md compares them. 34D (512 channels) can use "none".
     final_relu    ends the projector with a ReLU, as the 2D code does. Off: non-negative vectors cannot form a
                   simplex, their cosine with an ETF row stays below about 0.71.
     freeze        keeps the projector at its random initial values, as the 2D code does. Off: a frozen map with a
