@@ -17,6 +17,7 @@ COLUMNS = (
     "loss",
     "ce",
     "ceco",
+    "chance",
     "match_accuracy",
     "grad_norm",
     "voxels_per_second",

@@ -24,7 +24,7 @@ from ceco3d.training.interrupt import Interrupt
 from ceco3d.training.loggers import Loggers
 from ceco3d.training.schedule import Schedule
 
-SHOWN = ("loss", "ce", "ceco", "match_accuracy")  # on the progress line, where an objective has them
+SHOWN = ("loss", "ce", "ceco", "chance", "match_accuracy")  # on the progress line, where an objective has them
 
 
 class Trainer:
