@@ -115,7 +115,7 @@ def test_help_and_cfg_explain_a_command(run_command, command):
         ("train", ["trainer.epochs=1.5"], "trainer.epochs=1.5: must be a whole number"),
         ("train", ["precision=int8"], "choose one of fp32, bf16, fp16"),
         ("train", ["features=[depth]"], "depth.*color"),
-        ("train", ["dataset.size=huge", "dataset.raw={tmp}/r", "dataset.root={tmp}/p"], "tiny, small, large"),
+        ("train", ["dataset.size=huge", "dataset.raw={tmp}/r", "dataset.root={tmp}/p"], "tiny, small, medium, large"),
         ("train", ["device=tpu"], "auto, cpu or cuda"),
         ("train", ["engine=spconv"], "unknown engine 'spconv'"),
         ("train", ["init={tmp}/none.pt"], "no such checkpoint"),

@@ -80,6 +80,8 @@ def test_bins_and_loss_equal_the_definition(kind, seed, count):
     assert loss.item() == pytest.approx(slow_loss(q, k, positions, partition, 0.4), rel=1e-9)
     results = SceneContextLoss(partition, 0.4)(q, k, positions, [count])
     assert results["loss"].item() == pytest.approx(loss.item())
+    equal = torch.ones_like(q)
+    assert results["chance"].item() == pytest.approx(slow_loss(equal, equal, positions, partition, 0.4))
 
 
 def test_one_bin_is_the_cross_entropy_of_all_pairs():

@@ -47,7 +47,7 @@ def test_a_run_leaves_its_files(pretrained):
     assert [path.name for path in pretrained.parent.iterdir()] == ["last.pt"]
     log = rows(run_dir)
     assert [row["step"] for row in log] == ["1", "2", "3"]
-    assert all(0 <= float(row["match_accuracy"]) <= 1 for row in log)
+    assert all(0 <= float(row["match_accuracy"]) <= 1 and float(row["chance"]) > 0 for row in log)
     summary = json.loads((run_dir / "metrics.json").read_text())
     expected = {"steps": 3, "loss_first": float(log[0]["loss"]), "loss_last": float(log[-1]["loss"])}
     assert summary == pytest.approx(expected)

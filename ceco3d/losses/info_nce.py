@@ -73,6 +73,12 @@ def info_nce(queries: Tensor, keys: Tensor, bins: Tensor, count: int, temperatur
     return loss / count, (logits.detach().argmax(1) == torch.arange(len(logits), device=logits.device)).float().mean()
 
 
+def chance_loss(bins: Tensor, count: int) -> Tensor:
+    """What ``info_nce`` is when all features are equal: it depends on the bins alone, and varies much between pairs."""
+    others = torch.stack([(bins == number).sum(1) for number in range(count)])
+    return (1 + others).float().log().mean() if others.numel() else others.new_zeros((), dtype=torch.float32)
+
+
 @dataclass(frozen=True)
 class Partition:
     """Which points are compared with each other: ``positions (Q, 3) -> bins (Q, Q)``, in ``count`` bins.
@@ -127,17 +133,19 @@ class SceneContextLoss(nn.Module):
     def forward(self, queries: Tensor, keys: Tensor, positions: Tensor, counts: Sequence[int]) -> dict[str, Tensor]:
         """Features (Q, C) of both views, ``positions`` (Q, 3) of the queries in voxels, Q cut into pairs by ``counts``.
 
-        Returns the scalars ``loss`` and ``match_accuracy`` (share of queries nearest to their own key).
+        Returns the scalars ``loss``, ``chance`` (what it is when all features are equal) and ``match_accuracy`` (share
+        of queries nearest to their own key).
         """
         with torch.autocast(queries.device.type, enabled=False):
             dtype = torch.promote_types(queries.dtype, torch.float32)
             parts = zip(*(tensor.split(list(counts)) for tensor in (queries, keys, positions)), strict=True)
-            results = [
-                info_nce(q.to(dtype), k.to(dtype), self.partition(p), self.partition.count, self.temperature)
-                for q, k, p in parts
-            ]
-            losses, accuracies = (torch.stack(values) for values in zip(*results, strict=True))
-        return {"loss": losses.mean(), "match_accuracy": accuracies.mean()}
+            results = [self._pair(q.to(dtype), k.to(dtype), self.partition(p)) for q, k, p in parts]
+            loss, accuracy, chance = (torch.stack(values).mean() for values in zip(*results, strict=True))
+        return {"loss": loss, "chance": chance, "match_accuracy": accuracy}
+
+    def _pair(self, queries: Tensor, keys: Tensor, bins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        count = self.partition.count
+        return *info_nce(queries, keys, bins, count, self.temperature), chance_loss(bins, count)
 
 
 def _distances(positions: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from ceco3d.training.build import make_model
 
 
 class ContrastObjective(nn.Module):
-    """``PairBatch -> {"loss": ..., "match_accuracy": ...}``; the features are the outputs of ``model.final``."""
+    """``PairBatch -> {"loss": ..., ...}``, see SceneContextLoss; the features are the outputs of ``model.final``."""
 
     def __init__(self, model: MinkUNet, criterion: SceneContextLoss) -> None:
         super().__init__()

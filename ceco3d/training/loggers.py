@@ -18,6 +18,7 @@ COLUMNS = (
     "ce",
     "lovasz",
     "ceco",
+    "chance",
     "match_accuracy",
     "grad_norm",
     "voxels_per_second",

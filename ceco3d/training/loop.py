@@ -25,7 +25,7 @@ from ceco3d.training.interrupt import Interrupt
 from ceco3d.training.loggers import Loggers
 from ceco3d.training.schedule import Schedule
 
-SHOWN = ("loss", "ce", "lovasz", "ceco", "match_accuracy")  # on the progress line, where an objective has them
+SHOWN = ("loss", "ce", "lovasz", "ceco", "chance", "match_accuracy")  # on the progress line, where there are any
 
 
 class Trainer:
