@@ -5,7 +5,7 @@ import sys
 
 COMMANDS = {
     "train": "train a network; generates its data when there is none",
-    "pretrain": "pretrain a network without labels",
+    "pretrain": "pretrain a network: CSC or LGround",
     "preprocess": "raw ScanNet scenes to processed ones",
     "evaluate": "score a checkpoint: head / common / tail and per-class IoU",
     "export": "write a benchmark submission",

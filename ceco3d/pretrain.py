@@ -1,4 +1,4 @@
-"""``python -m ceco3d.pretrain``: pretrain a network without labels (conf/pretrain.yaml)."""
+"""``python -m ceco3d.pretrain``: pretrain a network (conf/pretrain.yaml)."""
 
 from omegaconf import DictConfig
 
@@ -11,8 +11,8 @@ def main(cfg: DictConfig) -> None:
     """Pretrain, then say how to go on."""
     checkpoint = pretrain(cfg)
     features = ",".join(cfg.features)
-    kernel = cfg.model.stem_kernel
-    print(f"go on with: python -m ceco3d.train init={checkpoint} features=[{features}] model.stem_kernel={kernel}")
+    model = f"model={cfg.model.name.lower()} model.stem_kernel={cfg.model.stem_kernel}"
+    print(f"go on with: python -m ceco3d.train init={checkpoint} features=[{features}] {model}")
 
 
 if __name__ == "__main__":
