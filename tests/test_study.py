@@ -75,7 +75,7 @@ def test_a_seed_twice_is_refused(tmp_path):
 def test_the_experiment_overrides_what_train_says():
     cfg = compose_config("train", "experiment=longtail", "loss=ce", "seed=3")
     assert (cfg.run_dir, cfg.resume, cfg.voxel_size, cfg.model.name) == (
-        "outputs/longtail/20-epochs/ce-3",
+        "outputs/longtail/ce-3",
         "auto",
         0.1,
         "MinkUNet14A",

@@ -25,7 +25,7 @@ def report(cfg: DictConfig) -> None:
 def study(cfg: DictConfig) -> None:
     """Write ``study.md`` beside the runs of a study and print it."""
     if cfg.study is None:
-        raise UserError("study is not set: pass the folder with the runs, e.g. study=outputs/longtail/20-epochs")
+        raise UserError("study is not set: pass the folder with the runs, e.g. study=outputs/longtail")
     folder = Path(cfg.study)
     text = study_markdown(read_study(folder, cfg.convention), cfg.baseline)
     write_text(folder / "study.md", text)
