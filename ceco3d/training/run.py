@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -87,7 +86,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 def write_collapse(path: Path, evaluation: Evaluation, predictor: Predictor, folders: list[Path], space: str) -> None:
     """What the pictures of the study are drawn from: class means, classifier, a sample of features, class counts."""
     moments = evaluation.moments
-    with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
         np.savez(
             file,
             centers=moments.centers.numpy(),
@@ -97,4 +97,4 @@ def write_collapse(path: Path, evaluation: Evaluation, predictor: Predictor, fol
             features=moments.features.numpy(),
             feature_labels=moments.labels.numpy(),
         )
-    os.replace(file.name, path)
+    os.replace(part, path)
