@@ -14,12 +14,12 @@ pretrain() {
 }
 # shellcheck disable=SC2086
 train() {
-  "$python" -m ceco3d.train $common loss=ce trainer.epochs=20 trainer.validate_every=5 seed="$2" name="$1" \
+  "$python" -m ceco3d.train $common loss=ce trainer.epochs=10 trainer.validate_every=5 seed="$2" name="$1" \
     run_dir="outputs/pretraining/$1-$2" "${@:3}"
 }
 
-pretrain csc trainer.epochs=20
-pretrain lground trainer.epochs=20
+pretrain csc
+pretrain lground
 for seed in "${@:-0}"; do
   train scratch "$seed"
   train csc "$seed" init=outputs/pretraining-csc/checkpoints/last.pt

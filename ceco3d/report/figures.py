@@ -216,7 +216,7 @@ def draw_classes(first: Run, last: Run) -> Figure:
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xscale("log")
     axes.margins(x=0.06, y=0.12)
-    axes.set(xlabel="training points of the class (voxels)", ylabel="change of IoU (percentage points)")
+    axes.set(xlabel="training points of the class (vertices)", ylabel="change of IoU (percentage points)")
     axes.set_title(f"{last.label} minus {first.label}")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, handlelength=3)
     _name_extremes(axes, last, change, np.flatnonzero(shown))
