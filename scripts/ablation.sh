@@ -18,6 +18,10 @@ scale-5            loss.center.scale=5
 scale-20           loss.center.scale=20
 no-prior           loss.center.prior=null
 mlp                loss.center.projector=mlp
+mlp-weight-0.03    loss.center.projector=mlp loss.center_weight=0.03
+mlp-weight-0.4     loss.center.projector=mlp loss.center_weight=0.4
+ce-batch-1         loss=ce trainer.batch_size=1
+ceco-batch-1       trainer.batch_size=1
 mlp-relu           loss.center.projector=mlp loss.center.final_relu=true
 linear-relu        loss.center.final_relu=true
 linear-frozen      loss.center.freeze=true
