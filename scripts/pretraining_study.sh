@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scripts/pretraining_study.sh [SEED ...]: does pretraining help? (docs/results/pretraining.md) The same short training with
+# scripts/pretraining_study.sh [SEED ...]: does pretraining help? (docs/pretraining.md) The same short training with
 # cross-entropy from random weights and from both pretrainings. Finished runs are skipped, so that it can be stopped and
 # started again. Table: python -m ceco3d.report study study=outputs/pretraining baseline=scratch
 set -euo pipefail
