@@ -121,7 +121,10 @@ def test_weights_without_a_classifier(tmp_path):
 def test_the_command_says_how_to_go_on(run_command, tiny, tmp_path):
     outcome = run_command("pretrain", *tiny, *SMALL, "trainer.batch_size=14", "trainer.epochs=1", f"run_dir={tmp_path}")
     assert outcome.code == 0, outcome.err
-    assert f"ceco3d.train init={tmp_path}/checkpoints/last.pt features=[color] model.stem_kernel=3" in outcome.out
+    assert (
+        f"ceco3d.train init={tmp_path}/checkpoints/last.pt features=[color] model=minkunet14a model.stem_kernel=3"
+        in outcome.out
+    )
     for flag in ("--help", "--cfg"):
         shown = run_command("pretrain", flag, *(["job"] if flag == "--cfg" else []))
         assert shown.code == 0
