@@ -49,7 +49,9 @@ def test_a_run_leaves_its_files(pretrained):
     assert [row["step"] for row in log] == ["1", "2", "3"]
     assert all(0 <= float(row["match_accuracy"]) <= 1 and float(row["chance"]) > 0 for row in log)
     summary = json.loads((run_dir / "metrics.json").read_text())
-    expected = {"steps": 3, "loss_first": float(log[0]["loss"]), "loss_last": float(log[-1]["loss"])}
+    ends = {"first": log[0], "last": log[-1]}
+    expected = {f"{name}_{end}": float(row[name]) for name in ("loss", "chance") for end, row in ends.items()}
+    expected |= {"steps": 3}
     assert summary == pytest.approx(expected)
 
 

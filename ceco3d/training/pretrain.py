@@ -107,10 +107,17 @@ def pretrained_setup(cfg: DictConfig, parts: Pretraining) -> dict[str, Any]:
 
 
 def loss_summary(path: Path) -> dict[str, float | int | None]:
-    """Steps, and the mean loss over the first and the last tenth of the logged ones (null without any)."""
+    """Steps, and the mean loss over the first and the last tenth of the logged ones (null without any).
+
+    Where the log has it, also ``chance``: what the loss of the same steps would be if all features were equal.
+    """
     with path.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["loss"]]
-    losses = [float(row["loss"]) for row in rows]
-    tenth = max(1, len(losses) // 10)
-    first, last = (fmean(part) if part else None for part in (losses[:tenth], losses[-tenth:]))
-    return {"steps": int(rows[-1]["step"]) if rows else 0, "loss_first": first, "loss_last": last}
+    summary: dict[str, float | int | None] = {"steps": int(rows[-1]["step"]) if rows else 0}
+    for name in ("loss", "chance"):
+        values = [float(row[name]) for row in rows if row[name]]
+        tenth = max(1, len(values) // 10)
+        if values or name == "loss":
+            for part, kept in (("first", values[:tenth]), ("last", values[-tenth:])):
+                summary[f"{name}_{part}"] = fmean(kept) if kept else None
+    return summary
