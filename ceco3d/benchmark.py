@@ -34,10 +34,8 @@ def main(cfg: DictConfig) -> None:
     systems = available(cfg.systems)
     folders = [Path(cfg.scene)] if cfg.scene else processed_scenes(cfg.dataset, ("val",), cfg.workers)["val"]
     model = OmegaConf.to_container(cfg.model)
-    results, lines = (
-        [],
-        [f"# {cfg.what.capitalize()}, {cfg.model.name}, {torch.get_num_threads()} threads, {device}", ""],
-    )
+    threads = torch.get_num_threads()
+    results, lines = [], [f"# {cfg.what.capitalize()}, {cfg.model.name}, {threads} threads, {device}", ""]
     for voxels in cfg.voxels:
         work = make_work(
             folders, cfg.dataset.label_space, voxels, cfg.voxel_size, cfg.features, model, cfg.classes, device
@@ -51,9 +49,7 @@ def main(cfg: DictConfig) -> None:
             title, header, rows = describe(results[-1]), HEADER, table(results[-1])
         show(title, header, rows)
         lines += [title, "", *markdown_table(header, rows), ""]
-    write_json(
-        out / f"{cfg.what}.json", {"model": cfg.model.name, "threads": torch.get_num_threads(), "results": results}
-    )
+    write_json(out / f"{cfg.what}.json", {"model": cfg.model.name, "threads": threads, "results": results})
     write_text(out / f"{cfg.what}.md", "\n".join(lines))
     print(f"written to {out}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ import hydra
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ceco3d.allocator import keep_freed_memory
@@ -96,6 +96,13 @@ def number(cfg: DictConfig, key: str, above: float = 0.0, whole: bool = False) -
     if isinstance(value, bool) or not isinstance(value, kinds) or not value > above:
         raise UserError(f"{key}={value}: must be a{' whole' if whole else ''} number greater than {above:g}")
     return value
+
+
+def check_lists(cfg: DictConfig, keys: Sequence[str]) -> None:
+    """UserError where one of ``keys`` holds something else than a list or null."""
+    for key in keys:
+        if cfg[key] is not None and not isinstance(cfg[key], ListConfig):
+            raise UserError(f"{key}={cfg[key]}: must be a list, e.g. {key}=[{cfg[key]}]")
 
 
 def choose_device(name: str) -> torch.device:

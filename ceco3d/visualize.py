@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from ceco3d.config import command
+from ceco3d.config import check_lists, command
 from ceco3d.errors import UserError
 from ceco3d.output import check_writable
 from ceco3d.report.collapse import choose_classes, read_runs
@@ -29,9 +29,7 @@ def check(cfg: DictConfig) -> None:
     """Refuse values that would only fail later."""
     if cfg.what != "collapse":
         raise UserError(f"what={cfg.what}: choose collapse")
-    for key in ("runs", "labels", "classes"):
-        if cfg[key] is not None and not isinstance(cfg[key], ListConfig):
-            raise UserError(f"{key}={cfg[key]}: must be a list, e.g. {key}=[{cfg[key]}]")
+    check_lists(cfg, ("runs", "labels", "classes"))
     if not cfg.runs:
         raise UserError("runs=[]: name a run folder at least, e.g. runs=[outputs/mine]")
 

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from ceco3d.config import command
+from ceco3d.config import check_lists, command
 from ceco3d.errors import UserError
 from ceco3d.output import check_writable, write_text
 from ceco3d.report.leaderboard import leaderboard_csv, leaderboard_markdown, read_leaderboard
@@ -35,9 +35,7 @@ def study(cfg: DictConfig) -> None:
 
 def table(cfg: DictConfig) -> None:
     """Write the leaderboard of ``cfg.runs`` as ``leaderboard.{html,md,csv}`` and print its overview."""
-    for key in ("runs", "labels"):
-        if cfg[key] is not None and not isinstance(cfg[key], ListConfig):
-            raise UserError(f"{key}={cfg[key]}: must be a list, e.g. {key}=[{cfg[key]}]")
+    check_lists(cfg, ("runs", "labels"))
     if not cfg.runs:
         raise UserError("runs is not set: pass the folders of finished runs, e.g. runs=[outputs/ceco,outputs/csc]")
     out = Path(cfg.out)

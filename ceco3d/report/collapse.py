@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import zipfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from ceco3d.errors import UserError
+from ceco3d.report.naming import check_labels, distinct
 from ceco3d.scenes.labels import LabelSpace, label_space
 
 ARRAYS = ("centers", "classifiers", "counts", "train_counts", "features", "feature_labels")
@@ -63,15 +63,9 @@ def read_runs(folders: Sequence[Path], labels: Sequence[str] | None = None) -> l
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such run folder; pass run folders of `python -m ceco3d.train`")
+    check_labels(labels, folders)
     if labels is None:
-        names = [_config(folder, "name") for folder in folders]
-        repeated = Counter(names)
-        labels = [
-            f"{name} {folder.resolve().name}" if repeated[name] > 1 else name
-            for name, folder in zip(names, folders, strict=True)
-        ]
-    if len(labels) != len(folders):
-        raise UserError(f"labels={list(labels)}: {len(labels)} labels for {len(folders)} runs; give one each")
+        labels = distinct([_config(folder, "name") for folder in folders], folders, "{name} {folder}")
     runs = [_read_run(folder, str(label)) for folder, label in zip(folders, labels, strict=True)]
     if len({run.slug.lower() for run in runs} - {""}) < len(runs):
         raise UserError(f"labels={list(labels)}: file names need them to differ; set labels=[...]")

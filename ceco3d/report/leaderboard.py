@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.errors import UserError
 from ceco3d.metrics.scores import CONVENTIONS
+from ceco3d.report.naming import check_labels, distinct
 from ceco3d.report.published import SCANNET200_TEST, PublishedRow
 from ceco3d.report.tables import markdown_table
 from ceco3d.scenes.labels import GROUPS, label_space
@@ -62,17 +62,17 @@ def read_leaderboard(
     """
     if convention not in CONVENTIONS:
         raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
-    if labels is not None and len(labels) != len(folders):
-        raise UserError(f"labels={list(labels)}: {len(labels)} labels for {len(folders)} runs; give one each")
+    check_labels(labels, folders)
     configs = [_config(folder) for folder in folders]
     data = {_data_set(cfg) for cfg in configs}
     if len(data) != 1:
         raise UserError(f"runs: of different data sets, {', '.join(sorted(data))}; a leaderboard has one")
     space = label_space(configs[0].dataset.label_space)
-    names = _names(folders, configs) if labels is None else [str(label) for label in labels]
+    if labels is None:
+        labels = distinct([str(cfg.name) for cfg in configs], folders, "{name} ({folder})")
     classes = tuple(sorted(space.names))
     values = [_values(folder, convention) for folder in folders]
-    rows = _ranked(list(zip(names, values, strict=True)), (*OVERVIEW, *classes))
+    rows = _ranked(list(zip(map(str, labels), values, strict=True)), (*OVERVIEW, *classes))
     published = _ranked([_published(row) for row in SCANNET200_TEST], (*OVERVIEW, *classes))
     title = f"{data.pop()}, validation, mean over classes: {convention}"
     return Leaderboard(title, classes, rows, published if space.groups else ())
@@ -92,15 +92,6 @@ def _data_set(cfg: DictConfig) -> str:
 
 
 _KEYS = ("name", "size", "seed")
-
-
-def _names(folders: Sequence[Path], configs: Sequence[DictConfig]) -> list[str]:
-    names = [str(cfg.name) for cfg in configs]
-    repeated = Counter(names)
-    return [
-        f"{name} ({folder.resolve().name})" if repeated[name] > 1 else name
-        for name, folder in zip(names, folders, strict=True)
-    ]
 
 
 def _values(folder: Path, convention: str) -> dict[str, float]:

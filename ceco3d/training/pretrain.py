@@ -14,15 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from ceco3d.config import choose_device, choose_precision, compose_config
 from ceco3d.errors import UserError
 from ceco3d.models.minkunet import count_parameters
-from ceco3d.output import write_json, write_text
+from ceco3d.output import write_json
 from ceco3d.pretraining import csc, lground
 from ceco3d.pretraining.method import Pretraining
 from ceco3d.scenes.batch import feature_channels
 from ceco3d.training import build
-from ceco3d.training.checkpoint import restore, trained_setup
-from ceco3d.training.loggers import make_loggers
+from ceco3d.training.checkpoint import trained_setup
+from ceco3d.training.lifecycle import check_steps, find_checkpoint, resume, run_trainer
 from ceco3d.training.loop import Trainer
-from ceco3d.training.start import check_steps, find_checkpoint
 
 # (configuration, device) -> Pretraining; one entry a conf/method file.
 METHODS = {"csc": csc.build, "lground": lground.build}
@@ -74,21 +73,11 @@ def pretrain(cfg: DictConfig) -> Path:
         dtype,
     )
     result = trainer.folder / "last.pt"
-    if last is not None:
-        trainer.position = restore(last, trainer.setup, **trainer.parts)
-        if trainer.position.epoch == cfg.trainer.epochs and (run_dir / "metrics.json").exists():
-            print(f"{run_dir}: finished already")
-            return result
-        print(f"resuming {last} at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
-    trainer.folder.mkdir(parents=True, exist_ok=True)
-    write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    parameters = f"{cfg.model.name}, {count_parameters(objective.model):,} parameters"
-    print(f"pretraining {cfg.method.name}: {parameters}, {len(loader.dataset)} samples, on {device}; run {run_dir}")
-    log = make_loggers({"csv": {}, **cfg.logger}, run_dir, trainer.position.step)
-    try:
-        trainer.run(log)
-    finally:
-        log.close()
+    if resume(trainer, last, run_dir):
+        return result
+    size = f"{cfg.model.name}, {count_parameters(objective.model):,} parameters, {len(loader.dataset)} samples"
+    title = f"pretraining {cfg.method.name}: {size}, on {device}; run {run_dir}"
+    run_trainer(trainer, cfg, {"csv": {}, **cfg.logger}, run_dir, title)  # the summary below reads the CSV file
     write_json(run_dir / "metrics.json", loss_summary(run_dir / "metrics.csv"))  # says that the run is finished
     return result
 

@@ -16,18 +16,16 @@ from ceco3d.config import choose_device, choose_precision, number
 from ceco3d.inference.evaluate import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.models.minkunet import count_parameters
-from ceco3d.output import write_text
 from ceco3d.scenes.batch import feature_channels
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
 from ceco3d.scenes.sources import processed_scenes
 from ceco3d.training import build
-from ceco3d.training.checkpoint import restore, trained_setup
-from ceco3d.training.loggers import make_loggers
+from ceco3d.training.checkpoint import trained_setup
+from ceco3d.training.lifecycle import check_steps, find_checkpoint, resume, run_trainer
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
 from ceco3d.training.pretrain import pretrain, pretraining_config
-from ceco3d.training.start import check_steps, find_checkpoint
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -64,20 +62,11 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         dtype,
         average,
     )
-    if last is not None:
-        trainer.position = restore(last, trainer.setup, **trainer.parts)
-        if trainer.position.epoch == cfg.trainer.epochs and (run_dir / "metrics.json").exists():
-            print(f"{run_dir}: finished already")
-            return json.loads((run_dir / "metrics.json").read_text())
-        print(f"resuming {last} at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
-    trainer.folder.mkdir(parents=True, exist_ok=True)
-    write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    print(f"{cfg.model.name}, {count_parameters(model):,} parameters, loss {cfg.loss.name}, on {device}; run {run_dir}")
-    log = make_loggers(cfg.logger, run_dir, trainer.position.step)
-    try:
-        evaluation = trainer.run(log)
-    finally:
-        log.close()
+    if resume(trainer, last, run_dir):
+        return json.loads((run_dir / "metrics.json").read_text())
+    size = f"{cfg.model.name}, {count_parameters(model):,} parameters"
+    title = f"{size}, loss {cfg.loss.name}, on {device}; run {run_dir}"
+    evaluation = run_trainer(trainer, cfg, cfg.logger, run_dir, title)
     write_collapse(run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
     evaluation.write(run_dir)  # last: metrics.json says that the run is finished
     return evaluation.scores
