@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ceco3d.errors import UserError
+from ceco3d.files import RefusedError, reading
 from ceco3d.models.minkowski04 import looks_like_v04, reorder_v04
+from ceco3d.pickles import read_torch
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -37,12 +35,12 @@ def read_file(path: Path) -> dict:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; pass checkpoint=RUN_DIR/checkpoints/best.pt")
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(f"{path}: refused, the file is damaged or holds objects other than tensors") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError, struct.error) as error:
-        reason = (str(error).splitlines() or ["the file is empty"])[0]
-        raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
+        with reading():
+            content = load_file(path) if path.suffix == ".safetensors" else read_torch(path)
+    except RefusedError as error:
+        raise UserError(f"{path}: refused ({error})") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable checkpoint ({error})") from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
     return dict(content)

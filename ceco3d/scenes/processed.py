@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ceco3d.errors import UserError
+from ceco3d.files import one_line, read_npy
 from ceco3d.scenes.labels import IGNORE, label_space
 
 # torch is imported where a scene is read: preprocessing workers only write and start many times faster without it.
@@ -124,10 +125,10 @@ def read_scene(folder: Path, label_space: str, mmap: bool = True, only: int | No
 def _load(path: Path, kind: str, width: int | None, count: int | None, mmap: bool) -> np.ndarray:
     """An array of dtype ``kind`` (f, i: any size), ``count`` rows (None: any), ``width`` columns (None: one axis)."""
     try:
-        array = np.load(path, mmap_mode="c" if mmap else None, allow_pickle=False)
+        array = read_npy(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: delete the folder and run ceco3d.preprocess again") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): delete its folder and run ceco3d.preprocess again") from None
     shape = tuple(length for length in (count, width) if length is not None)
     same_shape = array.ndim == (1 if width is None else 2) and array.shape[-len(shape) :] == shape
@@ -136,10 +137,10 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, mmap: boo
         wanted = f"({rows},)" if width is None else f"({rows}, {width})"
         names = {"f": "float", "u1": "uint8", "i": "int"}
         raise UserError(
-            f"{path} is {array.dtype} {array.shape}, not {names[kind]} {wanted}: "
+            f"{path} is {one_line(array.dtype)} {array.shape}, not {names[kind]} {wanted}: "
             "delete its folder and run ceco3d.preprocess again"
         )
-    return array
+    return array if mmap else np.array(array)
 
 
 def _check_labels(path: Path, segment: np.ndarray, space: str) -> None:
