@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 
 MAX_INFLATION = 100  # times an archive's size that its members may have; measured points reach about 10
+HEADER_BYTES = 1 << 16  # of an array; NumPy's own limit is lower
 STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the other methods one can ask for gigabytes to begin with
 
 
@@ -68,8 +69,10 @@ class _NoAliasLoader(yaml.SafeLoader):
 
 def read_npy(path: Path) -> np.ndarray:
     """The array in an ``.npy`` file, mapped: paged in as it is used; writing to it does not change the file."""
-    with reading():
-        return np.lib.format.open_memmap(path, mode="c")
+    with reading(), path.open("rb") as file:
+        beginning = io.BytesIO(file.read(HEADER_BYTES))
+        shape, order, dtype = _npy_header(beginning)
+        return np.memmap(path, dtype, "c", beginning.tell(), shape, order)  # refuses more than the file holds
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -92,13 +95,18 @@ def check_archive(archive: zipfile.ZipFile, size: int, inflation: int = MAX_INFL
 
 
 def _array(data: bytes) -> np.ndarray:
-    """The array of an ``.npy`` file's bytes. NumPy itself allocates what the header asks for before it reads."""
+    """The array of an ``.npy`` file's bytes."""
     file = io.BytesIO(data)
+    shape, order, dtype = _npy_header(file)
+    return np.frombuffer(data, dtype, math.prod(shape), file.tell()).copy().reshape(shape, order=order)
+
+
+def _npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], str, np.dtype]:
+    """Shape, order and dtype, by NumPy, which for files on disk reserves what the header asks for before it reads."""
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     shape, fortran, dtype = read_header[np.lib.format.read_magic(file)](file)
     if dtype.hasobject:
         raise ValueError("an array of pickled objects")
-    if any(length < 0 for length in shape):
+    if min(shape, default=0) < 0:
         raise ValueError(f"an array of shape {shape}")
-    values = np.frombuffer(data, dtype, math.prod(shape), file.tell()).copy()
-    return values.reshape(shape, order="F" if fortran else "C")
+    return shape, "F" if fortran else "C", dtype

@@ -25,7 +25,7 @@ from torch import Tensor
 from ceco3d.files import RefusedError, check_archive, one_line, reading
 
 TENSOR_CALLS = re.compile(
-    r"collections (OrderedDict|Counter)|builtins set|_codecs encode|"
+    r"collections (OrderedDict|Counter)|(builtins|__builtin__) set|_codecs encode|"
     r"torch ([A-Z][A-Za-z\d]+Storage|Size|device|[a-z]+\d*)|"
     r"torch\._utils _rebuild_(tensor_v2|parameter|parameter_with_state)|torch\.nn\.parameter Parameter"
 )

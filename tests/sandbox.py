@@ -126,15 +126,10 @@ def _judge(read: Callable[[bytes], object], data: bytes, names: Sequence[str]) -
 def _lacked_memory(error: BaseException | None) -> bool:
     """Whether an error, or what it came from, is that memory was asked for which was not there."""
     while error is not None:
-        if (isinstance(error, MemoryError) and not _of_parser(error)) or _about_memory(str(error)):
+        if isinstance(error, MemoryError) or _about_memory(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _of_parser(error: MemoryError) -> bool:
-    """Whether it is Python's word for too deeply nested source text, which numpy's headers are."""
-    return Path(traceback.extract_tb(error.__traceback__)[-1].filename).name == "ast.py"
 
 
 def _about_memory(text: str) -> bool:
