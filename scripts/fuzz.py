@@ -13,21 +13,18 @@ Exit code 1 with findings.
 from __future__ import annotations
 
 import argparse
-import random
 import re
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from fuzz_mutate import mutate
-from fuzz_readers import Reader, all_readers
+from fuzz_readers import Reader, all_readers, broken_files
 from rich.console import Console
 from rich.table import Table
 from sandbox import Sandbox
@@ -44,14 +41,6 @@ class Result:
     counts: Counter = field(default_factory=Counter)
     findings: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     seconds: float = 0.0
-
-
-def broken_files(reader: Reader, count: int, seed: int) -> Iterator[bytes]:
-    """``count`` inputs; small files are chosen more often than large ones."""
-    weights = [1 / (2000 + len(data)) for data in reader.seeds]
-    for number in range(count):
-        rng = random.Random(f"{seed} {reader.name} {number}")
-        yield mutate(rng.choices(reader.seeds, weights)[0], reader.kind, reader.seeds, rng)
 
 
 def fuzz(reader: Reader, count: int, seed: int) -> Result:

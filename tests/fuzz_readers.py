@@ -6,13 +6,15 @@ import importlib.util
 import io
 import json
 import pickle
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from fuzz_mutate import mutate
 from raw_scene import grid, ply_bytes, write_raw_scene
 from safetensors.torch import save
 
@@ -68,6 +70,14 @@ def all_readers(folder: Path, raw: Path) -> list[Reader]:
         if reader.name != "trained network":  # its weights are none of a network, which would be large
             reader(reader.seeds[0])
     return readers
+
+
+def broken_files(reader: Reader, count: int, seed: int) -> Iterator[bytes]:
+    """``count`` inputs; small files are chosen more often than large ones."""
+    weights = [1 / (2000 + len(data)) for data in reader.seeds]
+    for number in range(count):
+        rng = random.Random(f"{seed} {reader.name} {number}")
+        yield mutate(rng.choices(reader.seeds, weights)[0], reader.kind, reader.seeds, rng)
 
 
 # Raw scenes

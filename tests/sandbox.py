@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import resource
 import signal
@@ -60,6 +61,7 @@ class Sandbox:
                         raise EOFError
                     outcomes.append(self._connection.recv())
             except (EOFError, OSError):
+                self._process.join(1.0)
                 outcomes.append(Outcome("finding", self._stop()))
         self._done += len(inputs)
         if self._done >= LIFETIME:
@@ -79,15 +81,14 @@ class Sandbox:
         if self._process is None:
             return ""
         self._connection.close()
-        self._process.join(1.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._process.kill()
+        self._process.join()
         code, self._process = self._process.exitcode, None
         return f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
 
 
 def _serve(connection: Connection, read: Callable[[bytes], object], names: Sequence[str]) -> None:
+    faulthandler.disable()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     pages = int(Path("/proc/self/statm").read_text().split()[0])
