@@ -106,7 +106,7 @@ def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
     readers = []
     for name, (kind, end) in _RAW_FILES.items():
         file = write_raw_scene(folder / name, NAME, info=info) / f"{NAME}{end}"
-        readers.append(Reader(f"raw scene: {name}", file, kind, read_scene, _seeds(file, raw)))
+        readers.append(Reader(f"raw scene: {name}", file, kind, read_scene, _seeds(file, raw), (NAME,)))
     header = table.splitlines(keepends=True)
     return [
         *readers,
