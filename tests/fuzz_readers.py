@@ -27,6 +27,7 @@ from ceco3d.report.leaderboard import leaderboard_markdown, read_leaderboard
 from ceco3d.report.study import read_study, study_markdown
 from ceco3d.scenes import processed, scannet
 from ceco3d.scenes.anchors import load_anchors
+from ceco3d.scenes.bank import InstanceBank
 from ceco3d.scenes.labels import GROUPS as FREQUENCIES
 from ceco3d.scenes.labels import label_space
 
@@ -162,6 +163,7 @@ def _processed_readers(folder: Path, raw: Path) -> list[Reader]:
             scene = processed.read_scene(path.parent, space, mmap)
             assert all(len(tensor) == len(scene) for tensor in scene.tensors().values())
             processed.read_scene(path.parent, space, mmap, only=3)
+        InstanceBank([path.parent], space)
 
     readers = []
     for name in arrays:

@@ -20,6 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sandbox import Outcome, Sandbox
 
+from ceco3d.errors import UserError
+from ceco3d.scenes.processed import list_scenes
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory and time are limited by Linux")
 
 HUGE = 2**33
@@ -129,6 +132,10 @@ HOSTILE = {
     "path as a scene": ("split list", b"scene0000_00\n../../etc/passwd\n"),
     "absolute path as a scene": ("split list", b"/etc/passwd\n"),
     "scene of a long name": ("split list", b"a" * 5000),
+    "instances of any number": (
+        "processed scene: instance",
+        npy("(12,)", "<i8").replace(bytes(8), b"\0\0\0\0\0\x10\0\0", 1) + bytes(32),
+    ),
     "long header of an array": ("processed scene: coord", npy("(12, 3)", version=2)),
     "shape beyond the file": ("anchors .npy", npy(f"({HUGE}, 3)")),
     "shape beyond the member": ("frame .npz", archive({"pcd.npy": npy(f"({HUGE}, 6)")})),
@@ -159,6 +166,16 @@ def test_hostile_files_are_refused(readers, what):
     reader = readers[name]
     with Sandbox(reader, reader.names) as sandbox:
         assert sandbox.run([data]) == [Outcome("refused")]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\udcff"])
+def test_folders_whose_names_are_no_text_are_refused(tmp_path, name):
+    (tmp_path / "val" / "scene0000_00").mkdir(parents=True)
+    list_scenes(tmp_path, "val")
+    (tmp_path / "val" / name).mkdir()
+    with pytest.raises(UserError, match="is not the name of a scene") as caught:
+        list_scenes(tmp_path, "val")
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,9 @@ def list_scenes(root: Path, split: str) -> list[Path]:
             f"{folder} {state}: make its scenes with `python -m ceco3d.preprocess dataset=... "
             f"dataset.raw=/path/to/raw dataset.root={root}`, or point dataset.root at processed scenes"
         )
+    for name in (scene.name for scene in scenes):
+        if not name.isprintable():  # it would become the name of a file of a submission
+            raise UserError(f"{folder}: {name!r} is not the name of a scene; rename the folder")
     return scenes
 
 
