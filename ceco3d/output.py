@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ceco3d.errors import UserError
+
+RETRY_SECONDS = 30.0  # between two attempts to write what could not be written
+PATIENCE_SECONDS = 1800.0  # that a finished computation waits for its results to be written
 
 
 def check_writable(folder: Path) -> None:
@@ -17,6 +23,22 @@ def check_writable(folder: Path) -> None:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(f"{folder}: cannot write there ({existing} is not a writable folder); choose another folder")
+
+
+def patiently(write: Callable[[], None]) -> None:
+    """Call ``write``, again and again for half an hour while the disk is full or cannot be written, with warnings.
+
+    For what a long computation has made. OSError after that.
+    """
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if time.monotonic() > end:
+                raise
+            print(f"WARNING: {error}; next try in {RETRY_SECONDS:.0f} s", file=sys.stderr, flush=True)
+            time.sleep(RETRY_SECONDS)
 
 
 def write_text(path: Path, text: str) -> None:

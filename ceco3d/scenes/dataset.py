@@ -7,7 +7,7 @@ timing or on where a run was interrupted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,15 +22,17 @@ from ceco3d.transforms.step import Transform, seeded_generator
 
 # Separate random streams of one seed.
 _TRANSFORM, _COLLATE, _ORDER = range(3)
+_VOXELIZE = 5  # ceco3d.pretraining has 3 and 4
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A scene with the key of its random draws."""
+    """A scene with the key of its random draws, and (scene, reason) of those that it stands in for."""
 
     scene: Scene
     epoch: int
     index: int
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 class SceneDataset(Dataset):
@@ -39,6 +41,9 @@ class SceneDataset(Dataset):
     folders     one folder a scene (``ceco3d.scenes.processed``)
     label_space which labels become ``Scene.segment``: "scannet200" or "scannet20"
     transforms  applied to every scene; None reads the scenes as they are (evaluation)
+
+    The next scene that can be read stands in for one that cannot, so that batches stay full and all processes in step.
+    UserError when there is none.
     """
 
     def __init__(
@@ -59,12 +64,28 @@ class SceneDataset(Dataset):
     def __len__(self) -> int:
         return len(self.folders) * self.repeat
 
+    @property
+    def sources(self) -> int:
+        """Number of different scenes."""
+        return len(self.folders)
+
     def __getitem__(self, index: int) -> Sample:
-        epoch = int(self._epoch)
-        scene = read_scene(self.folders[index % len(self.folders)], self.label_space)
-        if self.transforms is not None:
-            scene = self.transforms(scene, seeded_generator(self.seed, _TRANSFORM, epoch, index))
-        return Sample(scene, epoch, index)
+        epoch, failed = int(self._epoch), []
+        for step in range(self.sources):
+            folder = self.folders[(index + step) % self.sources]
+            try:
+                scene = self._read(folder, epoch, index)
+            except UserError as error:
+                failed.append((folder.name, str(error)))
+            else:
+                return Sample(scene, epoch, index, tuple(failed))
+        raise UserError(f"none of {self.sources} scenes can be read; the first: {failed[0][1]}")
+
+    def _read(self, folder: Path, epoch: int, index: int) -> Scene:
+        scene = read_scene(folder, self.label_space)
+        if self.transforms is None:
+            return scene
+        return self.transforms(scene, seeded_generator(self.seed, _TRANSFORM, epoch, index))
 
 
 @dataclass(frozen=True)
@@ -86,7 +107,12 @@ class Collate:
         if self.seed is None:
             return make_batch(scenes, self.voxel_size, self.features)
         rng = seeded_generator(self.seed, _COLLATE, samples[0].epoch, *(sample.index for sample in samples))
-        return make_batch(mix_pairs(scenes, self.mix_prob, rng), self.voxel_size, self.features, rng)
+        scenes = mix_pairs(scenes, self.mix_prob, rng)
+        # A scene draws for itself, so that its voxels do not depend on how a step's scenes are shared among processes.
+        firsts = samples if len(scenes) == len(samples) else samples[::2]
+        rngs = [seeded_generator(self.seed, _VOXELIZE, first.epoch, first.index) for first in firsts]
+        batch = make_batch(scenes, self.voxel_size, self.features, rngs)
+        return replace(batch, failed=tuple(failure for sample in samples for failure in sample.failed))
 
 
 class SceneSampler(Sampler[list[int]]):

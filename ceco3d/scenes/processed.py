@@ -111,6 +111,11 @@ def read_scene(folder: Path, label_space: str, mmap: bool = True, only: int | No
         coord, color, normal = coord[rows], color[rows], normal[rows]
         segment, instance = segment[rows], instance[rows]
     _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
+    for name, array in (("coord", coord), ("normal", normal)):
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"{folder / f'{name}.npy'} holds NaN or infinity: delete its folder and run ceco3d.preprocess again"
+            )
     return Scene(
         name=folder.name,
         coord=torch.from_numpy(coord).float(),
@@ -119,6 +124,15 @@ def read_scene(folder: Path, label_space: str, mmap: bool = True, only: int | No
         segment=torch.from_numpy(segment).long(),
         instance=torch.from_numpy(instance).long(),
     )
+
+
+def read_labels(folder: Path, label_space: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """(N,) training indices, -1 = ignore, and (N,) instance ids, None without such a file. Errors as ``read_scene``."""
+    path = folder / f"{SEGMENT[label_space]}.npy"
+    segment = _load(path, "i", None, None, mmap=True)
+    _check_labels(path, segment, label_space)
+    path = folder / "instance.npy"
+    return segment, _load(path, "i", None, len(segment), mmap=True) if path.exists() else None
 
 
 def _load(path: Path, kind: str, width: int | None, count: int | None, mmap: bool) -> np.ndarray:
@@ -130,7 +144,7 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, mmap: boo
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} is damaged ({error}): delete its folder and run ceco3d.preprocess again") from None
     shape = tuple(length for length in (count, width) if length is not None)
-    same_shape = array.ndim == (1 if width is None else 2) and array.shape[-len(shape) :] == shape
+    same_shape = array.ndim == (1 if width is None else 2) and array.shape[array.ndim - len(shape) :] == shape
     if not same_shape or not array.dtype.str[1:].startswith(kind):
         rows = "N" if count is None else str(count)
         wanted = f"({rows},)" if width is None else f"({rows}, {width})"

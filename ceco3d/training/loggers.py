@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from ceco3d.errors import UserError
+from ceco3d.output import write_text
 
 COLUMNS = (
     "step",
@@ -22,6 +27,7 @@ COLUMNS = (
     "match_accuracy",
     "grad_norm",
     "voxels_per_second",
+    "skipped",
     "val_miou",
     "val_head",
     "val_common",
@@ -45,26 +51,46 @@ class Logger(Protocol):
 
 
 class CsvLogger:
-    """``run_dir/metrics.csv``. A resumed run drops the rows after its checkpoint, so that no step appears twice."""
+    """``run_dir/metrics.csv``. A resumed run drops the rows after its checkpoint, so that no step appears twice.
+
+    Rows that cannot be written (disk full) are kept and written with a later one.
+    """
 
     def __init__(self, run_dir: Path, first_step: int) -> None:
-        path = run_dir / "metrics.csv"
+        self._path = run_dir / "metrics.csv"
         kept = []
-        if first_step and path.is_file():
-            with path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= first_step]
-        self._file = path.open("w", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS, restval="")
-        self._writer.writeheader()
-        self._writer.writerows(kept)
-        self._file.flush()
+        if first_step and self._path.is_file():
+            with self._path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if _step(row) <= first_step]
+        write_text(self._path, _csv([dict(zip(COLUMNS, COLUMNS, strict=True)), *kept]))
+        self._waiting: list[Mapping[str, Any]] = []
 
     def log(self, values: Mapping[str, float]) -> None:
-        self._writer.writerow(values)
-        self._file.flush()
+        self._waiting.append(values)
+        with self._path.open("a", newline="") as file:
+            size = file.tell()
+            try:
+                file.write(_csv(self._waiting))
+                file.flush()
+            except OSError:
+                file.truncate(size)  # no half row
+                raise
+        self._waiting = []
 
     def close(self) -> None:
-        self._file.close()
+        pass
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO(newline="")
+    csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _step(row: Mapping[str, Any]) -> float:
+    """The step of a row; infinite for one that a killed run did not finish."""
+    step = row["step"] or ""
+    return int(step) if step.isdigit() and None not in row.values() else math.inf
 
 
 class TensorBoardLogger:
@@ -107,20 +133,27 @@ class WandbLogger:
 
 
 class Loggers:
-    """Several loggers as one."""
+    """Several loggers as one; one that cannot write warns once and does not stop the run."""
 
     def __init__(self, loggers: list[Logger]) -> None:
         self._loggers = loggers
+        self._warned: set[int] = set()
 
     def log(self, values: Mapping[str, float]) -> None:
         """Pass the values of one step on to every logger."""
-        for logger in self._loggers:
-            logger.log(values)
+        for number, logger in enumerate(self._loggers):
+            try:
+                logger.log(values)
+            except OSError as error:
+                if number not in self._warned:
+                    print(f"WARNING: {type(logger).__name__}: {error}; training goes on", file=sys.stderr, flush=True)
+                self._warned.add(number)
 
     def close(self) -> None:
         """Flush and close all."""
         for logger in self._loggers:
-            logger.close()
+            with suppress(OSError):
+                logger.close()
 
 
 def make_loggers(settings: Mapping[str, Mapping[str, Any]], run_dir: Path, first_step: int) -> Loggers:

@@ -12,9 +12,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.config import choose_device, choose_precision, compose_config
+from ceco3d.distributed import is_main, main_first, of_main, process_group
 from ceco3d.errors import UserError
 from ceco3d.models.minkunet import count_parameters
-from ceco3d.output import write_json
+from ceco3d.output import patiently, write_json
 from ceco3d.pretraining import csc, lground
 from ceco3d.pretraining.method import Pretraining
 from ceco3d.scenes.batch import feature_channels
@@ -54,6 +55,11 @@ def pretrain(cfg: DictConfig) -> Path:
     if cfg.trainer.get("ema") is not None:
         raise UserError(f"trainer.ema={cfg.trainer.ema}: pretraining keeps no running mean; set it in training")
     device = choose_device(cfg.device)
+    with process_group(device):
+        return _pretrain(OmegaConf.merge(cfg, {"run_dir": of_main(cfg.run_dir)}), device)
+
+
+def _pretrain(cfg: DictConfig, device: torch.device) -> Path:
     dtype = choose_precision(cfg.precision, device)
     run_dir = Path(cfg.run_dir)
     last = find_checkpoint(cfg, run_dir)
@@ -78,7 +84,9 @@ def pretrain(cfg: DictConfig) -> Path:
     size = f"{cfg.model.name}, {count_parameters(objective.model):,} parameters, {len(loader.dataset)} samples"
     title = f"pretraining {cfg.method.name}: {size}, on {device}; run {run_dir}"
     run_trainer(trainer, cfg, {"csv": {}, **cfg.logger}, run_dir, title)  # the summary below reads the CSV file
-    write_json(run_dir / "metrics.json", loss_summary(run_dir / "metrics.csv"))  # says that the run is finished
+    with main_first():  # the others go on when the checkpoint is there
+        if is_main():  # metrics.json says that the run is finished
+            patiently(lambda: write_json(run_dir / "metrics.json", loss_summary(run_dir / "metrics.csv")))
     return result
 
 
