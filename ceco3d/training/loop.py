@@ -18,7 +18,6 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from ceco3d.distributed import broadcast_buffers, gather, is_main, reduce, world
-from ceco3d.errors import UserError
 from ceco3d.inference.evaluate import Evaluation, ReportFailed
 from ceco3d.metrics.neural_collapse import summary
 from ceco3d.progress import StepDisplay
@@ -29,7 +28,7 @@ from ceco3d.training.loggers import Loggers
 from ceco3d.training.random_state import random_state
 from ceco3d.training.saver import Saver
 from ceco3d.training.schedule import Schedule
-from ceco3d.training.trouble import BadScenes, SkippedSteps
+from ceco3d.training.trouble import BadScenes, SkippedSteps, loader_deaths
 
 SHOWN = ("loss", "ce", "lovasz", "ceco", "chance", "match_accuracy")  # on the progress line, where there are any
 
@@ -102,7 +101,8 @@ class Trainer:
         self.parallel = self.objective if world() == 1 else DistributedDataParallel(self.objective)
         with Interrupt() as interrupt, StepDisplay(self.position.step, self.total_steps) as self.display:
             while self.position.epoch < self.settings.epochs:
-                self._epoch(log, interrupt)
+                with loader_deaths():
+                    self._epoch(log, interrupt)
                 if self.validate is not None and self._validates():
                     evaluation = self._validate(log)
                 self._save(LAST)
@@ -145,19 +145,12 @@ class Trainer:
         accumulate = self.settings.accumulate
         self.loader.batch_sampler.set_position(self.position.epoch, self.position.batch * accumulate)
         batches = []
-        try:
-            for batch in self.loader:
-                self.bad_scenes.add(batch.failed)
-                batches.append(batch)
-                if len(batches) == accumulate:
-                    yield batches
-                    batches = []
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise UserError(
-                "a loader process died (out of memory?): go on with resume=auto, with fewer trainer.workers"
-            ) from error
+        for batch in self.loader:
+            self.bad_scenes.add(batch.failed)
+            batches.append(batch)
+            if len(batches) == accumulate:
+                yield batches
+                batches = []
 
     def _step(self, batches: Sequence[Batch], interrupt: Interrupt) -> tuple[dict[str, float], int]:
         """One update, or none if a process has a loss that is not finite: (its values, signal that some process got).

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +14,19 @@ from ceco3d.errors import UserError
 from ceco3d.scenes.batch import Batch
 
 SHOWN = 20  # scenes in the list at the end
+
+
+@contextmanager
+def loader_deaths() -> Iterator[None]:
+    """UserError when a process that reads ahead dies; PyTorch may raise that anywhere, out of a signal handler."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UserError(
+            "a loader process died (out of memory?): go on with resume=auto, fewer trainer.workers"
+        ) from error
 
 
 class BadScenes:
