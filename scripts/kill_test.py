@@ -4,7 +4,7 @@
 Trains on rooms200 `tiny` once without interruption. Then again and again, each time killed and continued until it is
 through, until KILLS kills are spent: half of them at a random time, half while a checkpoint is being written (a save
 after every step gives them the chance). Every finished run's last checkpoint must equal the uninterrupted one bit for
-bit, and so must the rows of its log. Prints a table and writes outputs/kill-test/kills.json; exit code 1 on a difference.
+bit, and so must the rows of its log. Prints a table, writes outputs/kill-test/kills.json; exit code 1 on a difference.
 """
 
 from __future__ import annotations
@@ -23,11 +23,22 @@ from pathlib import Path
 import torch
 
 ROOT = Path("outputs/kill-test")
-OPTIONS = (
-    "dataset.size=tiny dataset.raw=data/rooms200/tiny-kill/raw dataset.root=data/rooms200/tiny-kill/processed "
-    "model=minkunet14a model.stem_kernel=3 voxel_size=0.25 loss=ceco trainer.batch_size=4 trainer.epochs=3 "
-    "trainer.validate_every=3 trainer.save_every=1 trainer.log_every=1 trainer.ema=0.9 resume=auto"
-).split()
+OPTIONS = [
+    "dataset.size=tiny",
+    "dataset.raw=data/rooms200/tiny-kill/raw",
+    "dataset.root=data/rooms200/tiny-kill/processed",
+    "model=minkunet14a",
+    "model.stem_kernel=3",
+    "voxel_size=0.25",
+    "loss=ceco",
+    "trainer.batch_size=4",
+    "trainer.epochs=3",
+    "trainer.validate_every=3",
+    "trainer.save_every=1",
+    "trainer.log_every=1",
+    "trainer.ema=0.9",
+    "resume=auto",
+]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 

@@ -33,11 +33,12 @@ SHARED = ("dataset", "model", "features", "engine", "device", "precision", "seed
 def pretraining_config(cfg: DictConfig) -> DictConfig:
     """The configuration of the pretraining that ``cfg.pretrain`` of a training (conf/experiment/csc.yaml) asks for.
 
-    Data and network are those of the training, the schedule is the method's own on that data set.
+    Data, augmentation and network are those of the training, the schedule is the method's own on that data set.
     """
     wanted = cfg.pretrain
     composed = compose_config("pretrain", [f"method={wanted.method}", f"dataset={cfg.dataset.name}"])
     changes = {"run_dir": wanted.run_dir, "resume": "auto"} | {key: cfg[key] for key in SHARED}
+    changes["transforms"] = OmegaConf.merge(cfg.transforms, {"paste": None})  # that is for the training's rare classes
     if wanted.voxel_size is not None:
         changes["voxel_size"] = wanted.voxel_size
     if wanted.epochs is not None:
