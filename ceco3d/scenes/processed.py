@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ceco3d.errors import UserError
+from ceco3d.scenes.index import read_index
 from ceco3d.scenes.labels import IGNORE, label_space
 
 # torch is imported where a scene is read: preprocessing workers only write and start many times faster without it.
@@ -69,7 +70,7 @@ def remove_temporary(root: Path) -> None:
 def list_scenes(root: Path, split: str) -> list[Path]:
     """The scene folders of a split, sorted by name. UserError if the split is missing or empty."""
     folder = root / split
-    scenes = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+    scenes = [folder / name for name in read_index(root, split)["scenes"]]
     if not scenes:
         state = "is empty" if folder.is_dir() else "does not exist"
         raise UserError(
