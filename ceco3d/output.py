@@ -19,12 +19,17 @@ def check_writable(folder: Path) -> None:
         raise UserError(f"{folder}: cannot write there ({existing} is not a writable folder); choose another folder")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, making its folder."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(text)
+    part.write_bytes(content)
     os.replace(part, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, making its folder."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
