@@ -161,30 +161,42 @@ class View {
     this.request();
   }
 
-  // Looks at the middle of the scene from above or from a corner, from as near as shows all of it.
+  // Looks from above or from a corner, from as near as shows all that is seen from there.
   look(from) {
-    const extent = this.uniforms.extent.value;
-    const high = this.uniforms.cut.value;
-    const middle = extent.clone().multiply(new THREE.Vector3(0.5, 0.5, high / 2));
-    const across = extent.x >= extent.y;
-    const away = from === "above" ? new THREE.Vector3(across ? 0 : 1e-3, across ? -1e-3 : 0, 1) : new THREE.Vector3(-1, -1, 1);
-    this.camera.position.copy(middle).add(away.normalize());
-    this.camera.lookAt(middle);
-    this.camera.updateMatrixWorld();
+    const { x, y } = this.uniforms.extent.value;
+    const tilt = x >= y ? new THREE.Vector3(0, -1e-3, 1) : new THREE.Vector3(1e-3, 0, 1);
+    const away = (from === "above" ? tilt : new THREE.Vector3(-1, -1, 1)).normalize();
+    const right = new THREE.Vector3().crossVectors(this.camera.up, away).normalize();
+    const up = new THREE.Vector3().crossVectors(away, right);
+    const axes = [right, up, away];
+    const seen = this.sample(away).map(place => axes.map(axis => axis.dot(place)));
+    const middle = axes.map((_, i) => seen.reduce(([low, high], p) => [Math.min(low, p[i]), Math.max(high, p[i])], [Infinity, -Infinity]))
+      .map(([low, high]) => (low + high) / 2);
     const slope = Math.tan(this.camera.fov * Math.PI / 360);
-    let distance = 0;
-    for (const x of [0, 1]) for (const y of [0, 1]) for (const z of [0, high]) {
-      const corner = extent.clone().multiply(new THREE.Vector3(x, y, z)).applyMatrix4(this.camera.matrixWorldInverse);
-      const reach = Math.max(Math.abs(corner.x) / this.camera.aspect, Math.abs(corner.y)) / slope;
-      distance = Math.max(distance, reach + corner.z + 1);
-    }
-    this.camera.position.copy(middle).addScaledVector(away, 1.05 * distance);
+    const distances = seen.map(([x, y, z]) => z - middle[2] +
+      Math.max(Math.abs(x - middle[0]) / this.camera.aspect, Math.abs(y - middle[1])) / slope);
+    const distance = 1.08 * distances.reduce((a, b) => Math.max(a, b), 0.1);
+    this.controls.target.set(0, 0, 0);
+    axes.forEach((axis, i) => this.controls.target.addScaledVector(axis, middle[i]));
+    this.camera.position.copy(this.controls.target).addScaledVector(away, distance);
     this.camera.near = distance / 200;
     this.camera.far = 20 * distance;
     this.camera.updateProjectionMatrix();
-    this.controls.target.copy(middle);
     this.controls.update();
     this.request();
+  }
+
+  // Places of some thousand points that are neither cut off nor show their back to a camera far `away`.
+  sample(away) {
+    const { normal } = this.data;
+    const places = [];
+    for (let i = 0; i < meta.points; i += Math.ceil(meta.points / 5000)) {
+      const place = this.place(i);
+      const back = normal && this.uniforms.cull.value &&
+        normal[3 * i] * away.x + normal[3 * i + 1] * away.y + normal[3 * i + 2] * away.z < 0;
+      if (!back && place.z <= this.uniforms.cut.value * meta.extent[2]) places.push(place);
+    }
+    return places.length ? places : [this.place(0)];
   }
 
   turn(right, up) {
@@ -310,7 +322,7 @@ function describe(view, index) {
     const item = meta.classes.find(other => other.index === label);
     const name = element("td", ` ${item.name}`);
     name.prepend(swatch(item.color));
-    if (truth !== NONE && label !== truth) name.append(Object.assign(element("span", " (wrong)"), { className: "wrong" }));
+    if (truth !== NONE && label !== truth) name.append(Object.assign(element("span", " (wrong)"), { className: "mistake" }));
     const share = view.data.confidence[slot];
     const confidence = share ? `${Math.round(share[index] / 2.55)} %` : "";
     return element("tr", "", element("td", panel.title), name, element("td", confidence));
@@ -354,7 +366,10 @@ function buildLegend(view) {
 function connect(view) {
   byId("above").addEventListener("click", () => view.look("above"));
   byId("corner").addEventListener("click", () => view.look("corner"));
-  byId("mode").addEventListener("change", event => view.set("mode", Number(event.target.value)));
+  byId("mode").addEventListener("change", event => {
+    view.set("mode", Number(event.target.value));
+    byId("key").hidden = event.target.value === "0";
+  });
   byId("mode").parentElement.hidden = !(meta.truth && meta.panels.length > 1);
   byId("point-size").addEventListener("input", event => view.set("radius", 2 * meta.radius * event.target.value));
   byId("cut").value = meta.cut;

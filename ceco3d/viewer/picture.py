@@ -51,8 +51,8 @@ def _view(scene: SegmentedScene, kept: np.ndarray, forward: tuple[float, float, 
 
 def _compose(scene: SegmentedScene, titles: list[str], rows: list[tuple[str, list[np.ndarray | None]]]) -> bytes:
     cell = np.array(SIZE[::-1]) / DPI
-    legend_lines = -(-len(scene.classes) // LEGEND_COLUMNS)
-    top, left, legend = 0.5, 0.25, 0.2 + LEGEND_LINE * legend_lines
+    legend_lines = len(scene.classes) // LEGEND_COLUMNS + 1
+    top, left, legend = 0.5, 0.25, 0.15 + LEGEND_LINE * legend_lines
     width, height = left + cell[0] * len(titles), top + cell[1] * len(rows) + legend
     figure = Figure((width, height), dpi=DPI, facecolor="white")
     figure.text(left / width, 1 - 0.16 / height, scene.name, fontsize=10, fontweight="bold", va="center")
@@ -73,6 +73,8 @@ def _compose(scene: SegmentedScene, titles: list[str], rows: list[tuple[str, lis
         spot = ((left + cell[0]) / width, (legend + cell[1] / 2) / height)
         _legend(figure, meanings, loc="center", bbox_to_anchor=spot, fontsize=9)
     classes = [(scene.space.names[k], scene.palette[k]) for k in scene.classes]
+    if scene.counts[:, -1].any():
+        classes.append(("no label", scene.palette[-1]))
     spot = (left / width, (legend - 0.05) / height, 1 - 2 * left / width, 0)
     _legend(figure, classes, loc="upper left", bbox_to_anchor=spot, ncols=LEGEND_COLUMNS, mode="expand", fontsize=7.5)
     file = BytesIO()
