@@ -47,9 +47,10 @@ def draw_scene(cfg: DictConfig, out: Path) -> Iterator[Path]:
 
         load_open3d()
     scene = read_scene(cfg)
-    write_bytes(out / f"{scene.name}.png", scene_picture(scene))
+    picture, page = scene_picture(scene), viewer_page(scene, cfg.points, cfg.seed)
+    write_bytes(out / f"{scene.name}.png", picture)
     yield out / f"{scene.name}.png"
-    write_text(out / f"{scene.name}.html", viewer_page(scene, cfg.points, cfg.seed))
+    write_text(out / f"{scene.name}.html", page)
     yield out / f"{scene.name}.html"
     if cfg.window:
         show(scene)
@@ -81,7 +82,7 @@ def check(cfg: DictConfig) -> None:
     if cfg.scene is None and cfg.input is None and not cfg.runs:
         raise UserError("runs=[]: name a run folder at least, e.g. runs=[outputs/mine], or a labelled file, input=")
     if cfg.scene is not None and len(cfg.runs) > MAX_PANELS - 2:
-        raise UserError(f"runs: {len(cfg.runs)} runs, but there are {MAX_PANELS} panels: original, ground truth, 2 runs")
+        raise UserError(f"runs: {len(cfg.runs)} given, but of {MAX_PANELS} panels two are original and ground truth")
 
 
 def missing_plot(error: ModuleNotFoundError) -> UserError:

@@ -71,13 +71,24 @@ async function unpack() {
   };
 }
 
-// GPUs want rows of four bytes: columns of `parts`, each (M * width), filled up with zeros.
-function rows(Kind, length, parts) {
-  const packed = new Kind(length * meta.points);
+// Point number i of the drawing order, in which any first part is spread evenly over the scene.
+const STRIDE = (() => {
+  const divisor = (a, b) => b ? divisor(b, a % b) : a;
+  let stride = Math.max(1, Math.round(meta.points * 0.618034));
+  while (divisor(meta.points, stride) !== 1) stride++;
+  return stride;
+})();
+const inOrder = i => (i * STRIDE) % meta.points;
+
+// Rows of four values, as GPUs want them, in drawing order: the columns of `parts`, each (M * width), then zeros.
+function rows(Kind, parts) {
+  const packed = new Kind(4 * meta.points);
   let column = 0;
   for (const part of parts) {
     const width = part.length / meta.points;
-    for (let i = 0; i < meta.points; i++) for (let j = 0; j < width; j++) packed[i * length + column + j] = part[i * width + j];
+    for (let i = 0; i < meta.points; i++) {
+      for (let j = 0; j < width; j++) packed[4 * i + column + j] = part[inOrder(i) * width + j];
+    }
     column += width;
   }
   return packed;
@@ -94,7 +105,8 @@ class View {
     this.camera = new THREE.PerspectiveCamera(30, 1, 0.05, 1000);
     this.camera.up.set(0, 0, 1);
     this.controls = new THREE.OrbitControls(this.camera, this.canvas);
-    this.controls.addEventListener("change", () => this.request());
+    this.controls.addEventListener("change", () => this.move());
+    this.budget = meta.points; // points a panel that are drawn while the camera moves
     this.palette = new THREE.DataTexture(new Uint8Array(4 * 256), 256, 1);
     for (const item of meta.classes) this.palette.image.data.set([...item.color, 255], 4 * item.index);
     this.palette.needsUpdate = true;
@@ -113,10 +125,10 @@ class View {
     const geometry = new THREE.BufferGeometry();
     const add = (name, array, normalized) =>
       geometry.setAttribute(name, new THREE.BufferAttribute(array, 4, normalized));
-    add("position", rows(Uint16Array, 4, [position]), true);
-    add("color", rows(Uint8Array, 4, [color]), true);
-    add("normal", rows(Int8Array, 4, normal ? [normal] : []), true);
-    add("labels", rows(Uint8Array, 4, labels), false);
+    add("position", rows(Uint16Array, [position]), true);
+    add("color", rows(Uint8Array, [color]), true);
+    add("normal", rows(Int8Array, normal ? [normal] : []), true);
+    add("labels", rows(Uint8Array, labels), false);
     const value = initial => ({ value: initial });
     this.uniforms = {
       extent: value(new THREE.Vector3(...meta.extent)), eye: value(this.camera.position), radius: value(2 * meta.radius),
@@ -126,6 +138,7 @@ class View {
     const material = new THREE.RawShaderMaterial({
       glslVersion: THREE.GLSL3, uniforms: this.uniforms, vertexShader: VERTEX, fragmentShader: FRAGMENT,
     });
+    this.geometry = geometry;
     const points = new THREE.Points(geometry, material);
     points.frustumCulled = false;
     return points;
@@ -145,7 +158,8 @@ class View {
   layOut() {
     const { clientWidth: width, clientHeight: height } = this.stage;
     const count = this.panels.length;
-    const columns = count === 4 ? 2 : width > 1.2 * height ? count : 1;
+    const shorter = columns => Math.min(width / columns, height / Math.ceil(count / columns));
+    const columns = [1, 2, 3, 4].slice(0, count).reduce((best, n) => shorter(n) > shorter(best) ? n : best);
     const lines = Math.ceil(count / columns);
     this.panels.forEach((panel, i) => {
       const left = Math.round((i % columns) * width / columns), top = Math.round(Math.floor(i / columns) * height / lines);
@@ -218,10 +232,32 @@ class View {
     if (!this.pending) this.pending = requestAnimationFrame(() => { this.pending = null; this.draw(); });
   }
 
+  // While the camera moves, as many points are drawn as make about 25 frames a second; all of them once it rests.
+  move() {
+    this.moving = true;
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => { this.moving = false; this.request(); }, 300);
+    this.request();
+  }
+
+  drawSome() {
+    const now = performance.now(), elapsed = now - this.drawn;
+    if (this.moving && this.wasMoving && elapsed < 5000) {
+      this.budget = Math.round(this.budget * Math.min(Math.max(40 / elapsed, 0.2), elapsed < 25 ? 1.3 : 1));
+      this.budget = Math.min(Math.max(this.budget, 10000), meta.points);
+    }
+    [this.drawn, this.wasMoving] = [now, this.moving];
+    const count = this.moving ? this.budget : meta.points;
+    this.geometry.setDrawRange(0, count);
+    return count;
+  }
+
   draw() {
+    const count = this.drawSome();
     const background = new THREE.Color(getComputedStyle(this.stage).backgroundColor);
     this.renderer.setClearColor(background);
-    this.uniforms.focal.value = this.focal(this.panels[0]) * this.renderer.getPixelRatio();
+    const spread = Math.min(Math.sqrt(meta.points / count), 3); // fewer points are drawn larger
+    this.uniforms.focal.value = this.focal(this.panels[0]) * this.renderer.getPixelRatio() * spread;
     for (const panel of this.panels) {
       const bottom = this.height - panel.top - panel.height;
       this.renderer.setViewport(panel.left, bottom, panel.width, panel.height);
@@ -246,6 +282,7 @@ class View {
     this.camera.setViewOffset(panel.width, panel.height, x - panel.left - half, y - panel.top - half, size, size);
     this.renderer.setRenderTarget(target);
     this.renderer.setClearColor(NOTHING, 1);
+    this.geometry.setDrawRange(0, meta.points);
     this.uniforms.focal.value = this.focal(panel);
     this.uniforms.slot.value = panel.slot;
     this.uniforms.picking.value = true;
@@ -259,7 +296,7 @@ class View {
     for (let i = 0; i < size * size; i++) {
       const number = pixels[4 * i] | pixels[4 * i + 1] << 8 | pixels[4 * i + 2] << 16;
       const distance = Math.hypot(i % size - half, Math.floor(i / size) - half);
-      if (number !== NOTHING && distance < nearest) [best, nearest] = [number, distance];
+      if (number !== NOTHING && distance < nearest) [best, nearest] = [inOrder(number), distance];
     }
     return best;
   }

@@ -61,7 +61,9 @@ def _compose(scene: SegmentedScene, titles: list[str], rows: list[tuple[str, lis
         figure.text(x, 1 - (top - 0.13) / height, title, fontsize=10, ha="center", va="center")
     for i, (name, images) in enumerate(rows):
         bottom = height - top - cell[1] * (i + 1)
-        figure.text(0.12 / width, (bottom + cell[1] / 2) / height, name, fontsize=9, rotation=90, ha="center", va="center")
+        figure.text(
+            0.12 / width, (bottom + cell[1] / 2) / height, name, fontsize=9, rotation=90, ha="center", va="center"
+        )
         for j, image in enumerate(images):
             if image is not None:
                 place = ((left + cell[0] * j) / width, bottom / height, cell[0] / width, cell[1] / height)
@@ -83,7 +85,6 @@ def _compose(scene: SegmentedScene, titles: list[str], rows: list[tuple[str, lis
 
 
 def _legend(figure: Figure, entries: list[tuple[str, np.ndarray]], **options: object) -> None:
-    handles = [Patch(facecolor=np.array(color) / 255, edgecolor="0.5", linewidth=0.4, label=name) for name, color in entries]
-    figure.add_artist(
-        figure.legend(handles=handles, frameon=False, handlelength=1.1, handleheight=1.0, labelspacing=0.35, **options)
-    )
+    box = {"edgecolor": "0.5", "linewidth": 0.4}
+    handles = [Patch(facecolor=np.array(color) / 255, label=name, **box) for name, color in entries]
+    figure.legend(handles=handles, frameon=False, handlelength=1.1, handleheight=1.0, labelspacing=0.35, **options)

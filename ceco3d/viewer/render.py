@@ -11,6 +11,7 @@ FIELD_OF_VIEW = np.radians(30)  # narrow, so that walls lean little
 CEILING = 1.8  # metres; higher scans are taken for rooms, and cut
 CUT = 0.8  # of the height of a room: what is above is taken off
 SAMPLES = 2  # a pixel is the mean of so many squared
+WIDEST = 16  # samples: radius of the largest discs; sparser scans show gaps
 EDGE = 12.0  # how dark edges in depth are
 
 
@@ -63,9 +64,7 @@ def point_radius(coord: np.ndarray) -> float:
     return float(np.median(distance[:, -1])) if len(coord) > 1 else 0.01
 
 
-def render(
-    coord: np.ndarray, normal: np.ndarray | None, radius: float, camera: Camera, size: tuple[int, int]
-) -> Frame:
+def render(coord: np.ndarray, normal: np.ndarray | None, radius: float, camera: Camera, size: tuple[int, int]) -> Frame:
     """Draw each of ``coord`` (N, 3) as a disc of ``radius`` (metres) that faces the camera.
 
     normal  (N, 3) unit or zero, or None; points that show the camera their back are left out, so that it looks through
@@ -82,7 +81,8 @@ def render(
     focal = max(height, width) / 2 / np.tan(FIELD_OF_VIEW / 2)
     x, y, z = x[seen], y[seen], z[seen]
     column, row = focal * x / z + width / 2, focal * y / z + height / 2
-    nearest = _nearest(row, column, z, focal * radius / z, radius, (height, width))
+    reach = np.minimum(focal * radius / z, WIDEST)
+    nearest = _nearest(row, column, z, reach, radius, (height, width))
     point = np.where(nearest >= 0, seen[nearest], -1)
     depth = np.where(nearest >= 0, z[nearest], np.inf)
     shade = np.where(nearest >= 0, 0.7 + 0.3 * towards[point], 1) * _edges(depth)

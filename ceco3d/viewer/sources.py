@@ -13,7 +13,7 @@ from plyfile import PlyData, PlyParseError
 from ceco3d.errors import UserError
 from ceco3d.inference.predictor import View, load_predictor
 from ceco3d.report.collapse import run_labels
-from ceco3d.scenes.labels import IGNORE, LabelSpace, label_space
+from ceco3d.scenes.labels import IGNORE, LabelSpace
 from ceco3d.scenes.processed import list_scenes, read_scene
 from ceco3d.viewer.segmented import Panel, SegmentedScene
 
@@ -23,7 +23,6 @@ TURNS = {
     "z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
     "-y": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
-    "-z": ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
 }
 COLORS = ("red", "green", "blue")
 
@@ -103,7 +102,7 @@ def read_labelled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
     labels = space.index_of(ids)
     unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = not labelled
     if len(unknown):
-        raise UserError(f"{path}: label {unknown[0]} is no class id of {space.name}; choose the dataset= of its network")
+        raise UserError(f"{path}: label {unknown[0]} is no class of {space.name}; choose the dataset= of its network")
     turn = np.array(TURNS[up], np.float32)
     coord = _columns(vertex, "xyz")
     finite = np.isfinite(coord).all(1)

@@ -41,7 +41,7 @@ def show(scene: SegmentedScene) -> None:
     if not window.create_window(window_name=f"{scene.name}: {titles}"):
         raise UserError("window=true: the display does not draw OpenGL; open the page instead")
     for i, colors in enumerate([scene.original, *(scene.palette[panel.labels] for panel in scene.panels)]):
-        cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(coord + [i * step, 0, 0]))
+        cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(coord + np.array([i * step, 0, 0])))
         cloud.colors = open3d.utility.Vector3dVector(colors[kept] / 255)
         window.add_geometry(cloud)
     window.get_view_control().set_zoom(0.35)
