@@ -16,6 +16,7 @@ from ceco3d.viewer.render import CUT, point_radius, without_ceiling
 from ceco3d.viewer.segmented import SegmentedScene
 
 HERE = Path(__file__).parent
+SCRIPTS = ("points.js", "shaders.js", "view.js", "page.js")
 MAX_PANELS = 4
 NONE = 255  # no label, in the page; label spaces have fewer classes
 
@@ -39,12 +40,12 @@ def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0)
         meta=json.dumps(meta).replace("<", "\\u003c"),
         points=base64.b64encode(packed).decode(),
         three=(HERE / "three.min.js").read_text(),
-        script=(HERE / "page.js").read_text(),
+        script="\n".join((HERE / name).read_text() for name in SCRIPTS),
     )
 
 
 def _arrays(scene: SegmentedScene, index: np.ndarray) -> list[np.ndarray]:
-    """What page.js reads, one after the other; M points.
+    """What points.js reads, one after the other; M points.
 
     (M, 3) uint16 position in the bounding box, (M, 3) uint8 colour, (M, 3) int8 normal where there are normals, of
     every panel (M,) uint8 label, then of every panel with confidences (M,) uint8 those.

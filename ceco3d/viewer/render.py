@@ -47,8 +47,9 @@ def fit_camera(coord: np.ndarray, forward: np.ndarray, size: tuple[int, int]) ->
     if np.linalg.norm(right) < 1e-6:
         width, depth = np.ptp(coord[:, :2], axis=0)
         right = np.array([1.0, 0.0, 0.0]) if width >= depth else np.array([0.0, 1.0, 0.0])
-    right /= np.linalg.norm(right)
-    axes = np.stack([right, np.cross(forward, right), forward])
+    down = np.cross(forward, right)
+    down /= np.linalg.norm(down)
+    axes = np.stack([np.cross(down, forward), down, forward])
     view = coord @ axes.T
     middle = (view.min(0) + view.max(0)) / 2
     x, y, z = (view - middle).T
