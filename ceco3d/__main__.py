@@ -9,7 +9,7 @@ COMMANDS = {
     "preprocess": "raw ScanNet scenes to processed ones",
     "evaluate": "score a checkpoint: head / common / tail and per-class IoU",
     "export": "write a benchmark submission",
-    "visualize": "pictures of runs",
+    "visualize": "pictures of segmentations and runs, and a viewer",
     "benchmark": "time the engines side by side",
     "report": "tables of finished runs",
     "doctor": "what is installed and works on this machine",
