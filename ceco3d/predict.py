@@ -31,7 +31,7 @@ def read_settings(cfg: DictConfig) -> Settings:
     """The settings of ``cfg``; UserError for values that make no sense."""
     if cfg.unit not in METRES or cfg.up not in AXES:
         raise UserError(f"unit={cfg.unit} up={cfg.up}: choose unit={'|'.join(METRES)} and up={'|'.join(AXES)}")
-    overlap = None if cfg.overlap is None else float(number(cfg, "overlap", above=-1e-9))
+    overlap = None if cfg.overlap is None else number(cfg, "overlap", above=-1, whole=True)
     return Settings(cfg.unit, cfg.up, number(cfg, "max_voxels", whole=True), overlap)
 
 

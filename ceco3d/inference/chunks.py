@@ -16,7 +16,7 @@ from torch import Tensor
 from ceco3d.inference.predictor import Predictor, View
 from ceco3d.progress import track
 from ceco3d.scenes.scene import Scene
-from ceco3d.transforms import Voxels, center_shift
+from ceco3d.transforms import Voxels, voxelize
 from ceco3d.transforms.geometric import bounds
 
 
@@ -32,28 +32,28 @@ class Box:
         return ((coord >= self.low - margin) & (coord <= self.high + margin)).all(1)
 
 
-def receptive_field(predictor: Predictor) -> float:
-    """Metres along each axis beyond which no point of a scene changes what is predicted for another."""
+def receptive_field(predictor: Predictor) -> int:
+    """Voxels along each axis beyond which no point of a scene changes what is predicted for another."""
     angles = [math.radians(view.rotation) for view in predictor.views]
     reach = max(
         (abs(math.cos(angle)) + abs(math.sin(angle))) / view.scale
         for angle, view in zip(angles, predictor.views, strict=True)
     )
-    return predictor.model.receptive_radius * predictor.voxel_size * reach
+    return math.ceil(predictor.model.receptive_radius * reach)
 
 
 def label_chunks(
-    predictor: Predictor, scene: Scene, voxels: Voxels, max_voxels: int, overlap: float
+    predictor: Predictor, scene: Scene, voxels: Voxels, max_voxels: int, overlap: int
 ) -> tuple[Tensor, Tensor]:
     """Training index (N,) int16 and its probability (N,) float32 of every point of ``scene``.
 
     voxels      of the scene
     max_voxels  that go through the network at once; see ``split``
-    overlap     metres around a chunk that the network sees too; ``receptive_field`` makes the result exact
+    overlap     voxels around a chunk that the network sees too; with ``receptive_field`` the result is exact
     """
-    margin = math.ceil(overlap / predictor.voxel_size) + 1  # voxels at the edge may lack points
+    margin = overlap + 1  # voxels at the edge may lack points
     boxes = list(split(voxels.coord, max_voxels, margin))
-    frame = frame_points(scene, predictor.views)
+    frame = frame_points(scene, predictor.views, predictor.voxel_size) if len(boxes) > 1 else []
     labels = torch.empty(len(scene), dtype=torch.int16)
     confidence = torch.empty(len(scene))
     for box in track(boxes, len(boxes), f"labelling {scene.name}, chunk"):
@@ -88,13 +88,23 @@ def split(coord: Tensor, max_voxels: int, margin: int) -> Iterator[Box]:
         pending += [Box(*bounds(inside[~left])), Box(*bounds(inside[left]))]
 
 
-def frame_points(scene: Scene, views: Sequence[View]) -> Tensor:
+def frame_points(scene: Scene, views: Sequence[View], voxel_size: float) -> Tensor:
     """Positions of the points that span the bounding box of ``scene``, as it is and in every view.
 
-    A chunk that has them is centred, and its grid begins, where the whole scene's does.
+    A chunk that has them is centred, and its grid begins, where the whole scene's does. The point that stands for a
+    voxel is its first, so that the boxes of all points and of those that stand for voxels both have to be kept.
     """
-    frame = []
-    for coord in (center_shift(scene).coord, *(view(scene).coord for view in views)):
-        columns = coord.t().contiguous()
-        frame += [columns.argmin(1), columns.argmax(1)]
+    frame = [_extremes(scene.coord)]
+    for view in views:
+        coord = view(scene).coord
+        voxels = voxelize(coord, voxel_size)
+        outermost = _extremes(coord)
+        standing = voxels.index[_extremes(coord[voxels.index])]
+        frame += [outermost, voxels.index[voxels.inverse[outermost]], standing]
     return torch.cat(frame).unique()
+
+
+def _extremes(coord: Tensor) -> Tensor:
+    """Rows (6,) of the smallest and the largest value of each column."""
+    columns = coord.t().contiguous()
+    return torch.cat([columns.argmin(1), columns.argmax(1)])

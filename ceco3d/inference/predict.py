@@ -28,13 +28,13 @@ class Settings:
 
     unit, up    of the files, see ``scans.scene``
     max_voxels  that go through the network at once
-    overlap     metres around a chunk that the network sees too; None: its receptive field
+    overlap     voxels around a chunk that the network sees too; None: its receptive field
     """
 
     unit: str = "m"
     up: str = "z"
     max_voxels: int = 1_000_000
-    overlap: float | None = None
+    overlap: int | None = 64
 
 
 def name_outputs(scans: Sequence[Path], out: Path) -> dict[Path, str]:
