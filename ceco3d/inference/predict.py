@@ -33,7 +33,7 @@ class Settings:
 
     unit: str = "m"
     up: str = "z"
-    max_voxels: int = 1_000_000
+    max_voxels: int = 500_000
     overlap: int | None = 64
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import glob
-import struct
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,9 +32,6 @@ READERS = {
     ".npy": read_npy,
     ".npz": read_npz,
 }
-# What the readers, and the libraries below them, raise on bytes that are not what they should be.
-DAMAGED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, RuntimeError, MemoryError)
-DAMAGED += (struct.error, zipfile.BadZipFile)
 
 
 def read_scan(path: Path) -> Scan:
@@ -50,8 +45,8 @@ def read_scan(path: Path) -> Scan:
         raise UserError(f"{path}: {error}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except DAMAGED as error:
-        reason = " ".join(str(error).split())[:200]
+    except Exception as error:  # numpy, laspy and pypcd4 raise whatever bytes that are not what they should be lead to
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"{path}: damaged, or not a {path.suffix} file ({reason})") from None
     if not len(scan):
         raise UserError(f"{path}: has no points")

@@ -16,7 +16,10 @@ def read_pcd(path: Path) -> Scan:
         from pypcd4 import PointCloud
     except ModuleNotFoundError as error:
         raise UserError("PCD files need pypcd4: pip install 'ceco3d[pcd]'") from error
-    records = PointCloud.from_path(path).pc_data
+    cloud = PointCloud.from_path(path)
+    records = np.atleast_1d(cloud.pc_data)
+    if len(records) < cloud.metadata.points:
+        raise ValueError("it ends too early")
     columns = {name: records[name] for name in records.dtype.names}
     packed = next((columns.pop(name) for name in ("rgb", "rgba") if name in columns), None)
     if packed is not None:  # 0x00RRGGBB, in the bytes of a float or an integer

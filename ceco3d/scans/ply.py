@@ -87,6 +87,8 @@ class PlyFile:
 
     def vertices(self) -> np.ndarray:
         """The vertices (N,) of a binary file as records mapped from it; of an ascii one, read."""
+        if not self.vertex.count:
+            return np.empty(0, self.dtype)
         if self.format != "ascii":
             return np.memmap(self.path, self.dtype, "r", self.offset, (self.vertex.count,))
         with self.path.open("rb") as file:
@@ -115,7 +117,7 @@ def open_ply(path: Path) -> PlyFile:
         text, end, rest = file.read(HEADER_BYTES).partition(b"end_header")
     if not re.match(rb"ply\s", text) or not end:
         raise ValueError("no PLY header")
-    start = len(text) + len(end) + (2 if rest.startswith(b"\r\n") else 1)
+    start = len(text) + len(end) + rest.index(b"\n") + 1
     header = tuple(line.strip() for line in text.decode("latin-1").splitlines()[1:] if line.strip())
     elements: list[Element] = []
     kind = ""
@@ -126,6 +128,8 @@ def open_ply(path: Path) -> PlyFile:
         elif word == "element":
             elements.append(Element(values[0], int(values[1]), {}))
         elif word == "property":
+            if values[-1] in elements[-1].properties:
+                raise ValueError(f"two properties {values[-1]}")
             elements[-1].properties[values[-1]] = " ".join(values[:-1])
     ply = PlyFile(path, kind, start, header, tuple(elements))
     _check(ply)

@@ -17,8 +17,12 @@ from ceco3d.scenes.scene import Scene
 from ceco3d.sparse.coordinates import LIMIT
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-# Row i holds the axes of the file that become x, y and z: for y up, x right and z towards the viewer.
-AXES = {"z": np.eye(3), "y": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])}
+# The axis of the file that points up, and the rotation that makes it z. "-y" is the frame of cameras.
+AXES = {
+    "z": np.eye(3),
+    "y": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+    "-y": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+}
 USUAL_SIZE = (0.5, 200.0)  # metres that the longest side of a scan can be expected between
 
 
