@@ -94,18 +94,19 @@ def predict_scan(
     labels, confidence = label_chunks(predictor, scene, voxels, settings.max_voxels, overlap)
     result = Labelled(scan, finite, labels.numpy(), confidence.numpy(), space)
     classes = result.classes(voxels.index.numpy(), predictor.voxel_size)
-    result.write(target)
-    write_json(
-        target.with_name(target.name + SUMMARY),
-        {
-            "input": str(path),
-            "checkpoint": checkpoint,
-            "label_space": space.name,
-            "voxel_size": predictor.voxel_size,
-            "points": len(scan),
-            "unlabelled": int((~finite).sum()),
-            "warnings": warnings,
-            "classes": classes,
-        },
-    )
+    summary = {
+        "input": str(path),
+        "checkpoint": checkpoint,
+        "label_space": space.name,
+        "voxel_size": predictor.voxel_size,
+        "points": len(scan),
+        "unlabelled": int((~finite).sum()),
+        "warnings": warnings,
+        "classes": classes,
+    }
+    try:
+        result.write(target)
+        write_json(target.with_name(target.name + SUMMARY), summary)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from None
     print_classes(classes, f"{target.name}: {len(scan):,} points")

@@ -58,6 +58,8 @@ def find_scans(inputs: Sequence[str]) -> list[Path]:
 
     A folder with ``coord.npy`` is one scan, of any other all scans directly in it are taken.
     """
+    if not inputs:
+        raise UserError("input=[]: name a scan, a folder or a pattern")
     scans: list[Path] = []
     for entry in inputs:
         path = Path(entry)
