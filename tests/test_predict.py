@@ -100,7 +100,7 @@ def corridor(length, seed=0):
     return Scene("corridor", coord, color, normal, none, none)
 
 
-VIEWS = [View(), View(45.0, "x", 0.95), View(180.0, "", 1.05)]
+VIEWS = [View(), View(45.0, "x", 0.95)]
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_points_have_the_mean_probability_of_their_voxels(predictor):
             logits = predictor.model(SparseTensor(batch.features, batch.coordinates)).features
             total += logits.softmax(1)[batch.inverse]
     labels, confidence = predictor.predict(scene)
-    torch.testing.assert_close(confidence, total.amax(1) / 3)
+    torch.testing.assert_close(confidence, total.amax(1) / len(VIEWS))
     torch.testing.assert_close(total.gather(1, labels[:, None])[:, 0], total.amax(1))
 
 
@@ -197,8 +197,8 @@ def test_a_mesh_keeps_its_vertices_and_faces(predict, tmp_path):
         assert row["points"] == (ids == row["id"]).sum()
         assert row["confidence"] == pytest.approx(vertex["confidence"][ids == row["id"]].mean(), rel=1e-4)
         assert row["name"] in outcome.out
-    # Three planes of 4 x 3, 4 x 2 and 3 x 2 m; not every voxel of 0.1 m is hit.
-    assert sum(row["area_m2"] for row in summary["classes"]) == pytest.approx(26, rel=0.3)
+    voxels = np.unique(np.floor((coord - coord.min(0)) / np.float32(VOXEL)), axis=0)
+    assert sum(row["area_m2"] for row in summary["classes"]) == pytest.approx(len(voxels) * VOXEL**2)
 
 
 def test_a_cloud_becomes_a_ply(predict, tmp_path):
@@ -252,11 +252,11 @@ def test_large_files_are_written_in_parts(predict, tmp_path, monkeypatch):
 def test_chunks_and_views_are_used(predict, tmp_path):
     path = write_ply(tmp_path / "a.ply", *room(1000))
     confidence = []
-    for out, keys in (("whole", {}), ("chunks", {"max_voxels": 300, "overlap": 3}), ("views", {"tta": "rotations"})):
+    for out, keys in (("whole", {}), ("chunks", {"max_voxels": 300, "overlap": 0}), ("views", {"tta": "rotations"})):
         assert predict(path, out=tmp_path / out, **keys).code == 0
         confidence.append(PlyData.read(tmp_path / out / "a.ply")["vertex"]["confidence"])
-    assert not np.allclose(confidence[0], confidence[1])
-    assert not np.allclose(confidence[0], confidence[2])
+    for other in confidence[1:]:
+        assert np.abs(other - confidence[0]).max() > 1e-6
 
 
 # --- bad input ---

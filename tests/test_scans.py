@@ -192,7 +192,7 @@ def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path_factory, kin
         return
     assert scan.coord.shape == (len(scan), 3)
     if scan.ply is not None:
-        extend_ply(io.BytesIO(), scan.ply, np.zeros(len(scan), [("label", "<u2")]), set())
+        extend_ply(io.BytesIO(), scan.ply, np.zeros(len(scan), [("label", "<i4")]), set())
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_mesh_that_ends_too_early_is_damaged(tmp_path, text, lost):
 
 # --- extending a PLY ---
 
-ADDED = np.zeros(4, [("red", "u1"), ("label", "<u2"), ("confidence", "<f4")])
+ADDED = np.zeros(4, [("red", "u1"), ("label", "<i4"), ("confidence", "<f4")])
 ADDED["red"], ADDED["label"], ADDED["confidence"] = [1, 2, 3, 255], [0, 1191, 5, 7], [0, 0.25, 0.5, 1]
 
 

@@ -18,7 +18,8 @@ from ceco3d.scans.scan import COLOR_NAMES, Scan, find_columns
 from ceco3d.scenes.labels import LabelSpace
 
 UNLABELLED = 0  # raw id of points without a finite place; no label space has a class 0
-ADDED = np.dtype([("red", "u1"), ("green", "u1"), ("blue", "u1"), ("label", "<u2"), ("confidence", "<f4")])
+# Open3D leaves out properties of type ushort, hence an int for the label.
+ADDED = np.dtype([("red", "u1"), ("green", "u1"), ("blue", "u1"), ("label", "<i4"), ("confidence", "<f4")])
 LINES = 1 << 20  # written at a time
 SHOWN = 20  # classes of a printed table; all are in the summary
 

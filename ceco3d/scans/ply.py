@@ -27,7 +27,7 @@ TYPES = {
     **{"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"},
     **{"float": "f4", "double": "f8", "float32": "f4", "float64": "f8"},
 }
-NAMES = {"u1": "uchar", "u2": "ushort", "f4": "float"}  # of the types that are added
+NAMES = {"u1": "uchar", "i4": "int", "f4": "float"}  # of the types that are added
 PREFIX = "original_"  # what a property is called after another one took its name
 
 
