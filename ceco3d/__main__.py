@@ -9,6 +9,7 @@ COMMANDS = {
     "preprocess": "raw ScanNet scenes to processed ones",
     "evaluate": "score a checkpoint: head / common / tail and per-class IoU",
     "export": "write a benchmark submission",
+    "predict": "label your own scans",
     "visualize": "pictures of segmentations and runs, and a viewer",
     "benchmark": "time the engines side by side",
     "report": "tables of finished runs",

@@ -20,6 +20,7 @@ EXTRAS = {
     "tensorboard": "pip install 'ceco3d[tensorboard]' # logger=tensorboard",
     "open3d": "pip install 'ceco3d[view]'        # visualize window=true",
     "laspy": "pip install 'ceco3d[las]'         # .las and .laz files",
+    "pypcd4": "pip install 'ceco3d[pcd]'        # .pcd files",
     "matplotlib": "pip install 'ceco3d[plot]'        # python -m ceco3d.visualize",
 }
 

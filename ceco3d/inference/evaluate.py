@@ -86,6 +86,6 @@ def label_scenes(
             continue
         if moments is not None:
             moments.seed(number)
-        labels = predictor.labels(scene, moments)
+        labels, _ = predictor.predict(scene, moments)
         confusion.update(labels, scene.segment)
         yield folder.name, labels.numpy()

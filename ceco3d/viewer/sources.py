@@ -74,7 +74,7 @@ def segment_scene(
         predictor, predicted = load_predictor(checkpoint, device, views, dtype)
         if predicted.name != space.name:
             raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
-        confidence, label = predictor.probabilities(scene).max(1)
+        label, confidence = predictor.predict(scene)
         predictions.append(Panel(title, label.numpy(), confidence.numpy()))
     truth = scene.segment.numpy()
     return SegmentedScene(
