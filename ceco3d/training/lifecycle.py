@@ -16,7 +16,7 @@ from ceco3d.output import check_writable, write_text
 from ceco3d.training.checkpoint import LAST, PREVIOUS, Saved, read_newest, restore
 from ceco3d.training.loggers import make_loggers
 from ceco3d.training.loop import Trainer
-from ceco3d.training.random_state import set_random_state
+from ceco3d.training.random_state import seed_all, set_random_state
 
 
 def check_steps(cfg: DictConfig) -> None:
@@ -41,9 +41,10 @@ def find_checkpoint(cfg: DictConfig, run_dir: Path) -> Saved | None:
         return read_newest(folder)
 
 
-def resume(trainer: Trainer, saved: Saved | None, run_dir: Path) -> bool:
-    """Bring ``trainer`` to where ``saved`` was, if there is one; returns whether all is done already."""
+def resume(trainer: Trainer, saved: Saved | None, run_dir: Path, seed: int) -> bool:
+    """Bring ``trainer`` to where ``saved`` was, or begin at ``seed`` without it; whether all is done already."""
     if saved is None:
+        seed_all(seed + rank())  # the parts are the same everywhere, draws from now on are not
         return False
     trainer.position = restore(saved, trainer.setup, **trainer.parts)
     states = saved.content["random"]

@@ -23,6 +23,7 @@ from ceco3d.training import build
 from ceco3d.training.checkpoint import trained_setup
 from ceco3d.training.lifecycle import check_steps, find_checkpoint, resume, run_trainer
 from ceco3d.training.loop import Trainer
+from ceco3d.training.random_state import seed_all
 
 # (configuration, device) -> Pretraining; one entry a conf/method file.
 METHODS = {"csc": csc.build, "lground": lground.build}
@@ -64,7 +65,7 @@ def _pretrain(cfg: DictConfig, device: torch.device) -> Path:
     dtype = choose_precision(cfg.precision, device)
     run_dir = Path(cfg.run_dir)
     last = find_checkpoint(cfg, run_dir)
-    torch.manual_seed(cfg.seed)
+    seed_all(cfg.seed)
     parts = build_method(cfg, device)
     objective, loader = parts.objective, parts.loader
     trainer = Trainer(
@@ -80,7 +81,7 @@ def _pretrain(cfg: DictConfig, device: torch.device) -> Path:
         dtype,
     )
     result = trainer.folder / "last.pt"
-    if resume(trainer, last, run_dir):
+    if resume(trainer, last, run_dir, cfg.seed):
         return result
     size = f"{cfg.model.name}, {count_parameters(objective.model):,} parameters, {len(loader.dataset)} samples"
     title = f"pretraining {cfg.method.name}: {size}, on {device}; run {run_dir}"

@@ -9,6 +9,13 @@ import numpy as np
 import torch
 
 
+def seed_all(seed: int) -> None:
+    """Begin all of them at ``seed``."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
 def random_state() -> dict[str, Any]:
     """The state of the generators of Python, NumPy, PyTorch and the GPU, as tensors and numbers."""
     version, words, gauss = random.getstate()

@@ -30,6 +30,7 @@ from ceco3d.training.lifecycle import check_steps, find_checkpoint, resume, run_
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
 from ceco3d.training.pretrain import pretrain, pretraining_config
+from ceco3d.training.random_state import seed_all
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def _train(cfg: DictConfig, device: torch.device) -> dict[str, Any]:
     last = find_checkpoint(cfg, run_dir)
     if last is None and cfg.pretrain is not None:
         cfg = OmegaConf.merge(cfg, {"init": str(pretrain(pretraining_config(cfg)))})
-    torch.manual_seed(cfg.seed)
+    seed_all(cfg.seed)
     model = build.make_model(cfg)
     space = label_space(cfg.dataset.label_space)
     scenes = processed_scenes(cfg.dataset, ("train", "val"), cfg.workers)
@@ -73,7 +74,7 @@ def _train(cfg: DictConfig, device: torch.device) -> dict[str, Any]:
         dtype,
         average,
     )
-    if resume(trainer, last, run_dir):
+    if resume(trainer, last, run_dir, cfg.seed):
         return json.loads((run_dir / "metrics.json").read_text())
     size = f"{cfg.model.name}, {count_parameters(model):,} parameters"
     title = f"{size}, loss {cfg.loss.name}, on {device}; run {run_dir}"
