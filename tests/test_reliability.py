@@ -299,3 +299,21 @@ def test_impossible_shards_are_refused(text):
     with pytest.raises(UserError, match="shard="):
         parse_shard(text)
     assert parse_shard("2/3") == (2, 3)
+
+
+def test_a_validation_that_was_not_saved_is_not_logged_twice(tiny, tmp_path, monkeypatch):
+    options = ["trainer.epochs=1", "trainer.save_every=1", "resume=auto"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_validates", lambda _: True)
+        original = Trainer._validate
+
+        def killed(self, log):
+            original(self, log)
+            raise KeyboardInterrupt  # after the row of the validation, before the checkpoint that knows of it
+
+        patch.setattr(Trainer, "_validate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config(tiny, tmp_path, *options))
+    assert sum(bool(row["val_miou"]) for row in rows(tmp_path)) == 1
+    train(config(tiny, tmp_path, *options))
+    assert [row["step"] for row in rows(tmp_path)] == ["1", "2", "3", "3"]

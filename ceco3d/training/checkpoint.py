@@ -29,6 +29,11 @@ class Position:
     step: int = 0
     best: float = -1.0
 
+    @property
+    def moment(self) -> float:
+        """``step``, plus a half at the end of an epoch, after its validation."""
+        return self.step + (0.5 if self.step and self.batch == 0 else 0.0)
+
 
 def trained_setup(cfg: DictConfig, in_channels: int, out_channels: int) -> dict[str, Any]:
     """What a network needs to be used again (``models.trained``); kept in its checkpoints."""

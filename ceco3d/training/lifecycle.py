@@ -67,7 +67,7 @@ def run_trainer(
     if is_main():
         write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     print(title)
-    log = make_loggers(loggers if is_main() else {}, run_dir, trainer.position.step)
+    log = make_loggers(loggers if is_main() else {}, run_dir, trainer.position.moment)
     try:
         return trainer.run(log)
     finally:

@@ -43,7 +43,11 @@ COLUMNS = (
 
 
 class Logger(Protocol):
-    """Takes the values of one step, by name; some of COLUMNS, always with ``step``."""
+    """Takes the values of one step, by name; some of COLUMNS, always with ``step``.
+
+    A logger is made with ``start``, the step that a resumed run goes on from, plus a half where the validation after it
+    is done.
+    """
 
     def log(self, values: Mapping[str, float]) -> None: ...
 
@@ -56,12 +60,12 @@ class CsvLogger:
     Rows that cannot be written (disk full) are kept and written with a later one.
     """
 
-    def __init__(self, run_dir: Path, first_step: int) -> None:
+    def __init__(self, run_dir: Path, start: float) -> None:
         self._path = run_dir / "metrics.csv"
         kept = []
-        if first_step and self._path.is_file():
+        if start and self._path.is_file():
             with self._path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if _step(row) <= first_step]
+                kept = [row for row in csv.DictReader(file) if _moment(row) <= start]
         write_text(self._path, _csv([dict(zip(COLUMNS, COLUMNS, strict=True)), *kept]))
         self._waiting: list[Mapping[str, Any]] = []
 
@@ -87,21 +91,23 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _step(row: Mapping[str, Any]) -> float:
-    """The step of a row; infinite for one that a killed run did not finish."""
+def _moment(row: Mapping[str, Any]) -> float:
+    """When a row was written, as ``start``; infinite for one that a killed run did not finish."""
     step = row["step"] or ""
-    return int(step) if step.isdigit() and None not in row.values() else math.inf
+    if not step.isdigit() or None in row.values():
+        return math.inf
+    return int(step) + (0.5 if row["val_miou"] else 0.0)
 
 
 class TensorBoardLogger:
     """Event files in ``run_dir/tensorboard``."""
 
-    def __init__(self, run_dir: Path, first_step: int) -> None:
+    def __init__(self, run_dir: Path, start: float) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UserError("logger=tensorboard needs tensorboard: pip install 'ceco3d[tensorboard]'") from error
-        self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=first_step + 1 if first_step else None)
+        self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=int(start) + 1 if start else None)
 
     def log(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -115,7 +121,7 @@ class TensorBoardLogger:
 class WandbLogger:
     """Weights & Biases: online when logged in, else offline into ``run_dir/wandb`` (``wandb sync`` uploads later)."""
 
-    def __init__(self, run_dir: Path, first_step: int, project: str, name: str | None, mode: str | None) -> None:
+    def __init__(self, run_dir: Path, start: float, project: str, name: str | None, mode: str | None) -> None:
         try:
             import wandb
         except ImportError as error:
@@ -156,7 +162,7 @@ class Loggers:
                 logger.close()
 
 
-def make_loggers(settings: Mapping[str, Mapping[str, Any]], run_dir: Path, first_step: int) -> Loggers:
-    """The loggers named in ``conf/logger``; UserError when one is not installed."""
+def make_loggers(settings: Mapping[str, Mapping[str, Any]], run_dir: Path, start: float) -> Loggers:
+    """The loggers named in ``conf/logger`` (``start``: see Logger); UserError when one is not installed."""
     kinds = {"csv": CsvLogger, "tensorboard": TensorBoardLogger, "wandb": WandbLogger}
-    return Loggers([kinds[name](run_dir, first_step, **options) for name, options in settings.items()])
+    return Loggers([kinds[name](run_dir, start, **options) for name, options in settings.items()])
