@@ -15,6 +15,8 @@ from ceco3d.scenes.labels import IGNORE, label_space
 
 # torch is imported where a scene is read: preprocessing workers only write and start many times faster without it.
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ceco3d.scenes.scene import Scene
 
 # dtype and columns of every array; None = (N,). Frames and units as in ceco3d.scenes.scene.Scene; labels are training
@@ -83,7 +85,7 @@ def read_scene(folder: Path, label_space: str, mmap: bool = True, only: int | No
     """The scene in ``folder`` with ``segment`` in the label space ``scannet200`` or ``scannet20``.
 
     only  an instance id: read its points alone, which with ``mmap`` touches little more of the files than those
-    With ``mmap`` float32 arrays are paged in from the file as they are used; writing to them never changes the file.
+    With ``mmap`` files are read as they are converted, without a copy of their own in memory.
     Folders written by Pointcept are read too: normals may be absent (zeros), as may all labels (test scenes, -1), and
     labels may be of any signed integer type. UserError names a file that is missing, damaged or of the wrong shape.
     """
@@ -113,12 +115,19 @@ def read_scene(folder: Path, label_space: str, mmap: bool = True, only: int | No
     _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
     return Scene(
         name=folder.name,
-        coord=torch.from_numpy(coord).float(),
-        color=torch.from_numpy(color).float(),
-        normal=torch.from_numpy(normal).float(),
+        coord=_points(coord),
+        color=_points(color),
+        normal=_points(normal),
         segment=torch.from_numpy(segment).long(),
         instance=torch.from_numpy(instance).long(),
     )
+
+
+def _points(values: np.ndarray) -> Tensor:
+    """(N, 3) as float32 with contiguous columns (``Scene``). A copy: from then on the file may change or vanish."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
 
 
 def _load(path: Path, kind: str, width: int | None, count: int | None, mmap: bool) -> np.ndarray:
