@@ -103,7 +103,7 @@ def test_recipes_run(name, n):
     config = recipe(name)
     transforms = T.Transforms(instantiate(config.train, _convert_="all"))
     assert 0 <= config.mix_prob <= 1
-    assert set(config) == {"train", "mix_prob", "paste", "instances"}
+    assert set(config) == {"train", "mix_prob", "crop", "paste", "instances"}
     out = transforms(make_scene(n), generator())
     assert out.coord.dtype == torch.float32
     assert out.color.numel() == 0 or (out.color.min() >= 0 and out.color.max() <= 255)

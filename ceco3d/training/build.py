@@ -17,9 +17,11 @@ from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
 from ceco3d.scenes.bank import InstanceBank
 from ceco3d.scenes.batch import feature_channels
-from ceco3d.scenes.dataset import Collate, SceneDataset, make_loader
+from ceco3d.scenes.cache import ArrayCache
+from ceco3d.scenes.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
+from ceco3d.scenes.processed import map_array
 from ceco3d.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 
 
@@ -60,7 +62,15 @@ def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> Segment
 def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:
     """Augmented batches of the training scenes."""
     transforms = Transforms(object_steps(cfg, folders) + [instantiate(step) for step in cfg.transforms.train])
-    dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, repeat=cfg.trainer.repeat)
+    load = map_array
+    if cfg.trainer.cache is not None:
+        load = ArrayCache(folders, int(number(cfg, "trainer.cache") * 1e9))
+    crop = instantiate(cfg.transforms.crop)
+    dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, cfg.trainer.repeat, crop, load)
+    cap = None
+    if cfg.trainer.batch_voxels is not None:
+        voxels = count_voxels(folders, cfg.dataset.label_space, cfg.voxel_size)
+        cap = VoxelCap(voxels, number(cfg, "trainer.batch_voxels", whole=True))
     collate = Collate(cfg.voxel_size, list(cfg.features), cfg.transforms.mix_prob, cfg.seed)
     return make_loader(
         dataset,
@@ -69,6 +79,7 @@ def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.dev
         shuffle=True,
         workers=cfg.trainer.workers,
         drop_last=True,
+        cap=cap,
         pin_memory=device.type == "cuda",
     )
 

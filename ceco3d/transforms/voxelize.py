@@ -74,6 +74,6 @@ def _cells(coord: Tensor, voxel_size: float) -> tuple[Tensor, list[int]]:
             f"a grid of {size} voxels of {voxel_size} m is too large to be numbered: "
             "remove outlying points, check that the coordinates are in metres, or use a larger voxel_size"
         )
-    narrow = math.prod(size) <= 2**31 and -(2**31) <= min(low) and max(high) < 2**31
+    narrow = math.prod(size) <= 2**31 and min(low) >= -(2**31) and max(high) < 2**31
     dtype = torch.int32 if narrow else torch.int64
     return cell.to(dtype).sub_(torch.tensor(low, dtype=dtype, device=cell.device)[:, None]), size
