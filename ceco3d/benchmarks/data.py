@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
 import statistics
 import tempfile
@@ -85,7 +86,10 @@ def time_loader(
     count: int,
     workers: int,
 ) -> dict[str, Any]:
-    """``count`` batches of one scene through ``workers`` processes: scenes per second, and GiB of all processes."""
+    """``count`` batches of one scene through ``workers`` processes.
+
+    Scenes per second, CPU seconds of all processes per scene, and their GiB at SAMPLES moments.
+    """
     with tempfile.TemporaryDirectory() as root:
         folders = [Path(root) / str(number) for number in range(len(scenes))]
         for folder, scene in zip(folders, scenes, strict=True):
@@ -93,15 +97,17 @@ def time_loader(
         dataset = SceneDataset(folders, label_space, Transforms(steps), 0, repeat=-(-(count + 1) // len(folders)))
         batches = iter(make_loader(dataset, collate, 1, True, workers))
         next(batches)  # starts the workers
-        start, memory = time.perf_counter(), []
+        start, cpu, memory = time.perf_counter(), _cpu_seconds(), []
         for number in range(1, count + 1):
             next(batches)
             if number % max(1, count // SAMPLES) == 0:
                 memory.append(_memory())
+        wall, cpu = time.perf_counter() - start, _cpu_seconds() - cpu
         return {
             "workers": workers,
             "scenes": count,
-            "scenes_per_second": count / (time.perf_counter() - start),
+            "scenes_per_second": count / wall,
+            "cpu_seconds": cpu / count,
             "gib": memory,
         }
 
@@ -134,8 +140,8 @@ def describe_loader(result: dict[str, Any]) -> str:
     """One line."""
     memory = ", ".join(f"{gib:.2f}" for gib in result["gib"])
     return (
-        f"{result['scenes_per_second']:.1f} scenes/s from {result['workers']} workers over {result['scenes']} scenes; "
-        f"GiB of all processes meanwhile: {memory}"
+        f"{result['scenes_per_second']:.1f} scenes/s from {result['workers']} workers over {result['scenes']} scenes, "
+        f"{1000 * result['cpu_seconds']:.1f} ms of CPU time each; GiB of all processes meanwhile: {memory}"
     )
 
 
@@ -158,9 +164,18 @@ def _certain(step: Transform) -> Transform:
 
 def _memory() -> float:
     """GiB of resident memory of this process and its children, what they share counted once (Linux)."""
-    pids = ["self", *(str(child.pid) for child in multiprocessing.active_children())]
-    text = "".join(Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids)
+    text = "".join((process / "smaps_rollup").read_text() for process in _processes())
     return sum(map(int, re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE))) / 2**20
+
+
+def _cpu_seconds() -> float:
+    """User and system time of this process and its children so far (Linux)."""
+    texts = [(process / "stat").read_text().rpartition(")")[2] for process in _processes()]
+    return sum(int(ticks) for text in texts for ticks in text.split()[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
+def _processes() -> list[Path]:
+    return [Path("/proc") / str(pid) for pid in ("self", *(child.pid for child in multiprocessing.active_children()))]
 
 
 def _write(folder: Path, scene: Scene, label_space: str) -> None:
