@@ -69,12 +69,11 @@ def start(tmp_path, raw, root, workers):
 # Processed scenes
 
 
-@pytest.mark.parametrize("mmap", [True, False])
 @pytest.mark.parametrize("space", ["scannet20", "scannet200"])
-def test_written_scene_reads_back(tmp_path, arrays, space, mmap):
+def test_written_scene_reads_back(tmp_path, arrays, space):
     folder = tmp_path / "val" / "scene0000_00"
     write_scene(folder, arrays)
-    scene = read_scene(folder, space, mmap)
+    scene = read_scene(folder, space)
     assert scene.name == "scene0000_00"
     assert sorted(path.name for path in folder.parent.iterdir()) == ["scene0000_00"]
     for name, tensor in scene.tensors().items():
@@ -136,18 +135,17 @@ def test_read_scene_errors(tmp_path, arrays, name, change, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("mmap", [True, False])
 @pytest.mark.parametrize("name", ["coord", "color", "segment200"])
-def test_truncated_and_missing_files(tmp_path, arrays, name, mmap):
+def test_truncated_and_missing_files(tmp_path, arrays, name):
     write_scene(tmp_path / "scene", arrays)
     path = tmp_path / "scene" / f"{name}.npy"
     for size in (140, 20, 0):
         path.write_bytes(path.read_bytes()[:size])
         with pytest.raises(UserError, match=f"{name}.npy is damaged"):
-            read_scene(tmp_path / "scene", "scannet200", mmap)
+            read_scene(tmp_path / "scene", "scannet200")
     path.unlink()
     with pytest.raises(UserError, match=f"{name}.npy is missing"):
-        read_scene(tmp_path / "scene", "scannet200", mmap)
+        read_scene(tmp_path / "scene", "scannet200")
 
 
 def test_unknown_label_space(tmp_path):

@@ -49,7 +49,10 @@ class InstanceBank:
 
     def read(self, index: int) -> Scene:
         """Instance number ``index`` as a scene of its own points, in its scene's coordinates (metres)."""
-        return read_scene(self.folders[int(self.scenes[index])], self.space, only=int(self.instances[index]))
+        number = int(self.instances[index])
+        return read_scene(
+            self.folders[int(self.scenes[index])], self.space, lambda _, instance: np.flatnonzero(instance == number)
+        )
 
     def draw(self, count: int, rng: torch.Generator) -> list[Scene]:
         """``count`` instances, with replacement, on the device of ``rng``; none when the bank is empty."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ceco3d.errors import UserError
-from ceco3d.scenes.scene import Scene
-from ceco3d.transforms.geometric import center_shift
+from ceco3d.scenes.scene import Scene, take_rows
+from ceco3d.transforms.geometric import foot
 from ceco3d.transforms.voxelize import voxelize
 
 FEATURE_CHANNELS = {"color": 3, "normal": 3, "coord": 3}
@@ -64,18 +64,20 @@ def feature_channels(features: Sequence[str]) -> int:
     return sum(FEATURE_CHANNELS[name] for name in features)
 
 
-def point_features(scene: Scene, features: Sequence[str]) -> Tensor:
-    """(N, C) float32, the named features side by side.
+def point_features(scene: Scene, features: Sequence[str], index: Tensor | None = None) -> Tensor:
+    """(N, C) float32, the named features side by side; of the points at ``index`` alone, as if there were no others.
 
     "color" is colour/255 - 0.5, "normal" the unit normal, "coord" metres from the middle of the floor.
     """
     feature_channels(features)  # refuses unknown names
-    make = {
-        "color": lambda: scene.color / 255 - 0.5,
-        "normal": lambda: scene.normal,
-        "coord": lambda: center_shift(scene).coord,
-    }
-    return torch.cat([make[name]() for name in features], dim=1)
+    points = {name: getattr(scene, name) for name in features}
+    if index is not None:
+        points = {name: take_rows(values, index) for name, values in points.items()}
+    if "color" in points:
+        points["color"] = (points["color"] / 255).sub_(0.5)
+    if "coord" in points:
+        points["coord"] = points["coord"] - foot(points["coord"])
+    return torch.cat([points[name] for name in features], dim=1)
 
 
 def make_batch(
@@ -102,8 +104,8 @@ def make_batch(
         if rng is not None:
             coord = coord + torch.randint(OFFSET_RANGE, (3,), generator=rng, device=rng.device, dtype=torch.int32)
         coordinates.append(torch.cat([torch.full_like(coord[:, :1], number), coord], dim=1))
-        values.append(point_features(scene.select(voxels.index), features))
-        labels.append(scene.segment[voxels.index])
+        values.append(point_features(scene, features, voxels.index))
+        labels.append(scene.segment.index_select(0, voxels.index))
         inverse.append(voxels.inverse + rows)
         rows += len(voxels)
     names = tuple(scene.name for scene in scenes)

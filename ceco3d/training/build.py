@@ -19,9 +19,11 @@ from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
 from ceco3d.scenes.bank import InstanceBank
 from ceco3d.scenes.batch import feature_channels
-from ceco3d.scenes.dataset import Collate, SceneDataset, make_loader
+from ceco3d.scenes.cache import ArrayCache
+from ceco3d.scenes.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
+from ceco3d.scenes.processed import map_array
 from ceco3d.training.sync_batch_norm import synchronize
 from ceco3d.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 
@@ -65,12 +67,22 @@ def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> Segment
 def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:
     """Augmented batches of the training scenes."""
     transforms = Transforms(object_steps(cfg, folders) + [instantiate(step) for step in cfg.transforms.train])
-    dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, repeat=cfg.trainer.repeat)
+    load = map_array
+    if cfg.trainer.cache is not None:
+        load = ArrayCache(folders, int(number(cfg, "trainer.cache") * 1e9))
+    crop = instantiate(cfg.transforms.crop)
+    dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, cfg.trainer.repeat, crop, load)
+    cap = None
+    if cfg.trainer.batch_voxels is not None:
+        voxels = count_voxels(folders, cfg.dataset.label_space, cfg.voxel_size)
+        cap = VoxelCap(voxels, number(cfg, "trainer.batch_voxels", whole=True))
     collate = Collate(cfg.voxel_size, list(cfg.features), cfg.transforms.mix_prob, cfg.seed)
-    return make_shared_loader(cfg, dataset, collate, device)
+    return make_shared_loader(cfg, dataset, collate, device, cap)
 
 
-def make_shared_loader(cfg: DictConfig, dataset: Dataset, collate: Callable, device: torch.device) -> DataLoader:
+def make_shared_loader(
+    cfg: DictConfig, dataset: Dataset, collate: Callable, device: torch.device, cap: VoxelCap | None = None
+) -> DataLoader:
     """Batches of what this process reads of ``dataset``: its part of ``trainer.batch_size``, ``accumulate`` to a step.
 
     UserError when the processes cannot share ``trainer.batch_size`` equally.
@@ -90,6 +102,7 @@ def make_shared_loader(cfg: DictConfig, dataset: Dataset, collate: Callable, dev
         drop_last=True,
         rank=rank(),
         world=world(),
+        cap=cap,
         pin_memory=device.type == "cuda",
     )
 
