@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """scripts/kill_test.py [KILLS] [SEED]: kill training with SIGKILL at random moments; what resumes must end the same.
 
-Trains on rooms200 `tiny` once without interruption. Then again and again, each time killed and continued until it is
-through, until KILLS kills are spent: half of them at a random time, half while a checkpoint is being written (a save
+Trains on rooms200 `tiny` once without interruption. Then again and again, each time killed and continued up to five
+times and then left to finish, until KILLS kills are spent: half of them at a random time, half while a checkpoint is being written (a save
 after every step gives them the chance). Every finished run's last checkpoint must equal the uninterrupted one bit for
 bit, and so must the rows of its log. Prints a table, writes outputs/kill-test/kills.json; exit code 1 on a difference.
 """
@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -39,6 +40,7 @@ OPTIONS = [
     "trainer.ema=0.9",
     "resume=auto",
 ]
+KILLS_PER_RUN = 5
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
@@ -100,9 +102,10 @@ def main() -> None:
     while sum(found.values()) < kills:
         runs += 1
         run_dir = ROOT / f"run-{runs}"
-        while True:
+        for attempt in count():
+            (run_dir / "checkpoints/last.part").unlink(missing_ok=True)  # of the last kill: a new one says "saving"
             process = start(run_dir)
-            spent = sum(found.values()) >= kills
+            spent = sum(found.values()) >= kills or attempt == KILLS_PER_RUN
             what = None if spent else kill(process, run_dir, seconds, rng, in_saving=sum(found.values()) % 2 == 1)
             if what is None:
                 break
