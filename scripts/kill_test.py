@@ -2,9 +2,10 @@
 """scripts/kill_test.py [KILLS] [SEED]: kill training with SIGKILL at random moments; what resumes must end the same.
 
 Trains on rooms200 `tiny` once without interruption. Then again and again, each time killed and continued up to five
-times and then left to finish, until KILLS kills are spent: half of them at a random time, half while a checkpoint is being written (a save
-after every step gives them the chance). Every finished run's last checkpoint must equal the uninterrupted one bit for
-bit, and so must the rows of its log. Prints a table, writes outputs/kill-test/kills.json; exit code 1 on a difference.
+times and then left to finish, until KILLS kills are spent: half of them at a random time, half while a checkpoint is
+being written (a save after every step gives them the chance). Every finished run's last checkpoint must equal the
+uninterrupted one bit for bit, and so must the rows of its log. Prints a summary and writes it to
+outputs/kill-test/kills.json; exit code 1 on a difference.
 """
 
 from __future__ import annotations

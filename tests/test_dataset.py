@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from ceco3d import transforms as T
 from ceco3d.errors import UserError
+from ceco3d.files import read_npy
 from ceco3d.scenes.batch import Batch, feature_channels, make_batch, point_features
 from ceco3d.scenes.cache import ArrayCache
 from ceco3d.scenes.dataset import Collate, SceneDataset, SceneSampler, VoxelCap, count_voxels, make_loader
-from ceco3d.scenes.processed import map_array, write_scene
+from ceco3d.scenes.processed import write_scene
 from ceco3d.scenes.scene import Scene
 
 VOXEL = 0.1
@@ -344,7 +345,7 @@ def test_a_crop_touches_little_of_the_files(tmp_path):
     loaded = {}
 
     def load(path):
-        loaded[path.stem] = map_array(path)
+        loaded[path.stem] = read_npy(path)
         return loaded[path.stem]
 
     dataset = SceneDataset([tmp_path / "scene"], "scannet200", None, 0, crop=T.SphereCrop(2000), load=load)

@@ -13,7 +13,7 @@ from ceco3d.report.study import mean_and_deviation, paired_difference, read_stud
 def write_run(folder, loss, seed, tail, miou=0.1):
     run = folder / f"{loss}-{seed}"
     run.mkdir(parents=True)
-    OmegaConf.save({"name": loss, "seed": seed}, run / "config.yaml")
+    OmegaConf.save({"name": loss, "seed": seed, "dataset": {"label_space": "scannet200"}}, run / "config.yaml")
     means = {"miou": miou, "head": 0.2, "common": 0.05, "tail": tail}
     scores = {key: dict.fromkeys(("present", "union", "zero_filled"), value) for key, value in means.items()}
     (run / "metrics.json").write_text(json.dumps(scores))

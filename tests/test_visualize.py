@@ -195,7 +195,7 @@ def drop_array(folder: Path) -> None:
         (lambda run: (run / "collapse.npz").write_text("no"), r"collapse.npz is damaged: finish the run with `"),
         (lambda run: (run / "metrics.json").write_text("{"), r"metrics.json is damaged: finish the run with `"),
         (drop_column, r"metrics.csv has no values of val_separation"),
-        (drop_array, r"collapse.npz has no array counts"),
+        (drop_array, r"collapse.npz is damaged: .*no array counts"),
     ],
 )
 def test_what_a_run_lacks_is_named_with_the_remedy(tmp_path, damage, message):

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ceco3d.errors import UserError
+from ceco3d.files import RefusedError, reading
 from ceco3d.models.minkowski04 import looks_like_v04, reorder_v04
-
-# What the readers of PyTorch, safetensors and zip files raise for files that are not whole.
-READ_ERRORS = (
-    RuntimeError,
-    EOFError,
-    ValueError,
-    KeyError,
-    OSError,
-    SafetensorError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+from ceco3d.pickles import read_torch
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -59,17 +42,12 @@ def read_file(path: Path) -> dict:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; pass checkpoint=RUN_DIR/checkpoints/best.pt")
     try:
-        if zipfile.is_zipfile(path):  # what torch.save writes; torch.load does not look at the checksums
-            with zipfile.ZipFile(path) as archive:
-                wrong = archive.testzip()
-            if wrong:
-                raise DamagedError(f"{path}: damaged, the checksum of {wrong} differs")
-        content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise DamagedError(f"{path}: refused, the file is damaged or holds objects other than tensors") from error
-    except READ_ERRORS as error:
-        reason = (str(error).splitlines() or ["the file is empty"])[0]
-        raise DamagedError(f"{path}: not a readable checkpoint ({reason})") from error
+        with reading():
+            content = load_file(path) if path.suffix == ".safetensors" else read_torch(path)
+    except RefusedError as error:
+        raise DamagedError(f"{path}: refused ({error})") from error
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"{path}: not a readable checkpoint ({error})") from error
     if not isinstance(content, Mapping):
         raise DamagedError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
     return dict(content)

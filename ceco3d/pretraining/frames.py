@@ -8,19 +8,20 @@ folder. A frame is an ``.npz`` with ``pcd`` (N, 6 or more): x y z in metres, r g
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 
 from ceco3d.errors import UserError
+from ceco3d.files import RefusedError, one_line, read_npz
+from ceco3d.pickles import Array, read_torch
 from ceco3d.scenes.labels import IGNORE
 from ceco3d.scenes.scene import Scene
 
 LISTS = ("splits/overlap30.txt", "overlap30.txt")
 FORMATS = (".npz", ".pth")
+MAX_NAME = 255  # bytes of a file name on common systems
 
 
 def list_frame_pairs(frames: Path, min_overlap: float) -> list[tuple[Path, Path]]:
@@ -58,17 +59,21 @@ def _read_list(root: Path, path: Path, min_overlap: float) -> list[tuple[Path, P
             continue
         try:
             first, second, overlap = (*words, "1") if len(words) == 2 else words
-            enough = float(overlap) >= min_overlap
+            pair, enough = (_resolve(root, first), _resolve(root, second)), float(overlap) >= min_overlap
         except ValueError:
-            raise UserError(f"{path}:{number}: not a line FRAME FRAME [OVERLAP]: {line.strip()[:80]}") from None
+            what = f"not a line FRAME FRAME [OVERLAP]: {one_line(line, 80)} (frames lie below {one_line(root)})"
+            raise UserError(f"{path}:{number}: {what}") from None
         if enough:
-            pairs.append((_resolve(root, first), _resolve(root, second)))
+            pairs.append(pair)
     return pairs
 
 
 def _resolve(root: Path, name: str) -> Path:
-    """Pointcept's paths begin with a slash and still start from the folder; others may really be absolute."""
-    return Path(name) if name.startswith("/") and Path(name).is_file() else root / name.lstrip("/")
+    """Pointcept's paths begin with a slash and still start from the folder; ValueError for one that leads out of it."""
+    path = PurePosixPath(name)
+    if not name.isprintable() or ".." in path.parts or any(len(part.encode()) > MAX_NAME for part in path.parts):
+        raise ValueError(name)
+    return Path(name) if path.is_relative_to(root.absolute()) else root / name.lstrip("/")
 
 
 def read_frame(path: Path) -> Scene:
@@ -77,15 +82,12 @@ def read_frame(path: Path) -> Scene:
         raise UserError(f"{path}: frames are {' or '.join(FORMATS)} files")
     if not path.is_file():
         raise UserError(f"{path}: no such frame; a list names it")
-    if not zipfile.is_zipfile(path):  # both formats are archives
-        raise UserError(f"{path}: not a readable frame (damaged, or another format); extract it again")
     try:
         coord, color = (_read_npz if path.suffix == ".npz" else _read_pth)(path)
-    except (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, TypeError) as error:
-        reason = (str(error).splitlines() or ["it is empty"])[0]
-        raise UserError(f"{path}: not a readable frame ({reason}); extract it again") from error
-    except (zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: refused, the file is damaged or holds objects other than arrays") from error
+    except RefusedError as error:
+        raise UserError(f"{path}: refused ({error}); extract it again") from error
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise UserError(f"{path}: not a readable frame ({one_line(error)}); extract it again") from error
     for array in (coord, color):
         if array.shape != (len(coord), 3) or array.dtype.kind not in "fiu" or not len(array):
             raise UserError(f"{path}: coordinates or colours are {array.dtype} {array.shape}, not N numbers by 3")
@@ -98,15 +100,13 @@ def read_frame(path: Path) -> Scene:
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
-        points = archive["pcd"]
+    points = read_npz(path, ["pcd"])["pcd"]
     return points[:, :3], points[:, 3:6]
 
 
 def _read_pth(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    rebuild, dtypes = np.empty(0).__reduce__()[0], [np.dtype(kind) for kind in ("f8", "f4", "u1", "i8")]
-    # Arrays and nothing else; NumPy has moved the function that rebuilds them from one module to another.
-    names = [(rebuild, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
-    with torch.serialization.safe_globals([*names, np.ndarray, np.dtype, *map(type, dtypes)]):
-        content = torch.load(path, "cpu", weights_only=True)
-    return np.asarray(content["coord"]), np.asarray(content["color"])
+    content = read_torch(path, arrays=True)
+    coord, color = content["coord"], content["color"]
+    if not all(isinstance(value, Array | torch.Tensor) for value in (coord, color)):
+        raise TypeError("coord and color are not arrays")
+    return np.asarray(coord), np.asarray(color)

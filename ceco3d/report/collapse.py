@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from omegaconf import OmegaConf
 
 from ceco3d.errors import UserError
+from ceco3d.files import read_npz
 from ceco3d.report.naming import check_labels, distinct
-from ceco3d.scenes.labels import LabelSpace, label_space
+from ceco3d.report.runs import damaged, existing, read_config, read_scores, remedy
+from ceco3d.scenes.labels import LabelSpace
 
 ARRAYS = ("centers", "classifiers", "counts", "train_counts", "features", "feature_labels")
 CURVES = ("val_equiangularity", "val_separation")
@@ -79,64 +78,47 @@ def run_labels(folders: Sequence[Path], labels: Sequence[str] | None = None) -> 
             raise UserError(f"{folder}: no such run folder; pass run folders of `python -m ceco3d.train`")
     check_labels(labels, folders)
     if labels is None:
-        return distinct([_config(folder, "name") for folder in folders], folders, "{name} {folder}")
+        return distinct([read_config(folder).name for folder in folders], folders, "{name} {folder}")
     return [str(label) for label in labels]
 
 
 def _read_run(folder: Path, label: str) -> Run:
-    space = label_space(_config(folder, "dataset.label_space"))
-    path = _existing(folder, "metrics.json")
-    try:
-        per_class = json.loads(path.read_text())["per_class"]
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{path} is damaged: {_remedy(folder)}") from error
-    iou = np.array([np.nan if per_class.get(name) is None else per_class[name] for name in space.names])
+    space = read_config(folder).space
+    per_class = read_scores(existing(folder, "metrics.json"), folder, ("per_class",))["per_class"]
+    iou = np.array([per_class.get(name) for name in space.names], np.float64)  # None becomes NaN
     return Run(label=label, space=space, curves=_read_curves(folder), iou=iou, **_read_arrays(folder, space))
 
 
-def _existing(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.is_file():
-        raise UserError(f"{path} is missing: {_remedy(folder)}")
-    return path
-
-
-def _remedy(folder: Path) -> str:
-    return f"finish the run with `python -m ceco3d.train run_dir={folder} resume=auto` and its other keys"
-
-
-def _config(folder: Path, key: str) -> str:
-    path = _existing(folder, "config.yaml")
-    value = OmegaConf.select(OmegaConf.load(path), key)
-    if value is None:
-        raise UserError(f"{path} has no {key}: pass the folder of a run of `python -m ceco3d.train`")
-    return str(value)
-
-
 def _read_curves(folder: Path) -> dict[str, np.ndarray]:
-    path = _existing(folder, "metrics.csv")
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    path = existing(folder, "metrics.csv")
     columns = ("epoch", *CURVES)
-    for column in columns:
-        if not any(row.get(column) for row in rows):
-            raise UserError(f"{path} has no values of {column}: {_remedy(folder)}")
-    validated = [row for row in rows if all(row[column] for column in columns)]
-    return {column: np.array([float(row[column]) for row in validated]) for column in columns}
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for column in columns:
+            if not any(row.get(column) for row in rows):
+                raise UserError(f"{path} has no values of {column}: {remedy(folder)}")
+        validated = [row for row in rows if all(row[column] for column in columns)]
+        return {column: np.array([float(row[column]) for row in validated]) for column in columns}
+    except (OSError, ValueError, csv.Error) as error:
+        raise damaged(path, folder, error) from error
 
 
 def _read_arrays(folder: Path, space: LabelSpace) -> dict[str, np.ndarray]:
-    path = _existing(folder, "collapse.npz")
+    path = existing(folder, "collapse.npz")
     try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in ARRAYS}
-    except KeyError as error:
-        raise UserError(f"{path} has no array {error.args[0].split()[0]}: {_remedy(folder)}") from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged: {_remedy(folder)}") from error
+        arrays = read_npz(path, ARRAYS)
+    except (OSError, ValueError) as error:
+        raise damaged(path, folder, error) from error
+    width = arrays["centers"].shape[1:]
+    shapes = [(len(space), *width)] * 2 + [(len(space),)] * 2
+    samples = len(arrays["features"]) if arrays["features"].ndim else 0
+    shapes += [(samples, *width), (samples,)]
+    if len(width) != 1 or [arrays[name].shape for name in ARRAYS] != shapes:
+        raise UserError(f"{path} is not of the {len(space)} classes of {space.name}: {remedy(folder)}")
+    if any(array.dtype.kind not in "fiu" for array in arrays.values()):
+        raise damaged(path, folder, ValueError("arrays of other things than numbers"))
     present = arrays["counts"] > 0
-    if any(len(arrays[name]) != len(space) for name in ARRAYS[:4]):
-        raise UserError(f"{path} is not of the {len(space)} classes of {space.name}: {_remedy(folder)}")
     if present.sum() < 4 or not np.isfinite(arrays["centers"][present]).all():
         raise UserError(f"{path}: the pictures need finite centres of four classes; use a run on more scenes")
     return arrays

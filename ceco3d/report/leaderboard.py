@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.errors import UserError
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.report.naming import check_labels, distinct
 from ceco3d.report.published import SCANNET200_TEST, PublishedRow
+from ceco3d.report.runs import read_config, read_scores
 from ceco3d.report.tables import markdown_table
-from ceco3d.scenes.labels import GROUPS, label_space
+from ceco3d.scenes.labels import GROUPS
 
 OVERVIEW = ("avg", *GROUPS)
 PUBLISHED_NOTE = "Published, ScanNet200 test set: other scenes than those of the rows above"
@@ -63,13 +61,13 @@ def read_leaderboard(
     if convention not in CONVENTIONS:
         raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
     check_labels(labels, folders)
-    configs = [_config(folder) for folder in folders]
-    data = {_data_set(cfg) for cfg in configs}
+    configs = [read_config(folder) for folder in folders]
+    data = {cfg.data for cfg in configs}
     if len(data) != 1:
         raise UserError(f"runs: of different data sets, {', '.join(sorted(data))}; a leaderboard has one")
-    space = label_space(configs[0].dataset.label_space)
+    space = configs[0].space
     if labels is None:
-        labels = distinct([str(cfg.name) for cfg in configs], folders, "{name} ({folder})")
+        labels = distinct([cfg.name for cfg in configs], folders, "{name} ({folder})")
     classes = tuple(sorted(space.names))
     values = [_values(folder, convention) for folder in folders]
     rows = _ranked(list(zip(map(str, labels), values, strict=True)), (*OVERVIEW, *classes))
@@ -78,34 +76,15 @@ def read_leaderboard(
     return Leaderboard(title, classes, rows, published if space.groups else ())
 
 
-def _config(folder: Path) -> DictConfig:
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise UserError(f"{path} is missing: pass run folders of `python -m ceco3d.train`")
-    return OmegaConf.load(path)
-
-
-def _data_set(cfg: DictConfig) -> str:
-    """What two runs must share: the data set, and of a generated one size and seed."""
-    dataset = cfg.dataset
-    return " ".join(str(dataset[key]) if key != "seed" else f"seed {dataset[key]}" for key in _KEYS if key in dataset)
-
-
-_KEYS = ("name", "size", "seed")
-
-
 def _values(folder: Path, convention: str) -> dict[str, float]:
     path = folder / "evaluate-val" / "metrics.json"
     if not path.is_file():
         path = folder / "metrics.json"
     if not path.is_file():
         raise UserError(f"{folder} is not finished (no metrics.json): go on with its command and resume=auto")
-    try:
-        scores = json.loads(path.read_text())
-        means = {"avg": scores["miou"][convention]} | {group: scores[group][convention] for group in GROUPS}
-        values = means | scores["per_class"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: remove it and run its command again with resume=auto") from error
+    scores = read_scores(path, folder, ("miou", *GROUPS), CONVENTIONS) | read_scores(path, folder, ("per_class",))
+    means = {"avg": scores["miou"][convention]} | {group: scores[group][convention] for group in GROUPS}
+    values = means | scores["per_class"]
     return {name: 100 * value for name, value in values.items() if value is not None}
 
 

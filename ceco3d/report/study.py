@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from scipy.stats import t as student
-from yaml import YAMLError
 
 from ceco3d.errors import UserError
 from ceco3d.metrics.scores import CONVENTIONS
+from ceco3d.report.runs import read_collapse, read_config, read_scores
 from ceco3d.report.tables import markdown_table
 from ceco3d.scenes.labels import GROUPS
 
 SCORES = ("miou", *GROUPS)
 FRAME = ("equiangularity", "separation")  # of the centred class centres
 COLLAPSE = ("nc1", *FRAME, "self_duality", "nearest_center")
-Results = dict[str, dict[int, dict[str, float]]]
+Results = dict[str, dict[str, dict[str, float]]]
 
 
 def read_study(folder: Path, convention: str = "present") -> Results:
@@ -34,30 +31,21 @@ def read_study(folder: Path, convention: str = "present") -> Results:
     results: Results = {}
     for run in sorted(path.parent for path in folder.glob("*/metrics.json")):
         try:
-            cfg = OmegaConf.load(run / "config.yaml")
-            seeds = results.setdefault(cfg.name, {})
-            if cfg.seed in seeds:
-                raise UserError(f"{run}: a second run of name={cfg.name} seed={cfg.seed} in {folder}")
-            seeds[cfg.seed] = _scores(run, convention) | _collapse(run)
-        except (OSError, ValueError, KeyError, AttributeError, YAMLError, OmegaConfBaseException) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UserError(f"{run}: not a finished run of `python -m ceco3d.train` ({reason}); remove it") from error
+            cfg, values = read_config(run), _scores(run, convention) | read_collapse(run, COLLAPSE, FRAME)
+        except UserError as error:
+            raise UserError(f"{run}: not a finished run of `python -m ceco3d.train` ({error}); remove it") from error
+        seeds = results.setdefault(cfg.name, {})
+        if cfg.seed in seeds:
+            raise UserError(f"{run}: a second run of name={cfg.name} seed={cfg.seed} in {folder}")
+        seeds[cfg.seed] = values
     if not results:
         raise UserError(f"{folder}: no finished runs (folders with metrics.json) below it; run the study first")
     return results
 
 
 def _scores(run: Path, convention: str) -> dict[str, float]:
-    scores = json.loads((run / "metrics.json").read_text())
+    scores = read_scores(run / "metrics.json", run, SCORES, CONVENTIONS)
     return {key: 100 * scores[key][convention] for key in SCORES if scores[key][convention] is not None}
-
-
-def _collapse(run: Path) -> dict[str, float]:
-    found = json.loads((run / "neural_collapse.json").read_text())["all"]
-    if found is None:
-        return {}
-    flat = {key: found[key] for key in COLLAPSE if key in found}
-    return flat | {key: found["centers"]["centred"][key] for key in FRAME}
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
@@ -66,7 +54,7 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 
 
 def paired_difference(
-    runs: Mapping[int, Mapping[str, float]], baseline: Mapping[int, Mapping[str, float]], key: str
+    runs: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]], key: str
 ) -> tuple[float, float, float] | None:
     """Mean over the seeds of both of ``runs - baseline``, and its 95 % interval (Student's t); None below two seeds."""
     pairs = [(runs[seed][key], baseline[seed][key]) for seed in runs.keys() & baseline.keys()]
@@ -94,7 +82,7 @@ def study_markdown(results: Results, baseline: str = "ce") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(runs: Mapping[int, Mapping[str, float]], key: str, digits: int = 2) -> str:
+def _cell(runs: Mapping[str, Mapping[str, float]], key: str, digits: int = 2) -> str:
     values = [run[key] for run in runs.values() if key in run]
     if not values:
         return "-"
@@ -102,7 +90,7 @@ def _cell(runs: Mapping[int, Mapping[str, float]], key: str, digits: int = 2) ->
     return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")
 
 
-def _differences(runs: Mapping[int, Mapping[str, float]], baseline: Mapping[int, Mapping[str, float]]) -> list[str]:
+def _differences(runs: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]]) -> list[str]:
     cells = []
     for key in (*SCORES, *FRAME):
         found = paired_difference(runs, baseline, key)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ceco3d.errors import UserError
+from ceco3d.files import one_line, read_npy, reading
 from ceco3d.scenes.labels import LabelSpace
 
 # 384-dimensional embeddings of the class names of all label spaces.
@@ -97,21 +98,21 @@ def _read_file(path: Path, space: LabelSpace) -> Tensor:
     if path.suffix == ".safetensors":
         return _read_safetensors(path, space)
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = read_npy(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable array ({error})") from error
     if array.dtype.kind not in "fiu":
-        raise UserError(f"{path}: holds {array.dtype}, not numbers")
+        raise UserError(f"{path}: holds {one_line(array.dtype)}, not numbers")
     return torch.from_numpy(array.astype(np.float32))
 
 
 def _read_safetensors(path: Path, space: LabelSpace) -> Tensor:
     try:
-        with safe_open(path, "pt") as file:
+        with reading(), safe_open(path, "pt") as file:
             keys, metadata = list(file.keys()), file.metadata() or {}
             tensors = [file.get_tensor(key) for key in keys[:1]]
-        names = json.loads(metadata["names"]) if "names" in metadata else None
-    except (OSError, SafetensorError, ValueError) as error:
+            names = json.loads(metadata["names"]) if "names" in metadata else None
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error})") from error
     if len(keys) != 1:
         raise UserError(f"{path}: holds {len(keys)} tensors; anchors are one tensor (classes, dimensions)")

@@ -76,6 +76,8 @@ def _instances(folder: Path, space: str, number: int) -> np.ndarray:
     classes = len(label_space(space))
     labelled = (instance >= 0) & (segment >= 0)
     rows = int(instance.max(initial=-1)) + 1
+    if rows > len(instance):  # the table below has so many rows
+        raise UserError(f"{path} has instance ids up to {rows - 1} for {len(instance)} points; number them from 0")
     votes = np.bincount(instance[labelled] * classes + segment[labelled], minlength=rows * classes)
     votes = votes.reshape(rows, classes)
     points = np.bincount(instance[instance >= 0], minlength=rows)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from ceco3d.errors import UserError
-from ceco3d.scenes.processed import map_array
+from ceco3d.files import read_npy
 
 SHARED = Path("/dev/shm")
 ALIGNMENT = 64  # bytes
 
 
 class ArrayCache:
-    """``map_array`` that keeps the arrays of the first ``folders``, as many as fit into ``size`` bytes, in memory.
+    """``read_npy`` that keeps the arrays of the first ``folders``, as many as fit into ``size`` bytes, in memory.
 
     Every process fills in what it reads first, and none is ever replaced: an epoch needs all scenes equally often, so
     another choice would not be read more often. Worth its memory where files are slow, as on network disks: local ones
@@ -48,11 +48,11 @@ class ArrayCache:
 
     def __call__(self, path: Path) -> np.ndarray:
         if path not in self._slots:
-            return map_array(path)
+            return read_npy(path)
         number, start, dtype, shape = self._slots[path]
         array = np.ndarray(shape, dtype, self._memory.numpy(), start)
         if not self._filled[number]:  # two processes may do this at once: they write the same
-            array[...] = map_array(path)
+            array[...] = read_npy(path)
             self._filled[number] = True
         return array
 
@@ -62,7 +62,7 @@ def _headers(folder: Path) -> dict[Path, np.ndarray]:
     arrays = {}
     for path in sorted(folder.glob("*.npy")):
         try:
-            arrays[path] = map_array(path)
+            arrays[path] = read_npy(path)
         except (OSError, ValueError, EOFError):
             continue
     return arrays

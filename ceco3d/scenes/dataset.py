@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ceco3d.allocator import keep_freed_memory
 from ceco3d.errors import UserError
 from ceco3d.scenes.batch import Batch, make_batch
-from ceco3d.scenes.processed import Load, map_array, read_scene
+from ceco3d.scenes.processed import Load, read_npy, read_scene
 from ceco3d.scenes.scene import Scene
 from ceco3d.transforms.crop import SphereCrop
 from ceco3d.transforms.mix import mix_pairs
@@ -61,7 +61,7 @@ class SceneDataset(Dataset):
         seed: int,
         repeat: int = 1,
         crop: SphereCrop | None = None,
-        load: Load = map_array,
+        load: Load = read_npy,
     ) -> None:
         self.folders = list(folders)
         self.label_space = label_space

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from ceco3d.errors import UserError
+from ceco3d.files import one_line, read_json
 from ceco3d.parallel import run_parallel
 from ceco3d.progress import track
 from ceco3d.scenes import scannet
@@ -138,7 +139,7 @@ def _check_options(root: Path, align: bool, jobs: list[Job]) -> None:
     path, options = root / OPTIONS, {"format": FORMAT, "align": align}
     missing, total = len(_missing(jobs)), len(jobs)
     try:
-        found = json.loads(path.read_text())
+        found = read_json(path)
     except FileNotFoundError:
         found = None
     except (OSError, ValueError) as error:
@@ -153,7 +154,8 @@ def _check_options(root: Path, align: bool, jobs: list[Job]) -> None:
             f"another dataset.root, or put {json.dumps(options)} into {path} if that is how they were made"
         )
     elif found is not None and found != options:
-        raise UserError(f"{root} was made with {found}, not {options}: choose another dataset.root or delete it")
+        made = one_line(found)
+        raise UserError(f"{root} was made with {made}, not {options}: choose another dataset.root or delete it")
 
 
 def _prepare_scene(job: Job, labels: scannet.LabelTable | None) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ceco3d.errors import UserError
+from ceco3d.files import one_line, read_npy
 from ceco3d.scenes.index import read_index
 from ceco3d.scenes.labels import IGNORE, label_space
 
@@ -83,15 +84,13 @@ def list_scenes(root: Path, split: str) -> list[Path]:
             f"{folder} {state}: make its scenes with `python -m ceco3d.preprocess dataset=... "
             f"dataset.raw=/path/to/raw dataset.root={root}`, or point dataset.root at processed scenes"
         )
+    for name in (scene.name for scene in scenes):
+        if not name.isprintable():  # it would become the name of a file of a submission
+            raise UserError(f"{folder}: {name!r} is not the name of a scene; rename the folder")
     return scenes
 
 
-def map_array(path: Path) -> np.ndarray:
-    """The array of a ``.npy`` file, paged in as it is used; writing to it never changes the file."""
-    return np.load(path, mmap_mode="c", allow_pickle=False)
-
-
-def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: Load = map_array) -> Scene:
+def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: Load = read_npy) -> Scene:
     """The scene in ``folder`` with ``segment`` in the label space ``scannet200`` or ``scannet20``.
 
     rows  chooses the points to read from the (N, 3) coordinates and (N,) instance ids: their numbers, or None = all;
@@ -142,10 +141,10 @@ def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: L
 def read_labels(folder: Path, label_space: str) -> tuple[np.ndarray, np.ndarray | None]:
     """(N,) training indices, -1 = ignore, and (N,) instance ids, None without such a file. Errors as ``read_scene``."""
     path = folder / f"{SEGMENT[label_space]}.npy"
-    segment = _load(path, "i", None, None, map_array)
+    segment = _load(path, "i", None, None, read_npy)
     _check_labels(path, segment, label_space)
     path = folder / "instance.npy"
-    return segment, _load(path, "i", None, len(segment), map_array) if path.exists() else None
+    return segment, _load(path, "i", None, len(segment), read_npy) if path.exists() else None
 
 
 def _points(values: np.ndarray) -> Tensor:
@@ -161,7 +160,7 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, load: Loa
         array = load(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: delete the folder and run ceco3d.preprocess again") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): delete its folder and run ceco3d.preprocess again") from None
     shape = tuple(length for length in (count, width) if length is not None)
     same_shape = array.ndim == (1 if width is None else 2) and array.shape[array.ndim - len(shape) :] == shape
@@ -170,7 +169,7 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, load: Loa
         wanted = f"({rows},)" if width is None else f"({rows}, {width})"
         names = {"f": "float", "u1": "uint8", "i": "int"}
         raise UserError(
-            f"{path} is {array.dtype} {array.shape}, not {names[kind]} {wanted}: "
+            f"{path} is {one_line(array.dtype)} {array.shape}, not {names[kind]} {wanted}: "
             "delete its folder and run ceco3d.preprocess again"
         )
     return array

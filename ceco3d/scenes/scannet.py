@@ -8,8 +8,8 @@ A raw root has ``scans/<scene>/`` (train and val), ``scans_test/<scene>/``, the 
 from __future__ import annotations
 
 import csv
-import json
 import re
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from plyfile import PlyData, PlyParseError
 
 from ceco3d.errors import UserError
+from ceco3d.files import one_line, read_json
 from ceco3d.scenes.labels import IGNORE, label_space
 
 SPLITS = ("train", "val", "test")
@@ -24,6 +25,7 @@ LABEL_TABLE = "scannetv2-labels.combined.tsv"
 MESH = "_vh_clean_2.ply"
 SEGMENTS = "_vh_clean_2.0.010000.segs.json"
 LABELS = ("segment20", "segment200", "instance")
+MAX_ID = 10**6  # of a class
 NO_ID = 0  # neither ScanNet200 nor nyu40 has a class 0
 HEADER_BYTES = 1 << 16  # far above any real PLY header
 
@@ -48,17 +50,24 @@ def read_label_table(path: Path) -> LabelTable:
         # The csv module, with untranslated newlines, also copes with the copies that end their lines in \r\r\n.
         with path.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t"):
-                raw_id.setdefault(row["raw_category"], int(row["id"]))
-                nyu40.setdefault(row["raw_category"], int(row["nyu40id"]))
+                raw_id.setdefault(row["raw_category"], _label_id(row["id"]))
+                nyu40.setdefault(row["raw_category"], _label_id(row["nyu40id"]))
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}): download this file from ScanNet") from None
     except KeyError as error:
         raise UserError(f"{path} has no column {error}: it is not ScanNet's label table; download it again") from None
     except (ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{path} is damaged ({error}); download it again") from None
+        raise UserError(f"{path} is damaged ({one_line(error)}); download it again") from None
     if not raw_id:
         raise UserError(f"{path} has no rows; download it again")
     return LabelTable(raw_id, nyu40)
+
+
+def _label_id(text: str) -> int:
+    number = int(text)
+    if abs(number) > MAX_ID:
+        raise ValueError(f"a class of id {text:.30}")
+    return number
 
 
 def read_splits(raw: Path) -> dict[str, list[str]]:
@@ -78,8 +87,8 @@ def read_splits(raw: Path) -> dict[str, list[str]]:
         if not names:
             raise UserError(f"{path} lists no scene; copy it again or remove it")
         for name in names:
-            if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
-                raise UserError(f"{path}: {name!r} is not a scene name such as scene0000_00")
+            if not re.fullmatch(r"\w[\w.-]{,99}", name, re.ASCII):
+                raise UserError(f"{path}: {name[:80]!r} is not a scene name such as scene0000_00")
         splits[split] = names
     return splits
 
@@ -100,8 +109,7 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}): download it from ScanNet") from None
     except (PlyParseError, KeyError, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a complete triangle mesh ({reason}); download it again") from None
+        raise UserError(f"{path} is not a complete triangle mesh ({one_line(error)}); download it again") from None
     if colors.dtype != np.uint8:
         raise UserError(f"{path} has colours of type {colors.dtype}, not uchar 0..255; download it again")
     if not len(vertices):
@@ -116,14 +124,19 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _check_header(path: Path) -> None:
     """ValueError unless the header promises rows of fixed size, which plyfile maps instead of reading one by one."""
     with path.open("rb") as file:
-        header, end, _ = file.read(HEADER_BYTES).partition(b"end_header")
-    if not header.startswith(b"ply") or not end:
+        header, end, _ = file.read(HEADER_BYTES).partition(b"\nend_header\n")
+    if not header.startswith(b"ply\n") or not end or b"\r" in header:
         raise ValueError("no PLY header")
     if not re.search(rb"^format binary_", header, re.MULTILINE):
         raise ValueError("not a binary PLY")
-    lists = re.findall(rb"^property\s+list\s+\S+\s+\S+\s+(\S+)", header, re.MULTILINE)
-    if lists != [b"vertex_indices"]:
-        raise ValueError("list properties other than the one vertex_indices")
+    lists, element = [], b""
+    for words in (line.split() for line in header.split(b"\n")):
+        if words[:1] == [b"element"]:
+            element = words[1] if words[1:] else b""
+        elif words[:2] == [b"property", b"list"]:
+            lists.append((element, words[-1]))
+    if lists != [(b"face", b"vertex_indices")]:
+        raise ValueError("list properties other than the vertex_indices of faces")
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -163,11 +176,11 @@ def read_alignment(path: Path) -> np.ndarray:
 def _read_json(path: Path, key: str) -> dict:
     """The object in a JSON file, which must have a list under ``key``."""
     try:
-        value = json.loads(path.read_bytes())
+        value = read_json(path)
     except OSError as error:
         hint = "download it from ScanNet; .labels.ply cannot replace it, its nyu40 ids do not give ScanNet200 labels"
         raise UserError(f"cannot read {path} ({error.strerror}): {hint}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); download it again") from None
     if not isinstance(value, dict) or not isinstance(value.get(key), list):
         raise UserError(f"{path} has no list {key!r}: it is not the ScanNet file of that name; download it again")
@@ -177,12 +190,11 @@ def _read_json(path: Path, key: str) -> dict:
 def _integers(values: object, path: Path, what: str) -> np.ndarray:
     """A JSON list of integers as (n,) int64."""
     try:
-        array = np.asarray(values if values != [] else np.zeros(0, np.int64))
-    except ValueError:  # nested lists of different lengths
-        array = np.zeros(())
-    if array.dtype.kind != "i" or array.ndim != 1:
-        raise UserError(f"{path}: {what} is not a list of integers; download the file again")
-    return array.astype(np.int64)
+        if isinstance(values, list):
+            return np.array(array("q", values), np.int64)  # NumPy would make long text of numbers beside long text
+    except (TypeError, OverflowError):
+        pass
+    raise UserError(f"{path}: {what} is not a list of integers; download the file again")
 
 
 def _read_groups(path: Path) -> list[tuple[str, np.ndarray]]:
@@ -242,8 +254,11 @@ def read_scene(folder: Path, labels: LabelTable | None, annotated: bool, align: 
     vertices, color, faces = read_mesh(folder / f"{folder.name}{MESH}")
     coord = vertices.astype(np.float64)
     if align:
-        matrix = read_alignment(folder / f"{folder.name}.txt")
+        info = folder / f"{folder.name}.txt"
+        matrix = read_alignment(info)
         coord = np.einsum("ij,nj->ni", matrix[:3, :3], coord) + matrix[:3, 3]
+        if not np.isfinite(coord.astype(np.float32)).all():
+            raise UserError(f"{info}: axisAlignment takes vertices out of float's range; download the file again")
     scene = {"coord": coord.astype(np.float32), "color": color, "normal": vertex_normals(coord, faces)}
     if annotated:
         if labels is None:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from ceco3d.config import number
 from ceco3d.distributed import rank, world
 from ceco3d.errors import UserError
+from ceco3d.files import read_npy
 from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
 from ceco3d.scenes.bank import InstanceBank
@@ -23,7 +24,6 @@ from ceco3d.scenes.cache import ArrayCache
 from ceco3d.scenes.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
-from ceco3d.scenes.processed import map_array
 from ceco3d.training.sync_batch_norm import synchronize
 from ceco3d.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 
@@ -67,7 +67,7 @@ def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> Segment
 def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:
     """Augmented batches of the training scenes."""
     transforms = Transforms(object_steps(cfg, folders) + [instantiate(step) for step in cfg.transforms.train])
-    load = map_array
+    load = read_npy
     if cfg.trainer.cache is not None:
         load = ArrayCache(folders, int(number(cfg, "trainer.cache") * 1e9))
     crop = instantiate(cfg.transforms.crop)

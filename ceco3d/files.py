@@ -1,0 +1,112 @@
+"""Files from outside, read without trusting a number in them.
+
+Whatever bytes a file holds, these functions return a value or raise ValueError, whose text is one printable line
+(OSError where the system cannot read it). What they allocate is bounded by a multiple of the file's size.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+MAX_INFLATION = 100  # times an archive's size that its members may have; measured points reach about 10
+HEADER_BYTES = 1 << 16  # of an array; NumPy's own limit is lower
+STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the other methods one can ask for gigabytes to begin with
+
+
+class RefusedError(ValueError):
+    """A file that is whole but holds objects that are not read, since making them may run code or fill the memory."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Errors of a parser, which for damaged input may be nearly any, become ValueError with one line."""
+    try:
+        yield
+    except RefusedError:
+        raise
+    except OSError as error:
+        if error.errno is not None:  # the system's, not a parser's
+            raise
+        raise ValueError(one_line(error)) from error
+    except Exception as error:
+        raise ValueError(one_line(error)) from error
+
+
+def one_line(value: object, length: int = 160) -> str:
+    """The text of an error, or of a value out of a file, as one short line without control characters."""
+    text = " ".join(str(value).split()) or type(value).__name__
+    return ascii(text[:length])[1:-1][:length]
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file."""
+    with reading():
+        return json.loads(path.read_bytes())
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain value in a YAML file without aliases, with which a short file can stand for a very large value."""
+    with reading():
+        return yaml.load(path.read_bytes(), _NoAliasLoader)
+
+
+class _NoAliasLoader(yaml.SafeLoader):
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("it has aliases")
+        return super().compose_node(parent, index)
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array in an ``.npy`` file, mapped: paged in as it is used; writing to it does not change the file."""
+    with reading(), path.open("rb") as file:
+        beginning = io.BytesIO(file.read(HEADER_BYTES))
+        shape, order, dtype = _npy_header(beginning)
+        return np.memmap(path, dtype, "c", beginning.tell(), shape, order)  # refuses more than the file holds
+
+
+def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays ``names`` of an ``.npz`` file."""
+    with reading(), zipfile.ZipFile(path) as archive:
+        check_archive(archive, path.stat().st_size)
+        missing = [name for name in names if f"{name}.npy" not in archive.namelist()]
+        if missing:
+            raise ValueError(f"no array {missing[0]}")
+        return {name: _array(archive.read(f"{name}.npy")) for name in names}
+
+
+def check_archive(archive: zipfile.ZipFile, size: int, inflation: int = MAX_INFLATION) -> None:
+    """ValueError when the members of an archive of ``size`` bytes would decompress to more than ``inflation`` times."""
+    members = archive.infolist()
+    if any(member.compress_type not in STORED for member in members):
+        raise ValueError("its members are compressed by an unusual method")
+    if sum(member.file_size for member in members) > inflation * size:
+        raise ValueError(f"its members would decompress to over {inflation} times its size")
+
+
+def _array(data: bytes) -> np.ndarray:
+    """The array of an ``.npy`` file's bytes."""
+    file = io.BytesIO(data)
+    shape, order, dtype = _npy_header(file)
+    return np.frombuffer(data, dtype, math.prod(shape), file.tell()).copy().reshape(shape, order=order)
+
+
+def _npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], str, np.dtype]:
+    """Shape, order and dtype, by NumPy, which for files on disk reserves what the header asks for before it reads."""
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, fortran, dtype = read_header[np.lib.format.read_magic(file)](file)
+    if dtype.hasobject:
+        raise ValueError("an array of pickled objects")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape}")
+    return shape, "F" if fortran else "C", dtype
