@@ -77,7 +77,7 @@ def test_batch_rows(sizes, seed):
         scenes[i] = scene.replace(color=number[:, None].repeat(1, 3))
         count += len(scene)
     rng = None if seed is None else torch.Generator().manual_seed(seed)
-    batch = make_batch(scenes, VOXEL, ["color"], rng)
+    batch = make_batch(scenes, VOXEL, ["color"], rng and [rng] * len(scenes))
     assert batch.coordinates.dtype == torch.int32
     assert (batch.coordinates >= 0).all()
     assert len(torch.unique(batch.coordinates, dim=0)) == len(batch)
@@ -102,9 +102,9 @@ def test_batch_rows(sizes, seed):
 
 def test_offsets_are_uniform_and_differ_by_scene_and_axis():
     scenes, rng = [make_scene(1), make_scene(1)], torch.Generator().manual_seed(0)
-    offsets = torch.stack([make_batch(scenes, VOXEL, ["color"], rng).coordinates[:, 1:] for _ in range(1500)]).flatten(
-        1
-    )
+    offsets = torch.stack(
+        [make_batch(scenes, VOXEL, ["color"], rng and [rng] * len(scenes)).coordinates[:, 1:] for _ in range(1500)]
+    ).flatten(1)
     assert offsets.min() == 0
     assert offsets.max() == 99
     np.testing.assert_allclose(offsets.float().mean(0), 49.5, atol=3)
@@ -114,7 +114,7 @@ def test_offsets_are_uniform_and_differ_by_scene_and_axis():
 def test_mixed_scenes_give_unique_voxels():
     rng = torch.Generator().manual_seed(0)
     scenes = [make_scene(400, seed) for seed in range(5)]
-    batch = make_batch(T.mix_pairs(scenes, 1.0, rng), VOXEL, ["color"], rng)
+    batch = make_batch(T.mix_pairs(scenes, 1.0, rng), VOXEL, ["color"], [rng] * 3)
     assert batch.scenes == ("room0+room1", "room2+room3", "room4")
     assert len(torch.unique(batch.coordinates, dim=0)) == len(batch)
     assert batch.inverse.shape == (5 * 400,)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import re
 import struct
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +17,19 @@ from torch import Tensor, nn
 
 from ceco3d.errors import UserError
 from ceco3d.models.minkowski04 import looks_like_v04, reorder_v04
+
+# What the readers of PyTorch, safetensors and zip files raise for files that are not whole.
+READ_ERRORS = (
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    OSError,
+    SafetensorError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -32,19 +47,31 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+class DamagedError(UserError):
+    """A file that is not what was written, or never was a checkpoint."""
+
+
 def read_file(path: Path) -> dict:
-    """The content of a checkpoint file, loaded without running code; UserError when that is not possible."""
+    """The content of a checkpoint file, loaded without running code and with its checksums compared.
+
+    DamagedError when that is not possible, UserError when there is no such file.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; pass checkpoint=RUN_DIR/checkpoints/best.pt")
     try:
+        if zipfile.is_zipfile(path):  # what torch.save writes; torch.load does not look at the checksums
+            with zipfile.ZipFile(path) as archive:
+                wrong = archive.testzip()
+            if wrong:
+                raise DamagedError(f"{path}: damaged, the checksum of {wrong} differs")
         content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UserError(f"{path}: refused, the file is damaged or holds objects other than tensors") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, SafetensorError, struct.error) as error:
+        raise DamagedError(f"{path}: refused, the file is damaged or holds objects other than tensors") from error
+    except READ_ERRORS as error:
         reason = (str(error).splitlines() or ["the file is empty"])[0]
-        raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
+        raise DamagedError(f"{path}: not a readable checkpoint ({reason})") from error
     if not isinstance(content, Mapping):
-        raise UserError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
+        raise DamagedError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
     return dict(content)
 
 

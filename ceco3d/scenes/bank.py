@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ceco3d.errors import UserError
 from ceco3d.scenes.labels import label_space
-from ceco3d.scenes.processed import SEGMENT, read_scene
+from ceco3d.scenes.processed import read_labels, read_scene
 from ceco3d.scenes.scene import Scene
 
 
@@ -64,11 +65,14 @@ class InstanceBank:
 
 def _instances(folder: Path, space: str, number: int) -> np.ndarray:
     """(I, 4) int64: ``number``, instance id, class and points of each instance of a scene."""
-    path = folder / "instance.npy"
-    if not path.exists():
-        return np.empty((0, 4), np.int64)
-    instance = np.load(path, mmap_mode="r").astype(np.int64)
-    segment = np.load(folder / f"{SEGMENT[space]}.npy", mmap_mode="r")
+    nothing = np.empty((0, 4), np.int64)
+    try:
+        segment, instance = read_labels(folder, space)
+    except UserError:  # the data set reports it
+        return nothing
+    if instance is None:
+        return nothing
+    instance = instance.astype(np.int64)
     classes = len(label_space(space))
     labelled = (instance >= 0) & (segment >= 0)
     rows = int(instance.max(initial=-1)) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ class Batch:
     labels      (M,) int64, training index or -1 = ignore
     scenes      B names
     inverse     (N,) int64, row of ``coordinates`` for every point of all scenes in order
+    failed      (scene, reason) of scenes that could not be read and that others stand in for
     """
 
     coordinates: Tensor
@@ -34,9 +35,14 @@ class Batch:
     labels: Tensor
     scenes: tuple[str, ...]
     inverse: Tensor
+    failed: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.coordinates)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on ``device``; from pinned memory the copy overlaps with other work."""
@@ -47,8 +53,7 @@ class Batch:
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        values = (getattr(self, field.name) for field in fields(self))
-        return Batch(*(change(value) if isinstance(value, Tensor) else value for value in values))
+        return replace(self, **{name: change(tensor) for name, tensor in self.tensors().items()})
 
 
 def feature_channels(features: Sequence[str]) -> int:
@@ -76,17 +81,21 @@ def point_features(scene: Scene, features: Sequence[str], index: Tensor | None =
 
 
 def make_batch(
-    scenes: Sequence[Scene], voxel_size: float, features: Sequence[str], rng: torch.Generator | None = None
+    scenes: Sequence[Scene],
+    voxel_size: float,
+    features: Sequence[str],
+    rngs: Sequence[torch.Generator] | None = None,
 ) -> Batch:
     """Voxelise ``scenes`` (``voxel_size`` in metres); feature and label of a voxel are those of one of its points.
 
-    With ``rng`` (training) that point is drawn, and each scene moves by a random integer offset: a strided convolution
-    sees where the grid starts, so the offset makes every alignment to the coarse grids equally likely. Without ``rng``
-    (evaluation) nothing is random. Raises UserError when a scene cannot be voxelised.
+    With ``rngs`` (training), one generator a scene, that point is drawn, and each scene moves by a random integer
+    offset: a strided convolution sees where the grid starts, so the offset makes every alignment to the coarse grids
+    equally likely. Without (evaluation) nothing is random. Raises UserError when a scene cannot be voxelised.
     """
     coordinates, values, labels, inverse = [], [], [], []
     rows = 0
     for number, scene in enumerate(scenes):
+        rng = None if rngs is None else rngs[number]
         try:
             voxels = voxelize(scene.coord, voxel_size, rng)
         except ValueError as error:

@@ -7,7 +7,7 @@ timing or on where a run was interrupted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -26,16 +26,18 @@ from ceco3d.transforms.step import Transform, seeded_generator
 
 # Separate random streams of one seed.
 _TRANSFORM, _COLLATE, _ORDER = range(3)
+_VOXELIZE = 5  # ceco3d.pretraining has 3 and 4
 READ_AHEAD = 4  # batches
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A scene with the key of its random draws."""
+    """A scene with the key of its random draws, and (scene, reason) of those that it stands in for."""
 
     scene: Scene
     epoch: int
     index: int
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 class SceneDataset(Dataset):
@@ -46,6 +48,9 @@ class SceneDataset(Dataset):
     transforms  applied to every scene; None reads the scenes as they are (evaluation)
     crop        what is read of a scene; None: all of it
     load        how its arrays get into memory, such as ``ceco3d.scenes.cache.ArrayCache``
+
+    The next scene that can be read stands in for one that cannot, so that batches stay full and all processes in step.
+    UserError when there is none.
     """
 
     def __init__(
@@ -75,18 +80,32 @@ class SceneDataset(Dataset):
     def __len__(self) -> int:
         return len(self.folders) * self.repeat
 
+    @property
+    def sources(self) -> int:
+        """Number of different scenes."""
+        return len(self.folders)
+
     def __getitem__(self, index: int) -> Sample:
-        epoch = int(self._epoch)
+        epoch, failed = int(self._epoch), []
+        for step in range(self.sources):
+            folder = self.folders[(index + step) % self.sources]
+            try:
+                scene = self._read(folder, epoch, index)
+            except UserError as error:
+                failed.append((folder.name, str(error)))
+            else:
+                return Sample(scene, epoch, index, tuple(failed))
+        raise UserError(f"none of {self.sources} scenes can be read; the first: {failed[0][1]}")
+
+    def _read(self, folder: Path, epoch: int, index: int) -> Scene:
         rng = seeded_generator(self.seed, _TRANSFORM, epoch, index)
 
         def rows(coord: np.ndarray, _: np.ndarray) -> np.ndarray | None:
             chosen = None if self.crop is None else self.crop.rows(torch.from_numpy(coord), rng)
             return None if chosen is None else chosen.numpy()
 
-        scene = read_scene(self.folders[index % len(self.folders)], self.label_space, rows, self.load)
-        if self.transforms is not None:
-            scene = self.transforms(scene, rng)
-        return Sample(scene, epoch, index)
+        scene = read_scene(folder, self.label_space, rows, self.load)
+        return scene if self.transforms is None else self.transforms(scene, rng)
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,12 @@ class Collate:
         if self.seed is None:
             return make_batch(scenes, self.voxel_size, self.features)
         rng = seeded_generator(self.seed, _COLLATE, samples[0].epoch, *(sample.index for sample in samples))
-        return make_batch(mix_pairs(scenes, self.mix_prob, rng), self.voxel_size, self.features, rng)
+        scenes = mix_pairs(scenes, self.mix_prob, rng)
+        # A scene draws for itself, so that its voxels do not depend on how a step's scenes are shared among processes.
+        firsts = samples if len(scenes) == len(samples) else samples[::2]
+        rngs = [seeded_generator(self.seed, _VOXELIZE, first.epoch, first.index) for first in firsts]
+        batch = make_batch(scenes, self.voxel_size, self.features, rngs)
+        return replace(batch, failed=tuple(failure for sample in samples for failure in sample.failed))
 
 
 @dataclass(frozen=True)
@@ -135,8 +159,14 @@ class VoxelCap:
 
 
 def count_voxels(folders: Sequence[Path], label_space: str, voxel_size: float) -> list[int]:
-    """Occupied voxels of each processed scene as it is, ``voxel_size`` in metres."""
-    return [len(make_batch([read_scene(folder, label_space)], voxel_size, ["coord"])) for folder in folders]
+    """Occupied voxels of each processed scene as it is, ``voxel_size`` in metres; 0 where it cannot be read."""
+    counts = []
+    for folder in folders:
+        try:
+            counts.append(len(make_batch([read_scene(folder, label_space)], voxel_size, ["coord"])))
+        except UserError:  # told when its turn comes
+            counts.append(0)
+    return counts
 
 
 class SceneSampler(Sampler[list[int]]):

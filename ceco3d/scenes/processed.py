@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ceco3d.errors import UserError
+from ceco3d.scenes.index import read_index
 from ceco3d.scenes.labels import IGNORE, label_space
 
 # torch is imported where a scene is read: preprocessing workers only write and start many times faster without it.
@@ -75,7 +76,7 @@ def remove_temporary(root: Path) -> None:
 def list_scenes(root: Path, split: str) -> list[Path]:
     """The scene folders of a split, sorted by name. UserError if the split is missing or empty."""
     folder = root / split
-    scenes = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+    scenes = [folder / name for name in read_index(root, split)["scenes"]]
     if not scenes:
         state = "is empty" if folder.is_dir() else "does not exist"
         raise UserError(
@@ -123,6 +124,11 @@ def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: L
         coord, color, normal = coord[chosen], color[chosen], normal[chosen]
         segment, instance = segment[chosen], instance[chosen]
     _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
+    for name, array in (("coord", coord), ("normal", normal)):
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"{folder / f'{name}.npy'} holds NaN or infinity: delete its folder and run ceco3d.preprocess again"
+            )
     return Scene(
         name=folder.name,
         coord=_points(coord),
@@ -140,6 +146,15 @@ def _points(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
 
 
+def read_labels(folder: Path, label_space: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """(N,) training indices, -1 = ignore, and (N,) instance ids, None without such a file. Errors as ``read_scene``."""
+    path = folder / f"{SEGMENT[label_space]}.npy"
+    segment = _load(path, "i", None, None, map_array)
+    _check_labels(path, segment, label_space)
+    path = folder / "instance.npy"
+    return segment, _load(path, "i", None, len(segment), map_array) if path.exists() else None
+
+
 def _load(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray:
     """An array of dtype ``kind`` (f, i: any size), ``count`` rows (None: any), ``width`` columns (None: one axis)."""
     try:
@@ -149,7 +164,7 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, load: Loa
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} is damaged ({error}): delete its folder and run ceco3d.preprocess again") from None
     shape = tuple(length for length in (count, width) if length is not None)
-    same_shape = array.ndim == (1 if width is None else 2) and array.shape[-len(shape) :] == shape
+    same_shape = array.ndim == (1 if width is None else 2) and array.shape[array.ndim - len(shape) :] == shape
     if not same_shape or not array.dtype.str[1:].startswith(kind):
         rows = "N" if count is None else str(count)
         wanted = f"({rows},)" if width is None else f"({rows}, {width})"
