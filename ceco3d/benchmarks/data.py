@@ -63,7 +63,7 @@ def time_transforms(
     certain = [_certain(step) for step in steps]
 
     def batch(scene: Scene, run: int) -> None:
-        make_batch([scene], voxel_size, features, seeded_generator(1, run))
+        make_batch([scene], voxel_size, features, [seeded_generator(1, run)])
 
     def whole(steps: Sequence[Transform], run: int) -> None:
         batch(Transforms(steps)(scene, seeded_generator(0, run)), run)

@@ -77,6 +77,7 @@ def _instances(folder: Path, space: str, number: int) -> np.ndarray:
     labelled = (instance >= 0) & (segment >= 0)
     rows = int(instance.max(initial=-1)) + 1
     if rows > len(instance):  # the table below has so many rows
+        path = folder / "instance.npy"
         raise UserError(f"{path} has instance ids up to {rows - 1} for {len(instance)} points; number them from 0")
     votes = np.bincount(instance[labelled] * classes + segment[labelled], minlength=rows * classes)
     votes = votes.reshape(rows, classes)
