@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
 from ceco3d.benchmarks.compare import HEADER, compare, describe, table
+from ceco3d.benchmarks.data import FILES, describe_loader, make_scene, time_loader, time_preprocess, time_transforms
+from ceco3d.benchmarks.data import HEADER as DATA_HEADER
+from ceco3d.benchmarks.data import table as data_table
 from ceco3d.benchmarks.engines import System
 from ceco3d.benchmarks.inputs import make_work
 from ceco3d.benchmarks.loss import HEADER as LOSS_HEADER
@@ -18,6 +22,8 @@ from ceco3d.errors import UserError
 from ceco3d.models.minkunet import engine_layers
 from ceco3d.output import check_writable, write_json, write_text
 from ceco3d.report.tables import markdown_table
+from ceco3d.scenes.dataset import Collate
+from ceco3d.scenes.scannet import LABEL_TABLE, read_label_table
 from ceco3d.scenes.sources import processed_scenes
 
 MEASURES = ("maps", "forward", "training", "memory")
@@ -27,12 +33,18 @@ MEASURES = ("maps", "forward", "training", "memory")
 def main(cfg: DictConfig) -> None:
     """Measure, print tables, write ``engines.json`` and ``engines.md``, or what else ``what`` names."""
     check(cfg)
-    out, device = Path(cfg.out), choose_device(cfg.device)
-    check_writable(out)
+    check_writable(Path(cfg.out))
+    folders = [Path(cfg.scene)] if cfg.scene else processed_scenes(cfg.dataset, ("val",), cfg.workers)["val"]
+    (benchmark_data if cfg.what == "data" else benchmark_networks)(cfg, folders, Path(cfg.out))
+    print(f"written to {cfg.out}")
+
+
+def benchmark_networks(cfg: DictConfig, folders: Sequence[Path], out: Path) -> None:
+    """Engines, or the centre loss, on inputs made of ``folders``."""
+    device = choose_device(cfg.device)
     if cfg.threads is not None:
         torch.set_num_threads(number(cfg, "threads", whole=True))
     systems = available(cfg.systems)
-    folders = [Path(cfg.scene)] if cfg.scene else processed_scenes(cfg.dataset, ("val",), cfg.workers)["val"]
     model = OmegaConf.to_container(cfg.model)
     threads = torch.get_num_threads()
     results, lines = [], [f"# {cfg.what.capitalize()}, {cfg.model.name}, {threads} threads, {device}", ""]
@@ -51,15 +63,37 @@ def main(cfg: DictConfig) -> None:
         lines += [title, "", *markdown_table(header, rows), ""]
     write_json(out / f"{cfg.what}.json", {"model": cfg.model.name, "threads": threads, "results": results})
     write_text(out / f"{cfg.what}.md", "\n".join(lines))
-    print(f"written to {out}")
+
+
+def benchmark_data(cfg: DictConfig, folders: Sequence[Path], out: Path) -> None:
+    """The data path on one thread, and the loader, on scenes made of ``folders``; the first one's raw scene too."""
+    torch.set_num_threads(1)
+    space, data, steps = cfg.dataset.label_space, cfg.data, [instantiate(step) for step in cfg.transforms.train]
+    rotated = [[*folders[i:], *folders[:i]] for i in range(min(len(folders), FILES))]
+    scenes = [make_scene(order, space, data.points) for order in rotated]
+    results, lines = {}, [f"# Data path, {data.points:,} points, voxels of {data.voxel_size} m, one thread", ""]
+    raw = cfg.dataset.raw and Path(cfg.dataset.raw)
+    if raw and (raw / "scans" / folders[0].name).is_dir():
+        labels = read_label_table(raw / LABEL_TABLE)
+        results["preprocess"] = time_preprocess(raw / "scans" / folders[0].name, labels, cfg.repeats)
+    results["transforms"] = time_transforms(scenes[0], steps, data.voxel_size, list(cfg.features), cfg.repeats)
+    for name, times in results.items():
+        title, rows = f"{name.capitalize()}, {folders[0].name}", data_table(times)
+        show(title, DATA_HEADER, rows)
+        lines += [title, "", *markdown_table(DATA_HEADER, rows), ""]
+    collate = Collate(data.voxel_size, list(cfg.features), seed=0)
+    results["loader"] = time_loader(scenes, space, steps, collate, data.scenes, data.workers)
+    print(describe_loader(results["loader"]))
+    write_json(out / "data.json", {"points": data.points, "voxel_size": data.voxel_size, "results": results})
+    write_text(out / "data.md", "\n".join([*lines, describe_loader(results["loader"]), ""]))
 
 
 def check(cfg: DictConfig) -> None:
     """Refuse values that would only fail later."""
-    if cfg.what not in ("engines", "loss"):
-        raise UserError(f"what={cfg.what}: choose engines or loss")
-    for key in ("voxel_size", "repeats", "classes"):
-        number(cfg, key, whole=key != "voxel_size")
+    if cfg.what not in ("engines", "loss", "data"):
+        raise UserError(f"what={cfg.what}: choose engines, loss or data")
+    for key in ("voxel_size", "repeats", "classes", "data.points", "data.voxel_size", "data.scenes", "data.workers"):
+        number(cfg, key, whole=not key.endswith("voxel_size"))
     if not cfg.measure or set(cfg.measure) - set(MEASURES):
         raise UserError(f"measure={list(cfg.measure)}: choose among {', '.join(MEASURES)}")
     if not cfg.voxels or not all(isinstance(count, int) and count >= 1000 for count in cfg.voxels):

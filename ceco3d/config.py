@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +22,17 @@ from ceco3d.errors import UserError
 from ceco3d.sparse.kernels import cpu
 
 Task = Callable[[DictConfig], Any]
+
+# What a machine does to a program: disk full, quota, read-only, not permitted, device or network file system gone.
+MACHINE_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ESTALE,
+)
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -59,6 +71,10 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
             try:
                 task(cfg)
             except (UserError, OmegaConfBaseException) as error:
+                fail(error)
+            except OSError as error:
+                if error.errno not in MACHINE_ERRORS:
+                    raise
                 fail(error)
 
         entry = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(guarded)
@@ -106,14 +122,17 @@ def check_lists(cfg: DictConfig, keys: Sequence[str]) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one, else the CPU; UserError for a device that is not there."""
+    """``auto`` is the GPU where there is one, else the CPU; UserError for a device that is not there.
+
+    Under torchrun each process has a GPU of its own.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda"):
         raise UserError(f"device={name}: choose auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: torch sees no GPU here; use device=cpu, or run `python -m ceco3d.doctor`")
-    return torch.device(name)
+    return torch.device(name, int(os.environ.get("LOCAL_RANK", 0))) if name == "cuda" else torch.device(name)
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:

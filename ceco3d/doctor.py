@@ -18,8 +18,9 @@ CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors
 EXTRAS = {
     "wandb": "pip install 'ceco3d[wandb]'       # logger=wandb",
     "tensorboard": "pip install 'ceco3d[tensorboard]' # logger=tensorboard",
-    "open3d": "pip install 'ceco3d[view]'        # desktop window",
+    "open3d": "pip install 'ceco3d[view]'        # visualize window=true",
     "laspy": "pip install 'ceco3d[las]'         # .las and .laz files",
+    "pypcd4": "pip install 'ceco3d[pcd]'        # .pcd files",
     "matplotlib": "pip install 'ceco3d[plot]'        # python -m ceco3d.visualize",
 }
 

@@ -2,7 +2,8 @@
 
 from omegaconf import DictConfig
 
-from ceco3d.config import command
+from ceco3d.config import choose_device, command
+from ceco3d.distributed import is_main, process_group
 from ceco3d.inference.evaluate import evaluate_scenes
 from ceco3d.inference.setup import output_folder, prepare_inference
 from ceco3d.output import write_text
@@ -13,13 +14,15 @@ from ceco3d.report.tables import print_scores, scores_markdown
 def main(cfg: DictConfig) -> None:
     """Evaluate, write ``metrics.json``, ``neural_collapse.json`` and ``scores.md``, print the scores."""
     out = output_folder(cfg, "evaluate")
-    predictor, folders, space = prepare_inference(cfg)
-    evaluation = evaluate_scenes(predictor, folders, space)
-    title = f"{cfg.checkpoint} on {cfg.dataset.name} {cfg.split}"
-    evaluation.write(out)
-    write_text(out / "scores.md", scores_markdown(evaluation.scores, space, title))
-    print_scores(evaluation.scores, title)
-    print(f"written to {out}")
+    with process_group(choose_device(cfg.device)):
+        predictor, folders, space = prepare_inference(cfg)
+        evaluation = evaluate_scenes(predictor, folders, space)
+        title = f"{cfg.checkpoint} on {cfg.dataset.name} {cfg.split}"
+        if is_main():
+            evaluation.write(out)
+            write_text(out / "scores.md", scores_markdown(evaluation.scores, space, title))
+        print_scores(evaluation.scores, title)
+        print(f"written to {out}")
 
 
 if __name__ == "__main__":

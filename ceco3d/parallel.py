@@ -11,6 +11,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TypeVar
 
+from ceco3d.allocator import keep_freed_memory
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -26,7 +28,7 @@ def run_parallel(
     at work are finished first and the others dropped.
     """
     # spawn: this process may run threads (torch, progress), which do not survive a fork
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _exit_with_parent) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
         try:
             with _inherited_by_workers():
                 job_of = {pool.submit(function, job): job for job in jobs}
@@ -51,8 +53,9 @@ def _inherited_by_workers() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _exit_with_parent() -> None:
-    """Start of a worker: end as soon as the parent is gone, even if it was killed."""
+def _start_worker() -> None:
+    """Start of a worker: keep freed memory, and end as soon as the parent is gone, even if it was killed."""
+    keep_freed_memory()
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

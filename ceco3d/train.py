@@ -1,5 +1,7 @@
 """``python -m ceco3d.train``: train a network (conf/train.yaml)."""
 
+import os
+
 from omegaconf import DictConfig
 
 from ceco3d.config import command
@@ -10,7 +12,9 @@ from ceco3d.training.run import train
 @command("train")
 def main(cfg: DictConfig) -> None:
     """Train, then print the final validation scores."""
-    print_scores(train(cfg), f"{cfg.run_dir}, validation")
+    scores = train(cfg)
+    if os.environ.get("RANK", "0") == "0":
+        print_scores(scores, f"{cfg.run_dir}, validation")
 
 
 if __name__ == "__main__":

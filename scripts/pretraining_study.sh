@@ -18,8 +18,8 @@ train() {
     run_dir="outputs/pretraining/$1-$2" "${@:3}"
 }
 
-pretrain csc
-pretrain lground
+pretrain csc trainer.epochs=60
+pretrain lground trainer.epochs=60
 for seed in "${@:-0}"; do
   train scratch "$seed"
   train csc "$seed" init=outputs/pretraining-csc/checkpoints/last.pt

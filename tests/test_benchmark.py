@@ -49,10 +49,27 @@ def test_benchmark_of_the_loss(run_command, tiny, tmp_path):
     assert "| native-fp32 |" in (tmp_path / "loss.md").read_text()
 
 
+def test_benchmark_of_the_data_path(run_command, tiny, tmp_path):
+    arguments = ["what=data", "repeats=2", "data.points=30000", "data.scenes=20", "data.workers=1", f"out={tmp_path}"]
+    outcome = run_command("benchmark", *tiny, *arguments)
+    assert outcome.code == 0
+    report = json.loads((tmp_path / "data.json").read_text())
+    assert report["points"] == 30000
+    results = report["results"]
+    assert set(results["preprocess"]) == {"read mesh", "vertex normals", "write", "preprocess"}
+    assert {"ElasticDistortion", "voxels and features", "all", "training"} < set(results["transforms"])
+    for seconds in (*results["preprocess"].values(), *results["transforms"].values()):
+        assert len(seconds["wall"]) == len(seconds["cpu"]) >= 2
+    assert (results["loader"]["scenes"], len(results["loader"]["gib"])) == (20, 10)
+    assert 0 < results["loader"]["cpu_seconds"] < 2
+    assert "| ElasticDistortion |" in (tmp_path / "data.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("what=data2", "choose engines or loss"),
+        ("what=data2", "choose engines, loss or data"),
+        ("data.workers=0", "data.workers=0"),
         ("systems=[spconv-fp32]", "spconv-fp32.*native or minkowski"),
         ("voxels=[10]", "from 1000 up"),
         ("measure=[speed]", "choose among maps, forward, training, memory"),

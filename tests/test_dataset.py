@@ -1,6 +1,9 @@
 """Batches: voxels and labels stay aligned, and nothing depends on workers, order of access or interruptions."""
 
 import pickle
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +13,10 @@ from hypothesis import strategies as st
 
 from ceco3d import transforms as T
 from ceco3d.errors import UserError
+from ceco3d.files import read_npy
 from ceco3d.scenes.batch import Batch, feature_channels, make_batch, point_features
-from ceco3d.scenes.dataset import Collate, SceneDataset, SceneSampler, make_loader
+from ceco3d.scenes.cache import ArrayCache
+from ceco3d.scenes.dataset import Collate, SceneDataset, SceneSampler, VoxelCap, count_voxels, make_loader
 from ceco3d.scenes.processed import write_scene
 from ceco3d.scenes.scene import Scene
 
@@ -73,7 +78,7 @@ def test_batch_rows(sizes, seed):
         scenes[i] = scene.replace(color=number[:, None].repeat(1, 3))
         count += len(scene)
     rng = None if seed is None else torch.Generator().manual_seed(seed)
-    batch = make_batch(scenes, VOXEL, ["color"], rng)
+    batch = make_batch(scenes, VOXEL, ["color"], rng and [rng] * len(scenes))
     assert batch.coordinates.dtype == torch.int32
     assert (batch.coordinates >= 0).all()
     assert len(torch.unique(batch.coordinates, dim=0)) == len(batch)
@@ -98,9 +103,9 @@ def test_batch_rows(sizes, seed):
 
 def test_offsets_are_uniform_and_differ_by_scene_and_axis():
     scenes, rng = [make_scene(1), make_scene(1)], torch.Generator().manual_seed(0)
-    offsets = torch.stack([make_batch(scenes, VOXEL, ["color"], rng).coordinates[:, 1:] for _ in range(1500)]).flatten(
-        1
-    )
+    offsets = torch.stack(
+        [make_batch(scenes, VOXEL, ["color"], rng and [rng] * len(scenes)).coordinates[:, 1:] for _ in range(1500)]
+    ).flatten(1)
     assert offsets.min() == 0
     assert offsets.max() == 99
     np.testing.assert_allclose(offsets.float().mean(0), 49.5, atol=3)
@@ -110,7 +115,7 @@ def test_offsets_are_uniform_and_differ_by_scene_and_axis():
 def test_mixed_scenes_give_unique_voxels():
     rng = torch.Generator().manual_seed(0)
     scenes = [make_scene(400, seed) for seed in range(5)]
-    batch = make_batch(T.mix_pairs(scenes, 1.0, rng), VOXEL, ["color"], rng)
+    batch = make_batch(T.mix_pairs(scenes, 1.0, rng), VOXEL, ["color"], [rng] * 3)
     assert batch.scenes == ("room0+room1", "room2+room3", "room4")
     assert len(torch.unique(batch.coordinates, dim=0)) == len(batch)
     assert batch.inverse.shape == (5 * 400,)
@@ -260,3 +265,128 @@ def test_order_is_a_function_of_seed_and_epoch():
 def test_too_few_scenes_for_one_batch():
     with pytest.raises(UserError, match="7 scenes do not fill one batch of 4 on each of 2"):
         sampler([None] * 7, batch_size=4, shuffle=True, drop_last=True, world=2)
+
+
+# Batches by voxels ---------------------------------------------------------------------------------------------------
+
+
+def capped(voxels, most, shuffle=True, world=1, rank=0, repeat=1):
+    dataset = SceneDataset([None] * len(voxels), "scannet200", None, 0, repeat)
+    return SceneSampler(dataset, 99, shuffle, True, rank, world, VoxelCap(voxels, most))
+
+
+@given(
+    voxels=st.lists(st.integers(1, 50), min_size=5, max_size=40),
+    most=st.integers(20, 80),
+    world=st.integers(1, 3),
+    epoch=st.integers(0, 3),
+)
+@settings(max_examples=60, deadline=None)
+def test_batches_stay_below_the_cap(voxels, most, world, epoch):
+    assume(sum(voxels) >= most * world)
+    samplers = [capped(voxels, most, world=world, rank=rank) for rank in range(world)]
+    for sampler in samplers:
+        sampler.set_position(epoch)
+    shares = [list(sampler) for sampler in samplers]
+    assert {len(share) for share in shares} == {len(samplers[0])}, "another number of steps by rank or epoch"
+    assert len(shares[0]) > 0
+    for batch in (batch for share in shares for batch in share):
+        assert sum(voxels[i] for i in batch) <= most or len(batch) == 1
+        assert len(set(batch)) == len(batch)
+    again = capped(voxels, most, world=world)
+    again.set_position(epoch, 1)
+    assert list(again) == shares[0][1:]
+
+
+def test_capped_batches_are_filled_in_order():
+    assert list(capped([4, 3, 3, 9, 12, 1], 10, shuffle=False)) == [[0, 1, 2], [3], [4], [5, 0, 1]]
+    with pytest.raises(UserError, match="32 voxels do not fill one batch of 20 on each of 2"):
+        capped([4, 3, 3, 9, 12, 1], 20, world=2)
+
+
+def test_capped_epochs_show_the_scenes_about_equally_often():
+    seen = np.zeros(40)
+    sampler = capped([10] * 40, 70)
+    for epoch in range(50):
+        sampler.set_position(epoch)
+        np.add.at(seen, np.concatenate(list(sampler)), 1)
+    assert seen.min() >= 50
+    assert seen.max() < 70
+
+
+def test_voxels_are_those_of_the_batches(folders):
+    batches = list(make_loader(SceneDataset(folders, "scannet200", None, 0), Collate(VOXEL, ["color"]), 1, False, 0))
+    assert count_voxels(folders, "scannet200", VOXEL) == [len(batch) for batch in batches]
+
+
+# What is read --------------------------------------------------------------------------------------------------------
+
+
+def test_a_crop_reads_what_the_step_would_keep(folders):
+    crop = T.SphereCrop(max_points=90)
+    cropped = SceneDataset(folders, "scannet200", T.CenterShift(), seed=2, crop=crop)
+    stepped = SceneDataset(folders, "scannet200", T.Transforms([crop, T.CenterShift()]), seed=2)
+    for i in range(len(folders)):
+        a, b = cropped[i].scene, stepped[i].scene
+        assert len(a) == 90
+        assert all(torch.equal(x, b.tensors()[name]) for name, x in a.tensors().items())
+    small = SceneDataset(folders, "scannet200", None, seed=2, crop=T.SphereCrop(max_points=10**6))
+    assert len(small[0].scene) == 150
+
+
+def test_a_crop_touches_little_of_the_files(tmp_path):
+    """Pages far from the crop are never mapped into memory."""
+    count = 400_000
+    coord = np.zeros((count, 3), np.float32)
+    coord[:, 0] = np.linspace(0, 10, count)
+    arrays = {"coord": coord, "color": np.zeros((count, 3), np.uint8), "normal": np.zeros((count, 3), np.float32)}
+    arrays |= {name: np.zeros(count, np.int16) for name in ("segment20", "segment200", "instance")}
+    write_scene(tmp_path / "scene", arrays)
+    loaded = {}
+
+    def load(path):
+        loaded[path.stem] = read_npy(path)
+        return loaded[path.stem]
+
+    dataset = SceneDataset([tmp_path / "scene"], "scannet200", None, 0, crop=T.SphereCrop(2000), load=load)
+    assert len(dataset[0].scene) == 2000
+    assert resident(loaded["coord"]) > 4000  # of 4700 kB
+    assert resident(loaded["normal"]) < 1500
+
+
+def resident(array):
+    """kB of the mapped ``array`` that are in the memory of this process (Linux)."""
+    start = array.__array_interface__["data"][0] // 4096 * 4096
+    text = Path("/proc/self/smaps").read_text()
+    block = next(b for b in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", text) if int(b.split("-")[0], 16) == start)
+    return int(re.search(r"^Rss:\s+(\d+) kB", block, re.MULTILINE)[1])
+
+
+def test_cache_keeps_within_its_size_and_changes_nothing(folders):
+    size = sum(array.stat().st_size for folder in folders[:3] for array in folder.glob("*.npy"))
+    cache = ArrayCache(folders, size)
+    assert 0 < len(cache) <= size
+    plain = SceneDataset(folders, "scannet200", AUGMENT, seed=1)
+    cached = SceneDataset(folders, "scannet200", AUGMENT, seed=1, load=cache)
+    for _ in range(2):
+        for i in range(len(folders)):
+            a, b = plain[i].scene, cached[i].scene
+            assert all(torch.equal(x, b.tensors()[name]) for name, x in a.tensors().items())
+    assert len(ArrayCache(folders, 10)) == 0
+
+
+def test_cached_scenes_are_read_once_by_all_workers(folders, tmp_path):
+    copies = [Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in folders[:4]]
+    dataset = SceneDataset(copies, "scannet200", None, seed=1, load=ArrayCache(copies, 10**6))
+    loader = make_loader(dataset, Collate(VOXEL, ["color"]), 1, False, 2)
+    first = list(loader)
+    for folder in copies:
+        for path in folder.glob("*.npy"):
+            np.save(path, np.zeros_like(np.load(path)))
+    assert all(same(a, b) for a, b in zip(first, list(loader), strict=True))
+
+
+def test_cache_that_does_not_fit(folders, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    with pytest.raises(UserError, match=r"trainer\.cache"):
+        ArrayCache(folders, 10**6)

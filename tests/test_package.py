@@ -19,7 +19,8 @@ def test_wheel_carries_the_configuration_and_finds_it(tmp_path):
     zipfile.ZipFile(wheel).extractall(site)
     packaged = {str(p.relative_to(site / "ceco3d/conf")) for p in (site / "ceco3d/conf").rglob("*.yaml")}
     assert packaged == {str(p.relative_to(ROOT / "conf")) for p in (ROOT / "conf").rglob("*.yaml")}
-    assert (site / "ceco3d/scenes/anchors-minilm.safetensors").is_file()
+    for name in ("scenes/anchors-minilm.safetensors", "viewer/page.html", "viewer/view.js", "viewer/three.min.js"):
+        assert (site / "ceco3d" / name).is_file()
     code = f"import sys; sys.path.insert(0, {str(site)!r}); from ceco3d.train import main; main()"
     run = [sys.executable, "-c", code, "--cfg", "job"]
     done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path)

@@ -18,7 +18,9 @@ from dying_worker import die_on_scene1
 from raw_scene import GROUPS, TABLE_NAME, write_raw_root, write_raw_scene, write_table
 
 from ceco3d.errors import UserError
+from ceco3d.scenes import frequency
 from ceco3d.scenes import prepare as module
+from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.prepare import Summary, prepare, summary_lines
 from ceco3d.scenes.processed import ARRAYS, list_scenes, read_scene, write_scene
 from ceco3d.scenes.scannet import read_label_table
@@ -67,12 +69,11 @@ def start(tmp_path, raw, root, workers):
 # Processed scenes
 
 
-@pytest.mark.parametrize("mmap", [True, False])
 @pytest.mark.parametrize("space", ["scannet20", "scannet200"])
-def test_written_scene_reads_back(tmp_path, arrays, space, mmap):
+def test_written_scene_reads_back(tmp_path, arrays, space):
     folder = tmp_path / "val" / "scene0000_00"
     write_scene(folder, arrays)
-    scene = read_scene(folder, space, mmap)
+    scene = read_scene(folder, space)
     assert scene.name == "scene0000_00"
     assert sorted(path.name for path in folder.parent.iterdir()) == ["scene0000_00"]
     for name, tensor in scene.tensors().items():
@@ -134,18 +135,17 @@ def test_read_scene_errors(tmp_path, arrays, name, change, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("mmap", [True, False])
 @pytest.mark.parametrize("name", ["coord", "color", "segment200"])
-def test_truncated_and_missing_files(tmp_path, arrays, name, mmap):
+def test_truncated_and_missing_files(tmp_path, arrays, name):
     write_scene(tmp_path / "scene", arrays)
     path = tmp_path / "scene" / f"{name}.npy"
     for size in (140, 20, 0):
         path.write_bytes(path.read_bytes()[:size])
         with pytest.raises(UserError, match=f"{name}.npy is damaged"):
-            read_scene(tmp_path / "scene", "scannet200", mmap)
+            read_scene(tmp_path / "scene", "scannet200")
     path.unlink()
     with pytest.raises(UserError, match=f"{name}.npy is missing"):
-        read_scene(tmp_path / "scene", "scannet200", mmap)
+        read_scene(tmp_path / "scene", "scannet200")
 
 
 def test_unknown_label_space(tmp_path):
@@ -450,3 +450,29 @@ def test_two_runs_at_once_share_the_root(tmp_path, long_job):
     assert [run.returncode for run in runs] == [0, 0]
     assert sorted(output for output, _ in outputs) == ["0 42 0\n", "42 0 0\n"]
     assert files_of(root) == expected
+
+
+def test_the_index_follows_the_folder(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+    os.utime(tmp_path / "train", (1, 1))  # settled
+    first = list_scenes(tmp_path, "train")
+    assert [folder.name for folder in first] == ["a", "b"]
+    assert json.loads((tmp_path / ".index-train.json").read_text())["scenes"] == ["a", "b"]
+    (tmp_path / "train" / "c").mkdir()  # the folder's time changes, and is too young to be trusted
+    assert [folder.name for folder in list_scenes(tmp_path, "train")] == ["a", "b", "c"]
+    (tmp_path / ".index-train.json").write_text("[]")
+    assert len(list_scenes(tmp_path, "train")) == 3
+
+
+def test_classes_of_a_split_are_counted_once(tiny, tmp_path, monkeypatch):
+    root = Path(next(o for o in tiny if o.startswith("dataset.root=")).partition("=")[2])
+    shutil.copytree(root / "train", tmp_path / "train")
+    os.utime(tmp_path / "train", (1, 1))
+    folders = list_scenes(tmp_path, "train")
+    first = class_frequency(folders, "scannet200")
+    part = class_frequency(folders[:3], "scannet200")
+    assert 0 < part[1].sum() < first[1].sum()
+    monkeypatch.setattr(frequency, "read_labels", lambda *_: pytest.fail("counted again"))
+    again = class_frequency(folders, "scannet200")
+    assert all(map(torch.equal, first, again))

@@ -71,10 +71,10 @@ def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         original = Trainer._step
 
-        def step(self, batch):
+        def step(self, *arguments):
             if self.position.step == 1:
                 os.kill(os.getpid(), signal.SIGINT)
-            return original(self, batch)
+            return original(self, *arguments)
 
         patch.setattr(Trainer, "_step", step)
         with pytest.raises(SystemExit) as ended:

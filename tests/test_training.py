@@ -55,7 +55,7 @@ def test_the_loss_falls_and_a_run_leaves_its_files(tiny, tmp_path):
     assert len([row for row in log if row["val_miou"] and 0 < float(row["val_separation"]) < 1]) == 2
     files = {"config.yaml", "metrics.csv", "metrics.json", "neural_collapse.json", "collapse.npz", "checkpoints"}
     assert {p.name for p in tmp_path.iterdir()} == files
-    assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"last.pt", "best.pt"}
+    assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"last.pt", "previous.pt", "best.pt"}
     assert json.loads((tmp_path / "metrics.json").read_text()) == scores
     assert scores.keys() == {"miou", "head", "common", "tail", "per_class", "accuracy"}
     assert scores["miou"].keys() == {"present", "union", "zero_filled"}
@@ -106,8 +106,8 @@ def test_averaged_weights_are_those_of_the_formula_and_are_what_is_scored(tiny, 
     history = []
     original = Trainer._step
 
-    def step(self, batch):
-        values = original(self, batch)
+    def step(self, *arguments):
+        values = original(self, *arguments)
         history.append({name: value.clone() for name, value in self.objective.model.state_dict().items()})
         return values
 
@@ -144,10 +144,10 @@ def interrupt_after(monkeypatch, steps):
     """This process gets a SIGINT in the given step, as from Ctrl-C."""
     original = Trainer._step
 
-    def step(self, batch):
+    def step(self, *arguments):
         if self.position.step == steps - 1:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, batch)
+        return original(self, *arguments)
 
     monkeypatch.setattr(Trainer, "_step", step)
 
@@ -216,7 +216,7 @@ def test_ctrl_c_in_a_real_process_saves_and_exits_130(tiny, tmp_path):
 
 
 def test_a_diverging_run_stops_with_one_line(tiny, tmp_path):
-    with pytest.raises(UserError, match=r"loss is (nan|inf) at step"):
+    with pytest.raises(UserError, match="10 steps in a row without a finite loss"):
         train(config(tiny, tmp_path, "optimizer.lr=1e30", "trainer.clip_grad_norm=null", "trainer.epochs=9"))
 
 

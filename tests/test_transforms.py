@@ -16,7 +16,7 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial.transform import Rotation
 
 from ceco3d import transforms as T
-from ceco3d.scenes.scene import Scene
+from ceco3d.scenes.scene import Scene, columns
 from ceco3d.transforms.elastic import box_blur, trilinear
 from ceco3d.transforms.step import seeded_generator
 
@@ -92,6 +92,73 @@ def test_step_draws_from_the_generator(step):
     assert any(not equal(results[0], other) if len(results[0]) == len(other) else True for other in results[1:])
 
 
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
+def test_result_does_not_depend_on_the_memory_layout(step):
+    by_rows = make_scene()
+    by_columns = by_rows.replace(**{name: columns(getattr(by_rows, name)).t() for name in ("coord", "color", "normal")})
+    assert by_columns.coord.stride() == (1, 500)
+    a, b = step(by_rows, generator()), step(by_columns, generator())
+    for name, values in a.tensors().items():
+        np.testing.assert_allclose(values, getattr(b, name), atol=1e-4 if name == "color" else 1e-6)
+    assert b.coord.stride(0) == b.color.stride(0) == b.normal.stride(0) == 1, "the columns are not contiguous any more"
+
+
+def test_pointcept_recipe_has_the_distribution_of_a_plain_one():
+    scene, steps = make_scene(600), T.Transforms([instantiate(step) for step in recipe("pointcept")["train"]])
+    fast = np.array([moments(steps(scene, generator(seed))) for seed in range(120)])
+    rng = np.random.default_rng(0)
+    slow = np.array([moments(plain_recipe(scene, rng)) for _ in range(120)])
+    error = np.sqrt((fast.var(0) + slow.var(0)) / 120)
+    assert (np.abs(fast.mean(0) - slow.mean(0)) < 4 * error + 1e-4).all()
+    np.testing.assert_allclose(fast.std(0), slow.std(0), rtol=0.4, atol=1e-4)
+    margin = 2 * slow.std(0) + 1e-4
+    assert (fast.min(0) > slow.min(0) - margin).all()
+    assert (fast.max(0) < slow.max(0) + margin).all()
+
+
+def moments(scene):
+    """Points, spread and middle of the coordinates, mean and spread of the colours, length and tilt of the normals."""
+    coord, color, normal = scene.coord, scene.color, scene.normal
+    parts = ([len(scene) / 600], coord.std(0), coord.mean(0), color.mean(0) / 255, color.std(0) / 255)
+    return np.concatenate([*map(np.asarray, parts), [normal.norm(dim=1).mean(), normal[:, 2].std()]])
+
+
+def plain_recipe(scene, rng):
+    """Pointcept's ScanNet200 recipe step by step in float64, with scipy."""
+    coord, color, normal = (values.double().numpy() for values in (scene.coord, scene.color, scene.normal))
+    coord = coord - [*(coord.min(0) + coord.max(0))[:2] / 2, coord[:, 2].min()]
+    if rng.random() < 0.2:
+        kept = rng.permutation(len(coord))[: len(coord) - int(0.2 * len(coord))]
+        coord, color, normal = coord[kept], color[kept], normal[kept]
+    for axis in rng.permutation(3):
+        if rng.random() < 0.5:
+            turn = Rotation.from_euler("xyz"[axis], rng.uniform(-1, 1) * (180 if axis == 2 else 180 / 64), degrees=True)
+            coord, normal = turn.apply(coord), turn.apply(normal)
+    coord = coord * rng.uniform(0.9, 1.1)
+    for axis in (0, 1):
+        if rng.random() < 0.5:
+            coord, normal = (values * np.where(np.arange(3) == axis, -1, 1) for values in (coord, normal))
+    coord = coord + np.clip(0.005 * rng.standard_normal(coord.shape), -0.02, 0.02)
+    if rng.random() < 0.95:
+        for granularity, magnitude in ((0.2, 0.4), (0.8, 1.6)):
+            low = coord.min(0)
+            nodes = ((coord.max(0) - low) // granularity).astype(int) + 3
+            field = rng.standard_normal((*nodes, 3))
+            for axis in (0, 1, 2) * 2:
+                field = ndimage.uniform_filter1d(field, 3, axis=axis, mode="constant")
+            axes = [low[i] - granularity + granularity * np.arange(nodes[i]) for i in range(3)]
+            coord = coord + magnitude * RegularGridInterpolator(axes, field)(coord)
+    if rng.random() < 0.2:
+        stretched, blend = (color - color.min(0)) * 255 / (color.max(0) - color.min(0)), rng.random()
+        color = (1 - blend) * color + blend * stretched
+    if rng.random() < 0.95:
+        color = np.clip(color + 255 * 0.05 * rng.uniform(-1, 1, 3), 0, 255)
+    if rng.random() < 0.95:
+        color = np.clip(color + 255 * 0.05 * rng.standard_normal(color.shape), 0, 255)
+    coord, color, normal = map(torch.from_numpy, (coord, color, normal))
+    return scene.replace(coord=coord, color=color, normal=normal)
+
+
 def recipe(name):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(name)
@@ -103,7 +170,7 @@ def test_recipes_run(name, n):
     config = recipe(name)
     transforms = T.Transforms(instantiate(config.train, _convert_="all"))
     assert 0 <= config.mix_prob <= 1
-    assert set(config) == {"train", "mix_prob", "paste", "instances"}
+    assert set(config) == {"train", "mix_prob", "crop", "paste", "instances"}
     out = transforms(make_scene(n), generator())
     assert out.coord.dtype == torch.float32
     assert out.color.numel() == 0 or (out.color.min() >= 0 and out.color.max() <= 255)
@@ -262,7 +329,7 @@ def test_trilinear_matches_scipy(shape):
     position = torch.rand(200, 3, generator=generator(1)) * last
     position[:3] = torch.stack([torch.zeros(3), last, last.floor() / 2])
     reference = RegularGridInterpolator([np.arange(n) for n in shape], grid.permute(1, 2, 3, 0).numpy())
-    np.testing.assert_allclose(trilinear(grid, position), reference(position.numpy()), atol=1e-5)
+    np.testing.assert_allclose(trilinear(grid, position.t()).t(), reference(position.numpy()), atol=1e-5)
 
 
 def test_elastic_distortion_matches_scipy():

@@ -211,7 +211,6 @@ def test_what_a_run_lacks_is_named_with_the_remedy(tmp_path, damage, message):
         (["runs=[{tmp}/none]"], r"none: no such run folder"),
         (["runs=[]"], r"runs=\[\]: name a run folder"),
         (["runs={tmp}/run"], r"runs=.*/run: must be a list"),
-        (["what=loss"], r"what=loss: choose collapse"),
         (["classes=[wall,flor,door,clock]"], r"'flor' not in scannet200"),
         (["classes=[wall,wall,door,clock]"], r"needs four different classes"),
         (["classes=[wall,chair,door,clock]"], r"no validation points of chair"),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ceco3d.distributed import rank, world
+from ceco3d.errors import UserError
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import ClassMoments, Confusion, neural_collapse, segmentation_scores
 from ceco3d.output import write_json
 from ceco3d.progress import track
 from ceco3d.scenes.labels import LabelSpace
 from ceco3d.scenes.processed import read_scene
+
+# Takes (scene, reason) of scenes that cannot be read.
+ReportFailed = Callable[[list[tuple[str, str]]], None]
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,24 @@ class Evaluation:
         write_json(folder / "neural_collapse.json", self.collapse)
 
 
-def evaluate_scenes(predictor: Predictor, folders: Sequence[Path], space: LabelSpace) -> Evaluation:
-    """Scores over all vertices, neural-collapse measures over all voxels of the scenes."""
+def evaluate_scenes(
+    predictor: Predictor,
+    folders: Sequence[Path],
+    space: LabelSpace,
+    report_failed: ReportFailed | None = None,
+) -> Evaluation:
+    """Scores over all vertices, neural-collapse measures over all voxels of the scenes.
+
+    Several processes (``ceco3d.distributed``) share the scenes, and each returns the measures of all.
+    report_failed  is told (scene, reason) of scenes that cannot be read, which are then left out; None: UserError
+    """
     confusion = Confusion(len(space))
     weight, bias = predictor.classifier
     moments = ClassMoments(len(space), weight.shape[1], space.groups)
-    for _ in label_scenes(predictor, folders, space, confusion, moments):
+    for _ in label_scenes(predictor, folders, space, confusion, moments, report_failed):
         pass
+    confusion.share()
+    moments.share()
     return Evaluation(segmentation_scores(confusion, space), neural_collapse(moments, weight, bias), moments)
 
 
@@ -52,13 +68,24 @@ def label_scenes(
     space: LabelSpace,
     confusion: Confusion,
     moments: ClassMoments | None = None,
+    report_failed: ReportFailed | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """(scene name, (N,) predicted training indices) of each scene.
+    """(scene name, (N,) predicted training indices) of each scene that is this process's to label.
 
-    ``confusion`` takes in what has ground truth, ``moments`` the features of it.
+    ``confusion`` takes in what has ground truth, ``moments`` the features of it; ``report_failed`` as above.
     """
-    for folder in track(folders, len(folders), "labelling scenes"):
-        scene = read_scene(folder, space.name)
-        labels = predictor.labels(scene, moments)
+    mine = range(rank(), len(folders), world())
+    for number in track(mine, len(mine), "labelling scenes"):
+        folder = folders[number]
+        try:
+            scene = read_scene(folder, space.name)
+        except UserError as error:
+            if report_failed is None:
+                raise
+            report_failed([(folder.name, str(error))])
+            continue
+        if moments is not None:
+            moments.seed(number)
+        labels, _ = predictor.predict(scene, moments)
         confusion.update(labels, scene.segment)
         yield folder.name, labels.numpy()

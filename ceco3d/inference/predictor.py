@@ -1,4 +1,4 @@
-"""Class probabilities of every point of a scene, with test-time augmentation."""
+"""What a network says of every point of a scene, with test-time augmentation."""
 
 from __future__ import annotations
 
@@ -73,28 +73,39 @@ class Predictor:
         return final.kernel.T, final.bias.flatten()
 
     @torch.inference_mode()
-    def probabilities(self, scene: Scene, moments: ClassMoments | None = None) -> Tensor:
-        """(N, K) float32 on the CPU: class probabilities of every point (a point has those of its voxel).
+    def predict(self, scene: Scene, moments: ClassMoments | None = None) -> tuple[Tensor, Tensor]:
+        """Training index (N,) int64 of every point and its probability (N,) float32, on the CPU.
 
-        ``moments`` takes in the voxels' features before the classifier, in the first view.
+        A point has the probabilities of its voxel. ``moments`` takes in the voxels' features before the classifier, in
+        the first view.
         """
         self.model.eval()
         scene = scene.to(self.device)
+        batches = [make_batch([view(scene)], self.voxel_size, self.features) for view in self.views]
+        row, first = _shared_rows([batch.inverse for batch in batches])
         total: Tensor | None = None
-        for view in self.views:
-            batch = make_batch([view(scene)], self.voxel_size, self.features)
+        for batch in batches:
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 points = self.model.forward_features(SparseTensor(batch.features, batch.coordinates))
                 logits = self.model.final(points).features
             if moments is not None and total is None:
                 moments.update(points.features, batch.labels)
-            share = logits.float().softmax(1)[batch.inverse]
+            share = logits.float().softmax(1)[batch.inverse[first]]
             total = share if total is None else total.add_(share)
-        return (total / len(self.views)).cpu()
+        confidence, labels = total.div_(len(batches)).max(1)
+        return labels[row].cpu(), confidence[row].cpu()
 
-    def labels(self, scene: Scene, moments: ClassMoments | None = None) -> Tensor:
-        """(N,) int64 training index of every point; ``moments`` as above."""
-        return self.probabilities(scene, moments).argmax(1)
+
+def _shared_rows(inverses: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Number the points (N,) by their voxels in all views, 0..S-1; and (S,) one point of each number.
+
+    Points with the same number have the same probabilities, so that these are needed once.
+    """
+    row = inverses[0]
+    for other in inverses[1:]:
+        row = torch.unique(row * (other.max() + 1) + other, return_inverse=True)[1]
+    points = torch.arange(len(row), device=row.device)
+    return row, points.new_empty(int(row.max()) + 1).scatter_(0, row, points)
 
 
 def load_predictor(

@@ -11,11 +11,10 @@ W is never trained. The term only shapes the features; prediction uses the point
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
+from ceco3d.distributed import differentiable_sum, reduce
 from ceco3d.losses.etf import simplex_etf
 
 PROJECTORS = ("none", "linear", "mlp")
@@ -38,9 +37,8 @@ def class_centers(
     sums = features.new_zeros(num_classes, features.shape[1])
     sums = sums.scatter_add(0, labels[:, None].expand_as(features), features)
     counts = torch.bincount(labels, minlength=num_classes)
-    if across_ranks and dist.is_initialized():
-        sums = all_reduce(sums)  # with a gradient: every rank's loss pulls at the points of all
-        dist.all_reduce(counts)
+    if across_ranks:
+        sums, counts = differentiable_sum(sums), reduce(counts)
     classes = counts.nonzero().squeeze(1)
     return sums[classes] / counts[classes, None], classes
 
@@ -85,7 +83,8 @@ class CenterCollapseLoss(nn.Module):
                   "learned" starts as the ETF and is trained.
     over          "batch": a centre is that of a class in the whole batch; "scene": in one scene, and the loss is the
                   mean over all of them
-    across_ranks  centres of all processes together; averaged gradients are then those of one process with all the data
+    across_ranks  centres over the batches of all processes; averaged gradients are then those of one process with all
+                  the data. Makes no difference for centres of scenes
     seed          of the frame's orientation
 
     Centres are averaged before they are projected, so the cost hardly grows with the projector. All arithmetic is
@@ -105,12 +104,12 @@ class CenterCollapseLoss(nn.Module):
         label_smoothing: float = 0.0,
         classifier: str = "etf",
         over: str = "batch",
-        across_ranks: bool = False,
+        across_ranks: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if over not in ("batch", "scene") or (over == "scene" and across_ranks):
-            raise ValueError(f"centres over {over!r}; choose batch, or scene (which needs no across_ranks)")
+        if over not in ("batch", "scene"):
+            raise ValueError(f"centres over {over!r}; choose batch or scene")
         self.over, self.across_ranks = over, across_ranks
         self.num_classes, self.scale, self.label_smoothing = num_classes, scale, label_smoothing
         self.projector = build_projector(projector, in_channels, dim, final_relu).requires_grad_(not freeze)

@@ -6,9 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ceco3d.distributed import reduce
+
 
 class PointLoss(nn.Module):
     """``(logits (N, K), labels (N,)) -> scalar``, the mean over points with a label >= 0; 0 without any.
+
+    When several processes train (``ceco3d.distributed``), each divides by the mean of their numbers of points with a
+    label: averaged over the processes, loss and gradients are then those of one process with all the points.
 
     label_smoothing  target mass spread evenly over all classes
     tau              logit adjustment (Menon et al., ICLR 2021): tau * log(class frequency) is added to the logits in
@@ -49,4 +54,5 @@ class PointLoss(nn.Module):
         if self.gamma:
             true = logits.log_softmax(1).gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
             losses = losses * (1 - true.exp()) ** self.gamma
-        return losses.sum() / (labels >= 0).sum().clamp(min=1)
+        count = reduce((labels >= 0).sum().to(losses.dtype), "mean") if self.training else (labels >= 0).sum()
+        return losses.sum() / torch.where(count > 0, count, 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ceco3d.distributed import reduce
+
 
 class Confusion:
     """Counts of (ground truth, prediction) over all points of all scenes.
@@ -29,6 +31,10 @@ class Confusion:
         column = torch.where(prediction < 0, size, prediction)
         pairs = torch.bincount(truth * (size + 1) + column, minlength=size * (size + 1))
         self.counts += pairs.reshape(size, size + 1).cpu()
+
+    def share(self) -> None:
+        """Add up the counts of all processes, on each of them."""
+        self.counts = reduce(self.counts)
 
     @property
     def truth(self) -> Tensor:

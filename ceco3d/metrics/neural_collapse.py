@@ -24,6 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ceco3d.distributed import gather, reduce
+
 SAMPLE = 32  # points kept of a class
 
 
@@ -31,19 +33,22 @@ class ClassMoments:
     """What the measures need of the features, gathered in one pass: O(K d) for K classes and O(d^2) a group, float64.
 
     groups  classes by name, e.g. ``LabelSpace.groups``; each gets measures of its own
-    Also keeps a random sample of at most SAMPLE points a class, drawn with ``seed``.
+    Also keeps a random sample of at most SAMPLE points a class. The draws of a scene depend on its number (``seed``)
+    alone, so that the sample does not depend on the order of scenes or on how processes share them.
     """
 
-    def __init__(
-        self, num_classes: int, dim: int, groups: Mapping[str, Sequence[int]] | None = None, seed: int = 0
-    ) -> None:
+    def __init__(self, num_classes: int, dim: int, groups: Mapping[str, Sequence[int]] | None = None) -> None:
         self.groups = {"all": tuple(range(num_classes))} | {k: tuple(v) for k, v in (groups or {}).items() if v}
         self.counts = torch.zeros(num_classes, dtype=torch.int64)
         self.sums = torch.zeros(num_classes, dim, dtype=torch.float64)
         self.squares = {name: torch.zeros(dim, dim, dtype=torch.float64) for name in self.groups}
         self.features, self.labels = torch.zeros(0, dim), torch.zeros(0, dtype=torch.int64)
         self._keys = torch.zeros(0, dtype=torch.float64)
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(0)
+
+    def seed(self, number: int) -> None:
+        """The next points are those of scene ``number``."""
+        self._generator.manual_seed(number)
 
     def update(self, features: Tensor, labels: Tensor) -> None:
         """Add points: (N, d) features, (N,) training index, negative = ignored."""
@@ -59,7 +64,18 @@ class ClassMoments:
 
     def _sample(self, features: Tensor, labels: Tensor) -> None:
         """Every point draws a number; those with the smallest of their class stay."""
-        keys = torch.rand(len(labels), generator=self._generator, dtype=torch.float64)
+        self._keep(features, labels, torch.rand(len(labels), generator=self._generator, dtype=torch.float64))
+
+    def share(self) -> None:
+        """Bring together what all processes have gathered, on each of them."""
+        self.counts, self.sums = reduce(self.counts), reduce(self.sums)
+        self.squares = {name: reduce(square) for name, square in self.squares.items()}
+        samples = gather((self.features, self.labels, self._keys))
+        self.features, self.labels, self._keys = self.features[:0], self.labels[:0], self._keys[:0]
+        for sample in samples:
+            self._keep(*sample)
+
+    def _keep(self, features: Tensor, labels: Tensor, keys: Tensor) -> None:
         keys, labels = torch.cat([self._keys, keys]), torch.cat([self.labels, labels])
         order = keys.argsort(stable=True)
         order = order[labels[order].argsort(stable=True)]

@@ -109,6 +109,18 @@ class MinkUNet(nn.Module):
             x = self.get_submodule(f"block{stage + 1}")(cat([x, skips.pop()]))
         return x
 
+    @property
+    def receptive_radius(self) -> int:
+        """Voxels that lie farther than this from a voxel along an axis, in the voxels of the input, do not change it.
+
+        Half the side of every kernel times its stride, and the grid of the coarsest level, stride 16.
+        """
+        radius = round(self.conv0p1s1.kernel.shape[0] ** (1 / 3)) // 2 + 15
+        for stage, stride in enumerate((2, 4, 8, 16, 8, 4, 2, 1), start=1):
+            blocks = self.get_submodule(f"block{stage}")
+            radius += stride * sum(2 if isinstance(block, BasicBlock) else 1 for block in blocks)
+        return radius
+
     def _sampled(self, x: SparseTensor, convolution: str, norm: str) -> SparseTensor:
         return self.relu(self.get_submodule(norm)(self.get_submodule(convolution)(x)))
 

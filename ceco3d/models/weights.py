@@ -30,19 +30,26 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+class DamagedError(UserError):
+    """A file that is not what was written, or never was a checkpoint."""
+
+
 def read_file(path: Path) -> dict:
-    """The content of a checkpoint file, loaded without running code; UserError when that is not possible."""
+    """The content of a checkpoint file, loaded without running code and with its checksums compared.
+
+    DamagedError when that is not possible, UserError when there is no such file.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; pass checkpoint=RUN_DIR/checkpoints/best.pt")
     try:
         with reading():
             content = load_file(path) if path.suffix == ".safetensors" else read_torch(path)
     except RefusedError as error:
-        raise UserError(f"{path}: refused ({error})") from error
+        raise DamagedError(f"{path}: refused ({error})") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable checkpoint ({error})") from error
+        raise DamagedError(f"{path}: not a readable checkpoint ({error})") from error
     if not isinstance(content, Mapping):
-        raise UserError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
+        raise DamagedError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
     return dict(content)
 
 

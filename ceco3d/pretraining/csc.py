@@ -16,10 +16,9 @@ from ceco3d.pretraining.dataset import FramePairs, PairDataset, ScanPairs
 from ceco3d.pretraining.frames import list_frame_pairs
 from ceco3d.pretraining.method import Pretraining
 from ceco3d.pretraining.pairs import PairBatch, PairCollate, PairMaker
-from ceco3d.scenes.dataset import make_loader
 from ceco3d.scenes.sources import processed_scenes
 from ceco3d.sparse import SparseTensor
-from ceco3d.training.build import make_model
+from ceco3d.training.build import make_model, make_shared_loader
 
 
 class ContrastObjective(nn.Module):
@@ -47,15 +46,8 @@ def build(cfg: DictConfig, device: torch.device) -> Pretraining:
         criterion = SceneContextLoss(Partition(**cfg.method.partition), number(cfg, "method.temperature"))
     except ValueError as error:
         raise UserError(f"method=csc: {error}") from error
-    loader = make_loader(
-        make_dataset(cfg),
-        PairCollate(cfg.voxel_size, list(cfg.features), cfg.seed),
-        number(cfg, "trainer.batch_size", whole=True),
-        shuffle=True,
-        workers=cfg.trainer.workers,
-        drop_last=True,
-        pin_memory=device.type == "cuda",
-    )
+    collate = PairCollate(cfg.voxel_size, list(cfg.features), cfg.seed)
+    loader = make_shared_loader(cfg, make_dataset(cfg), collate, device)
     return Pretraining(ContrastObjective(model, criterion).to(device), loader)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
+from ceco3d.errors import UserError
 from ceco3d.pretraining.frames import read_frame
 from ceco3d.pretraining.pairs import NoPairError, Pair, PairMaker
 from ceco3d.pretraining.views import draw_views
@@ -24,8 +25,8 @@ _PAIR = 3  # a random stream of its own, see pairs._COLLATE
 class PairDataset(Dataset, ABC):
     """``repeat`` times over ``sources`` sources of pairs, each time with other draws.
 
-    A source that gives no pair is replaced by another one, drawn for this (seed, epoch, index); UserError, that of the
-    first one, when ATTEMPTS of them give none.
+    A source that gives no pair or cannot be read is replaced by another one, drawn for this (seed, epoch, index);
+    UserError, that of the first one, when ATTEMPTS of them give none.
     """
 
     def __init__(self, sources: int, make: PairMaker, seed: int, repeat: int = 1) -> None:
@@ -42,14 +43,21 @@ class PairDataset(Dataset, ABC):
     def __getitem__(self, index: int) -> Pair:
         epoch = int(self._epoch)
         rng = seeded_generator(self.seed, _PAIR, epoch, index)
-        source, failures = index % self.sources, []
+        source, errors, failed = index % self.sources, [], []
         for _ in range(ATTEMPTS):
             try:
-                return replace(self.make(*self.views(source, rng), rng), epoch=epoch, index=index)
-            except NoPairError as error:
-                failures.append(error)
+                pair = self.make(*self.views(source, rng), rng)
+                return replace(pair, epoch=epoch, index=index, failed=tuple(failed))
+            except UserError as error:
+                errors.append(error)
+                if not isinstance(error, NoPairError):  # another draw of cameras would not help
+                    failed.append((self.name(source), str(error)))
             source = int(torch.randint(self.sources, (), generator=rng))
-        raise failures[0]
+        raise errors[0]
+
+    @abstractmethod
+    def name(self, source: int) -> str:
+        """What source number ``source`` is called."""
 
     @abstractmethod
     def views(self, source: int, rng: torch.Generator) -> tuple[Scene, Scene]:
@@ -69,6 +77,10 @@ class ScanPairs(PairDataset):
         super().__init__(len(folders), make, seed, repeat)
         self.folders, self.label_space, self.min_overlap = list(folders), label_space, min_overlap
 
+    def name(self, source: int) -> str:
+        """The scene's name."""
+        return self.folders[source].name
+
     def views(self, source: int, rng: torch.Generator) -> tuple[Scene, Scene]:
         """Two views of scene number ``source``, drawn with ``rng``."""
         scene = read_scene(self.folders[source], self.label_space)
@@ -82,6 +94,10 @@ class FramePairs(PairDataset):
     def __init__(self, pairs: Sequence[tuple[Path, Path]], make: PairMaker, seed: int, repeat: int = 1) -> None:
         super().__init__(len(pairs), make, seed, repeat)
         self.pairs = list(pairs)
+
+    def name(self, source: int) -> str:
+        """The pair's file names."""
+        return " + ".join(path.name for path in self.pairs[source])
 
     def views(self, source: int, rng: torch.Generator) -> tuple[Scene, Scene]:
         """The frames of pair number ``source``."""

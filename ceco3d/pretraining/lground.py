@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ceco3d.config import choose_precision, number
 from ceco3d.errors import UserError
-from ceco3d.inference.evaluate import Evaluation, evaluate_scenes
+from ceco3d.inference.evaluate import Evaluation, ReportFailed, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.losses import LanguageHead, LanguageLoss
 from ceco3d.models import MinkUNet
@@ -71,13 +71,13 @@ def build(cfg: DictConfig, device: torch.device) -> Pretraining:
 
 def _validation(
     cfg: DictConfig, objective: LanguageObjective, scenes: dict, device: torch.device
-) -> Callable[[], Evaluation]:
+) -> Callable[[ReportFailed], Evaluation]:
     dtype = choose_precision(cfg.precision, device)
     predictor = Predictor(objective.model, cfg.features, cfg.voxel_size, device, dtype=dtype)
     space = label_space(cfg.dataset.label_space)
 
-    def validate() -> Evaluation:
+    def validate(report_failed: ReportFailed) -> Evaluation:
         objective.write_classifier()
-        return evaluate_scenes(predictor, scenes["val"], space)
+        return evaluate_scenes(predictor, scenes["val"], space, report_failed)
 
     return validate

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ceco3d.inference.evaluate import Evaluation
+from ceco3d.inference.evaluate import Evaluation, ReportFailed
 from ceco3d.scenes.labels import LabelSpace
 
 
@@ -18,11 +18,11 @@ class Pretraining:
 
     objective  ``batch -> {"loss": ..., ...}``, with ``model`` (a MinkUNet) and ``criterion``
     loader     its batches
-    validate   scores the network; None where it predicts no labels
+    validate   scores the network and reports scenes that cannot be read; None where it predicts no labels
     space      the classes that ``model.final`` predicts, or None
     """
 
     objective: nn.Module
     loader: DataLoader
-    validate: Callable[[], Evaluation] | None = None
+    validate: Callable[[ReportFailed], Evaluation] | None = None
     space: LabelSpace | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,7 @@ class Pair:
     positions: Tensor
     epoch: int = 0
     index: int = 0
+    failed: tuple[tuple[str, str], ...] = ()  # (scene, reason) of scenes that this one stands in for
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,16 @@ class PairBatch:
     def scenes(self) -> tuple[str, ...]:
         """Names of the B scenes."""
         return self.first.scenes
+
+    @property
+    def failed(self) -> tuple[tuple[str, str], ...]:
+        """(scene, reason) of scenes that could not be read."""
+        return self.first.failed
+
+    def tensors(self) -> dict[str, Any]:
+        """The tensors by name, those of the two batches nested."""
+        own = {"matches": self.matches, "positions": self.positions}
+        return own | {"first": self.first.tensors(), "second": self.second.tensors()}
 
     def to(self, device: torch.device | str) -> PairBatch:
         """The batch on ``device``; from pinned memory the copy overlaps with other work."""
@@ -144,10 +156,11 @@ class PairCollate:
         batches, shifts = [], []
         for side in (0, 1):
             views = [pair.views[side] for pair in pairs]
-            batches.append(make_batch(views, self.voxel_size, self.features, rng))
+            batches.append(make_batch(views, self.voxel_size, self.features, [rng] * len(views)))
             sizes = torch.tensor([0, *(len(view) for view in views[:-1])])
             shifts.append(sizes.cumsum(0))
         # Views have one point a voxel in the order of voxels, so that rows of a batch are their points one by one.
         rows = [pair.matches + torch.stack([a, b]) for pair, a, b in zip(pairs, *shifts, strict=True)]
         positions = torch.cat([pair.positions for pair in pairs])
+        batches[0] = replace(batches[0], failed=tuple(failure for pair in pairs for failure in pair.failed))
         return PairBatch(*batches, torch.cat(rows), positions, tuple(len(pair.matches) for pair in pairs))

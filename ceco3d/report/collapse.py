@@ -59,18 +59,27 @@ def read_runs(folders: Sequence[Path], labels: Sequence[str] | None = None) -> l
 
     UserError when a file is missing or damaged, when two labels give the same file names, or label spaces differ.
     """
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such run folder; pass run folders of `python -m ceco3d.train`")
-    check_labels(labels, folders)
-    if labels is None:
-        labels = distinct([read_config(folder).name for folder in folders], folders, "{name} {folder}")
-    runs = [_read_run(folder, str(label)) for folder, label in zip(folders, labels, strict=True)]
+    labels = run_labels(folders, labels)
+    runs = [_read_run(folder, label) for folder, label in zip(folders, labels, strict=True)]
     if len({run.slug.lower() for run in runs} - {""}) < len(runs):
         raise UserError(f"labels={list(labels)}: file names need them to differ; set labels=[...]")
     if len({run.space.name for run in runs}) > 1:
         raise UserError(f"runs: of different classes, {', '.join(f'{run.label} {run.space.name}' for run in runs)}")
     return runs
+
+
+def run_labels(folders: Sequence[Path], labels: Sequence[str] | None = None) -> list[str]:
+    """``labels``, or else the names of the runs in ``folders`` (and their folders, where names repeat).
+
+    UserError when a folder is missing, or there are not as many labels.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such run folder; pass run folders of `python -m ceco3d.train`")
+    check_labels(labels, folders)
+    if labels is None:
+        return distinct([read_config(folder).name for folder in folders], folders, "{name} {folder}")
+    return [str(label) for label in labels]
 
 
 def _read_run(folder: Path, label: str) -> Run:

@@ -10,7 +10,7 @@ import torch
 
 from ceco3d.errors import UserError
 from ceco3d.scenes.labels import label_space
-from ceco3d.scenes.processed import SEGMENT, read_scene
+from ceco3d.scenes.processed import read_labels, read_scene
 from ceco3d.scenes.scene import Scene
 
 
@@ -49,7 +49,10 @@ class InstanceBank:
 
     def read(self, index: int) -> Scene:
         """Instance number ``index`` as a scene of its own points, in its scene's coordinates (metres)."""
-        return read_scene(self.folders[int(self.scenes[index])], self.space, only=int(self.instances[index]))
+        number = int(self.instances[index])
+        return read_scene(
+            self.folders[int(self.scenes[index])], self.space, lambda _, instance: np.flatnonzero(instance == number)
+        )
 
     def draw(self, count: int, rng: torch.Generator) -> list[Scene]:
         """``count`` instances, with replacement, on the device of ``rng``; none when the bank is empty."""
@@ -62,15 +65,19 @@ class InstanceBank:
 
 def _instances(folder: Path, space: str, number: int) -> np.ndarray:
     """(I, 4) int64: ``number``, instance id, class and points of each instance of a scene."""
-    path = folder / "instance.npy"
-    if not path.exists():
-        return np.empty((0, 4), np.int64)
-    instance = np.load(path, mmap_mode="r").astype(np.int64)
-    segment = np.load(folder / f"{SEGMENT[space]}.npy", mmap_mode="r")
+    nothing = np.empty((0, 4), np.int64)
+    try:
+        segment, instance = read_labels(folder, space)
+    except UserError:  # the data set reports it
+        return nothing
+    if instance is None:
+        return nothing
+    instance = instance.astype(np.int64)
     classes = len(label_space(space))
     labelled = (instance >= 0) & (segment >= 0)
     rows = int(instance.max(initial=-1)) + 1
     if rows > len(instance):  # the table below has so many rows
+        path = folder / "instance.npy"
         raise UserError(f"{path} has instance ids up to {rows - 1} for {len(instance)} points; number them from 0")
     votes = np.bincount(instance[labelled] * classes + segment[labelled], minlength=rows * classes)
     votes = votes.reshape(rows, classes)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from ceco3d.errors import UserError
-from ceco3d.scenes.scene import Scene
-from ceco3d.transforms.geometric import center_shift
+from ceco3d.scenes.scene import Scene, take_rows
+from ceco3d.transforms.geometric import foot
 from ceco3d.transforms.voxelize import voxelize
 
 FEATURE_CHANNELS = {"color": 3, "normal": 3, "coord": 3}
@@ -27,6 +27,7 @@ class Batch:
     labels      (M,) int64, training index or -1 = ignore
     scenes      B names
     inverse     (N,) int64, row of ``coordinates`` for every point of all scenes in order
+    failed      (scene, reason) of scenes that could not be read and that others stand in for
     """
 
     coordinates: Tensor
@@ -34,9 +35,14 @@ class Batch:
     labels: Tensor
     scenes: tuple[str, ...]
     inverse: Tensor
+    failed: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.coordinates)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on ``device``; from pinned memory the copy overlaps with other work."""
@@ -47,8 +53,7 @@ class Batch:
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        values = (getattr(self, field.name) for field in fields(self))
-        return Batch(*(change(value) if isinstance(value, Tensor) else value for value in values))
+        return replace(self, **{name: change(tensor) for name, tensor in self.tensors().items()})
 
 
 def feature_channels(features: Sequence[str]) -> int:
@@ -59,32 +64,38 @@ def feature_channels(features: Sequence[str]) -> int:
     return sum(FEATURE_CHANNELS[name] for name in features)
 
 
-def point_features(scene: Scene, features: Sequence[str]) -> Tensor:
-    """(N, C) float32, the named features side by side.
+def point_features(scene: Scene, features: Sequence[str], index: Tensor | None = None) -> Tensor:
+    """(N, C) float32, the named features side by side; of the points at ``index`` alone, as if there were no others.
 
     "color" is colour/255 - 0.5, "normal" the unit normal, "coord" metres from the middle of the floor.
     """
     feature_channels(features)  # refuses unknown names
-    make = {
-        "color": lambda: scene.color / 255 - 0.5,
-        "normal": lambda: scene.normal,
-        "coord": lambda: center_shift(scene).coord,
-    }
-    return torch.cat([make[name]() for name in features], dim=1)
+    points = {name: getattr(scene, name) for name in features}
+    if index is not None:
+        points = {name: take_rows(values, index) for name, values in points.items()}
+    if "color" in points:
+        points["color"] = (points["color"] / 255).sub_(0.5)
+    if "coord" in points:
+        points["coord"] = points["coord"] - foot(points["coord"])
+    return torch.cat([points[name] for name in features], dim=1)
 
 
 def make_batch(
-    scenes: Sequence[Scene], voxel_size: float, features: Sequence[str], rng: torch.Generator | None = None
+    scenes: Sequence[Scene],
+    voxel_size: float,
+    features: Sequence[str],
+    rngs: Sequence[torch.Generator] | None = None,
 ) -> Batch:
     """Voxelise ``scenes`` (``voxel_size`` in metres); feature and label of a voxel are those of one of its points.
 
-    With ``rng`` (training) that point is drawn, and each scene moves by a random integer offset: a strided convolution
-    sees where the grid starts, so the offset makes every alignment to the coarse grids equally likely. Without ``rng``
-    (evaluation) nothing is random. Raises UserError when a scene cannot be voxelised.
+    With ``rngs`` (training), one generator a scene, that point is drawn, and each scene moves by a random integer
+    offset: a strided convolution sees where the grid starts, so the offset makes every alignment to the coarse grids
+    equally likely. Without (evaluation) nothing is random. Raises UserError when a scene cannot be voxelised.
     """
     coordinates, values, labels, inverse = [], [], [], []
     rows = 0
     for number, scene in enumerate(scenes):
+        rng = None if rngs is None else rngs[number]
         try:
             voxels = voxelize(scene.coord, voxel_size, rng)
         except ValueError as error:
@@ -93,8 +104,8 @@ def make_batch(
         if rng is not None:
             coord = coord + torch.randint(OFFSET_RANGE, (3,), generator=rng, device=rng.device, dtype=torch.int32)
         coordinates.append(torch.cat([torch.full_like(coord[:, :1], number), coord], dim=1))
-        values.append(point_features(scene.select(voxels.index), features))
-        labels.append(scene.segment[voxels.index])
+        values.append(point_features(scene, features, voxels.index))
+        labels.append(scene.segment.index_select(0, voxels.index))
         inverse.append(voxels.inverse + rows)
         rows += len(voxels)
     names = tuple(scene.name for scene in scenes)

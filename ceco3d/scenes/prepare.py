@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -45,13 +46,21 @@ class Job:
     align: bool
 
 
-def prepare(raw: Path | None, root: Path, splits: Sequence[str] | None, workers: int, align: bool) -> Summary:
+def prepare(
+    raw: Path | None,
+    root: Path,
+    splits: Sequence[str] | None,
+    workers: int,
+    align: bool,
+    shard: tuple[int, int] = (1, 1),
+) -> Summary:
     """Preprocess every scene of ``splits`` (None: all that have a list) that ``root`` lacks.
 
-    ``workers`` processes, one thread each. A broken scene is reported in the summary and does not stop the others.
-    Another run on the same root is waited for. UserError if the raw root, its label table or its split lists are
-    missing, the root cannot be written, or it holds scenes that were made with other options. On KeyboardInterrupt
-    the scenes at work are finished first; then it is raised.
+    ``workers`` processes, one thread each. ``shard`` (i, n) is the i-th of n parts of the scenes, i from 1: n machines
+    can share the work on one root and do not wait for each other. A broken scene is reported in the summary and does
+    not stop the others. Another run on the same root is waited for. UserError if the raw root, its label table or its
+    split lists are missing, the root cannot be written, or it holds scenes that were made with other options. On
+    KeyboardInterrupt the scenes at work are finished first; then it is raised.
     """
     if workers < 1:
         raise UserError(f"workers is {workers}; it must be at least 1")
@@ -59,12 +68,13 @@ def prepare(raw: Path | None, root: Path, splits: Sequence[str] | None, workers:
         Job(raw / RAW_FOLDER[split] / name, root / split / name, split != "test", align)
         for split, names in _choose_scenes(raw, splits).items()
         for name in names
-    ]
+    ][shard[0] - 1 :: shard[1]]
     if not _missing(jobs):  # nothing to write: the root may be a shared one that cannot be written
         _check_options(root, align, jobs)
         return Summary(done=0, skipped=len(jobs), failed=())
-    with _locked(root):
-        remove_temporary(root)
+    with _locked(root, shard):
+        if shard == (1, 1):  # else they may be those of a machine at work
+            remove_temporary(root)
         missing = _missing(jobs)  # fewer, if another run was waited for
         _check_options(root, align, jobs)
         annotated = any(job.annotated for job in missing)
@@ -108,11 +118,11 @@ def _choose_scenes(raw: Path | None, splits: Sequence[str] | None) -> dict[str, 
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Make ``root`` and hold it alone: of two runs the second waits. The lock ends with the process, even if killed."""
+def _locked(root: Path, shard: tuple[int, int]) -> Iterator[None]:
+    """Make ``root`` and hold it alone: of two runs on one shard the second waits. The lock ends with the process."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        file = (root / ".lock").open("a")
+        file = (root / (".lock" if shard == (1, 1) else f".lock-{shard[0]}-of-{shard[1]}")).open("a")
     except OSError as error:
         raise UserError(f"cannot write {root} ({error.strerror}): choose another folder with dataset.root=") from None
     with file:
@@ -135,7 +145,7 @@ def _check_options(root: Path, align: bool, jobs: list[Job]) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): delete {root} and preprocess again") from None
     if found is None and missing == total:
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")  # shards may write it at the same time
         temporary.write_text(json.dumps(options) + "\n")
         temporary.replace(path)
     elif found is None and missing:

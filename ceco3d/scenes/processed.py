@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,13 @@ import numpy as np
 
 from ceco3d.errors import UserError
 from ceco3d.files import one_line, read_npy
+from ceco3d.scenes.index import read_index
 from ceco3d.scenes.labels import IGNORE, label_space
 
 # torch is imported where a scene is read: preprocessing workers only write and start many times faster without it.
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ceco3d.scenes.scene import Scene
 
 # dtype and columns of every array; None = (N,). Frames and units as in ceco3d.scenes.scene.Scene; labels are training
@@ -30,6 +34,9 @@ ARRAYS = {
 }
 SEGMENT = {"scannet20": "segment20", "scannet200": "segment200"}
 TEMPORARY = ".*.tmp"  # what an unfinished scene is called, for Path.glob
+
+Load = Callable[[Path], np.ndarray]
+Rows = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
 
 def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -70,7 +77,7 @@ def remove_temporary(root: Path) -> None:
 def list_scenes(root: Path, split: str) -> list[Path]:
     """The scene folders of a split, sorted by name. UserError if the split is missing or empty."""
     folder = root / split
-    scenes = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+    scenes = [folder / name for name in read_index(root, split)["scenes"]]
     if not scenes:
         state = "is empty" if folder.is_dir() else "does not exist"
         raise UserError(
@@ -83,11 +90,12 @@ def list_scenes(root: Path, split: str) -> list[Path]:
     return scenes
 
 
-def read_scene(folder: Path, label_space: str, mmap: bool = True, only: int | None = None) -> Scene:
+def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: Load = read_npy) -> Scene:
     """The scene in ``folder`` with ``segment`` in the label space ``scannet200`` or ``scannet20``.
 
-    only  an instance id: read its points alone, which with ``mmap`` touches little more of the files than those
-    With ``mmap`` float32 arrays are paged in from the file as they are used; writing to them never changes the file.
+    rows  chooses the points to read from the (N, 3) coordinates and (N,) instance ids: their numbers, or None = all;
+          of the other arrays little more than those points is read
+    load  how an array gets into memory
     Folders written by Pointcept are read too: normals may be absent (zeros), as may all labels (test scenes, -1), and
     labels may be of any signed integer type. UserError names a file that is missing, damaged or of the wrong shape.
     """
@@ -97,44 +105,65 @@ def read_scene(folder: Path, label_space: str, mmap: bool = True, only: int | No
 
     if label_space not in SEGMENT:
         raise UserError(f"unknown label space {label_space!r}; choose {' or '.join(SEGMENT)}")
-    coord = _load(folder / "coord.npy", "f", 3, None, mmap)
+    coord = _load(folder / "coord.npy", "f", 3, None, load)
     count = len(coord)
     if not count:
         raise UserError(f"{folder / 'coord.npy'} has no points: delete the folder and run ceco3d.preprocess again")
-    color = _load(folder / "color.npy", "u1", 3, count, mmap)
+    color = _load(folder / "color.npy", "u1", 3, count, load)
     normal = np.zeros((count, 3), np.float32)
     if (folder / "normal.npy").exists():
-        normal = _load(folder / "normal.npy", "f", 3, count, mmap)
+        normal = _load(folder / "normal.npy", "f", 3, count, load)
     segment = instance = np.full(count, IGNORE, np.int16)
     if any((folder / f"{name}.npy").exists() for name in SEGMENT.values()):
-        segment = _load(folder / f"{SEGMENT[label_space]}.npy", "i", None, count, mmap)
+        segment = _load(folder / f"{SEGMENT[label_space]}.npy", "i", None, count, load)
     if (folder / "instance.npy").exists():
-        instance = _load(folder / "instance.npy", "i", None, count, mmap)
-    if only is not None:
-        rows = np.flatnonzero(instance == only)
-        coord, color, normal = coord[rows], color[rows], normal[rows]
-        segment, instance = segment[rows], instance[rows]
+        instance = _load(folder / "instance.npy", "i", None, count, load)
+    chosen = None if rows is None else rows(coord, instance)
+    if chosen is not None:
+        coord, color, normal = coord[chosen], color[chosen], normal[chosen]
+        segment, instance = segment[chosen], instance[chosen]
     _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
+    for name, array in (("coord", coord), ("normal", normal)):
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"{folder / f'{name}.npy'} holds NaN or infinity: delete its folder and run ceco3d.preprocess again"
+            )
     return Scene(
         name=folder.name,
-        coord=torch.from_numpy(coord).float(),
-        color=torch.from_numpy(color).float(),
-        normal=torch.from_numpy(normal).float(),
+        coord=_points(coord),
+        color=_points(color),
+        normal=_points(normal),
         segment=torch.from_numpy(segment).long(),
         instance=torch.from_numpy(instance).long(),
     )
 
 
-def _load(path: Path, kind: str, width: int | None, count: int | None, mmap: bool) -> np.ndarray:
+def read_labels(folder: Path, label_space: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """(N,) training indices, -1 = ignore, and (N,) instance ids, None without such a file. Errors as ``read_scene``."""
+    path = folder / f"{SEGMENT[label_space]}.npy"
+    segment = _load(path, "i", None, None, read_npy)
+    _check_labels(path, segment, label_space)
+    path = folder / "instance.npy"
+    return segment, _load(path, "i", None, len(segment), read_npy) if path.exists() else None
+
+
+def _points(values: np.ndarray) -> Tensor:
+    """(N, 3) as float32 with contiguous columns (``Scene``). A copy: from then on the file may change or vanish."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
+
+
+def _load(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray:
     """An array of dtype ``kind`` (f, i: any size), ``count`` rows (None: any), ``width`` columns (None: one axis)."""
     try:
-        array = read_npy(path)
+        array = load(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: delete the folder and run ceco3d.preprocess again") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): delete its folder and run ceco3d.preprocess again") from None
     shape = tuple(length for length in (count, width) if length is not None)
-    same_shape = array.ndim == (1 if width is None else 2) and array.shape[-len(shape) :] == shape
+    same_shape = array.ndim == (1 if width is None else 2) and array.shape[array.ndim - len(shape) :] == shape
     if not same_shape or not array.dtype.str[1:].startswith(kind):
         rows = "N" if count is None else str(count)
         wanted = f"({rows},)" if width is None else f"({rows}, {width})"
@@ -143,7 +172,7 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, mmap: boo
             f"{path} is {one_line(array.dtype)} {array.shape}, not {names[kind]} {wanted}: "
             "delete its folder and run ceco3d.preprocess again"
         )
-    return array if mmap else np.array(array)
+    return array
 
 
 def _check_labels(path: Path, segment: np.ndarray, space: str) -> None:

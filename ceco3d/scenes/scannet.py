@@ -141,12 +141,13 @@ def _check_header(path: Path) -> None:
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit sums (N, 3) float32 of the area-weighted normals of counter-clockwise faces (F, 3); zero where undefined."""
-    corner = vertices.astype(np.float64)[faces]
-    weighted = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])  # length = twice the area
-    sums = [np.bincount(faces.ravel(), np.repeat(weighted[:, axis], 3), len(vertices)) for axis in range(3)]
-    normals = np.stack(sums, axis=1)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, length, out=np.zeros(normals.shape), where=length > 0).astype(np.float32)
+    coord = np.ascontiguousarray(vertices.T, np.float64)
+    corner = [coord.take(index, axis=1) for index in np.ascontiguousarray(faces.T)]  # three of (3, F)
+    (ax, ay, az), (bx, by, bz) = corner[1] - corner[0], corner[2] - corner[0]
+    weighted = (ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)  # cross product, twice the area long
+    sums = [np.bincount(faces.ravel(), np.repeat(values, 3), len(vertices)) for values in weighted]
+    length = np.linalg.norm(sums, axis=0)
+    return np.divide(sums, length, out=np.zeros((3, len(vertices))), where=length > 0).T.astype(np.float32, order="C")
 
 
 def read_alignment(path: Path) -> np.ndarray:
@@ -230,11 +231,14 @@ def _read_labels(folder: Path, count: int, labels: LabelTable) -> dict[str, np.n
             np.array([number[key] for key in keys], np.int16),
         ]
     )
-    ids, segment_of_vertex = np.unique(seg_indices, return_inverse=True)
-    by_segment = np.full((3, len(ids)), IGNORE, np.int16)
+    # One row for each segment of a group, in order of ids, then one for all other segments.
+    ids = np.unique(np.concatenate([segments for _, segments in groups] or [np.zeros(0, np.int64)]))
+    by_segment = np.full((3, len(ids) + 1), IGNORE, np.int16)
     for group, (_, segments) in enumerate(groups):
-        by_segment[:, np.isin(ids, segments)] = values[:, [group]]
-    return dict(zip(LABELS, by_segment[:, segment_of_vertex], strict=True))
+        by_segment[:, np.searchsorted(ids, segments)] = values[:, [group]]
+    row = np.searchsorted(ids, seg_indices)
+    row[np.append(ids, -1)[row] != seg_indices] = len(ids)
+    return dict(zip(LABELS, by_segment.take(row, axis=1), strict=True))
 
 
 def read_scene(folder: Path, labels: LabelTable | None, annotated: bool, align: bool) -> dict[str, np.ndarray]:

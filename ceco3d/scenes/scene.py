@@ -12,6 +12,9 @@ from torch import Tensor
 class Scene:
     """One scan. Every tensor has N rows in the same order and lives on the same device.
 
+    Scenes are read with contiguous columns, strides (1, N): what is done to all x runs along memory. Other strides work
+    as well, only slower.
+
     coord    (N, 3) float32, metres, z up
     color    (N, 3) float32, 0..255
     normal   (N, 3) float32, unit length or zero
@@ -41,15 +44,27 @@ class Scene:
         """The points at ``index``: (M,) int64 positions or an (N,) bool mask."""
         if index.dtype == torch.bool:
             index = index.nonzero().squeeze(1)
-        return self.replace(**{name: tensor.index_select(0, index) for name, tensor in self.tensors().items()})
+        return self.replace(**{name: take_rows(tensor, index) for name, tensor in self.tensors().items()})
 
     def to(self, device: torch.device | str) -> Scene:
         """The scene on ``device``."""
         return self.replace(**{name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors().items()})
 
 
+def columns(values: Tensor) -> Tensor:
+    """The columns of ``values`` (N, C) as the contiguous rows of (C, N); no copy if they are contiguous already."""
+    return values.t() if values.stride(0) == 1 else torch.stack(values.unbind(1))
+
+
+def take_rows(values: Tensor, index: Tensor) -> Tensor:
+    """The rows of ``values``, (N,) or (N, C), at ``index`` (M,) int64; columns are contiguous in the result."""
+    if values.dim() == 1:
+        return values.index_select(0, index)
+    return columns(values).index_select(1, index).t()
+
+
 def concatenate(scenes: list[Scene], name: str | None = None) -> Scene:
     """All points of ``scenes`` as one scene, in order."""
     names = scenes[0].tensors()
-    merged = {field: torch.cat([getattr(scene, field) for scene in scenes]) for field in names}
+    merged = {field: torch.cat([getattr(scene, field).t() for scene in scenes], dim=-1).t() for field in names}
     return Scene(name=name or "+".join(scene.name for scene in scenes), **merged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -9,17 +10,21 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ceco3d.config import number
+from ceco3d.distributed import rank, world
 from ceco3d.errors import UserError
+from ceco3d.files import read_npy
 from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
 from ceco3d.scenes.bank import InstanceBank
 from ceco3d.scenes.batch import feature_channels
-from ceco3d.scenes.dataset import Collate, SceneDataset, make_loader
+from ceco3d.scenes.cache import ArrayCache
+from ceco3d.scenes.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
+from ceco3d.training.sync_batch_norm import synchronize
 from ceco3d.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 
 
@@ -34,6 +39,8 @@ def make_model(cfg: DictConfig, out_channels: int | None = None) -> MinkUNet:
         )
     except ValueError as error:
         raise UserError(str(error)) from error
+    if cfg.trainer.sync_batch_norm:
+        synchronize(model)
     if cfg.init is not None:
         load_weights(model, cfg.init, leave_out=list(cfg.init_leave_out), minkowski=str(cfg.init_minkowski))
     return model
@@ -60,15 +67,42 @@ def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> Segment
 def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:
     """Augmented batches of the training scenes."""
     transforms = Transforms(object_steps(cfg, folders) + [instantiate(step) for step in cfg.transforms.train])
-    dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, repeat=cfg.trainer.repeat)
+    load = read_npy
+    if cfg.trainer.cache is not None:
+        load = ArrayCache(folders, int(number(cfg, "trainer.cache") * 1e9))
+    crop = instantiate(cfg.transforms.crop)
+    dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, cfg.trainer.repeat, crop, load)
+    cap = None
+    if cfg.trainer.batch_voxels is not None:
+        voxels = count_voxels(folders, cfg.dataset.label_space, cfg.voxel_size)
+        cap = VoxelCap(voxels, number(cfg, "trainer.batch_voxels", whole=True))
     collate = Collate(cfg.voxel_size, list(cfg.features), cfg.transforms.mix_prob, cfg.seed)
+    return make_shared_loader(cfg, dataset, collate, device, cap)
+
+
+def make_shared_loader(
+    cfg: DictConfig, dataset: Dataset, collate: Callable, device: torch.device, cap: VoxelCap | None = None
+) -> DataLoader:
+    """Batches of what this process reads of ``dataset``: its part of ``trainer.batch_size``, ``accumulate`` to a step.
+
+    UserError when the processes cannot share ``trainer.batch_size`` equally.
+    """
+    size, parts = number(cfg, "trainer.batch_size", whole=True), world() * cfg.trainer.accumulate
+    if size % parts:
+        raise UserError(
+            f"trainer.batch_size={size}: must be a multiple of {parts} "
+            f"({world()} processes x trainer.accumulate={cfg.trainer.accumulate})"
+        )
     return make_loader(
         dataset,
         collate,
-        number(cfg, "trainer.batch_size", whole=True),
+        size // parts,
         shuffle=True,
         workers=cfg.trainer.workers,
         drop_last=True,
+        rank=rank(),
+        world=world(),
+        cap=cap,
         pin_memory=device.type == "cuda",
     )
 

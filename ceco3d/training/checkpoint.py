@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.errors import UserError
-from ceco3d.models.weights import read_file
+from ceco3d.models.weights import DamagedError, read_file
+
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
 
 @dataclass
@@ -22,6 +28,11 @@ class Position:
     batch: int = 0
     step: int = 0
     best: float = -1.0
+
+    @property
+    def moment(self) -> float:
+        """``step``, plus a half at the end of an epoch, after its validation."""
+        return self.step + (0.5 if self.step and self.batch == 0 else 0.0)
 
 
 def trained_setup(cfg: DictConfig, in_channels: int, out_channels: int) -> dict[str, Any]:
@@ -35,14 +46,83 @@ def trained_setup(cfg: DictConfig, in_channels: int, out_channels: int) -> dict[
     }
 
 
-def save(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` so that ``path`` always holds a whole checkpoint, the old one or the new one."""
+def save(path: Path, content: dict[str, Any], keep: Path | None = None) -> None:
+    """Write ``content`` so that ``path`` always holds a whole checkpoint; the one that it replaces becomes ``keep``.
+
+    OSError where that is not possible (disk full, folder read-only); what was there before is then still there. A
+    process that is killed between the two renames leaves a whole ``keep`` and no ``path``: see ``read_newest``.
+    """
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_space(path.parent, content)
+        with part.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            os.replace(path, keep)
+        os.replace(part, path)
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise
+        raise OSError(errno.EIO, "writing failed") from error  # torch.save hides the reason
+
+
+def _check_space(folder: Path, content: Any) -> None:
+    """OSError (ENOSPC) unless ``content`` fits on the disk of ``folder``."""
+    needed, free = _nbytes(content) + 2**20, shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"{needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
+
+
+def _nbytes(content: Any) -> int:
+    """Bytes of the tensors in nested dicts and lists; one that occurs twice counts twice."""
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    inner = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
+    return sum(map(_nbytes, inner))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` survive a power failure."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that was read."""
+
+    path: Path
+    content: dict[str, Any]
+
+
+def read_newest(folder: Path) -> Saved | None:
+    """``last.pt`` of ``folder``; ``previous.pt`` where that is missing or damaged, with a warning; None without both.
+
+    A damaged file is renamed to ``*.damaged``. UserError when no file that is there can be read.
+    """
+    found = [path for path in (folder / LAST, folder / PREVIOUS) if path.exists()]
+    for path in found:
+        try:
+            content = read_file(path)
+        except DamagedError as error:
+            print(f"WARNING: {error}; it is set aside", file=sys.stderr)
+            os.replace(path, path.with_name(path.name + ".damaged"))
+        else:
+            if path.name == PREVIOUS:
+                print(f"WARNING: going on from the checkpoint before the last, {path}", file=sys.stderr)
+            return Saved(path, content)
+    if found:
+        raise UserError(f"{folder}: no checkpoint in it can be read; start again in another run_dir")
+    return None
 
 
 def training_state(setup: dict[str, Any], position: Position, **parts: Any) -> dict[str, Any]:
@@ -50,12 +130,12 @@ def training_state(setup: dict[str, Any], position: Position, **parts: Any) -> d
     return {"setup": setup, "position": asdict(position)} | {name: part.state_dict() for name, part in parts.items()}
 
 
-def restore(path: Path, setup: dict[str, Any], **parts: Any) -> Position:
+def restore(saved: Saved, setup: dict[str, Any], **parts: Any) -> Position:
     """Load a checkpoint of the same setup into ``parts`` (by the names they were saved under).
 
-    UserError when the file is damaged or belongs to a run with another model, loss, label space or features.
+    UserError when it belongs to a run with another model, loss, label space or features.
     """
-    content = read_file(path)
+    path, content = saved.path, saved.content
     missing = sorted({"setup", "position", *parts} - {"average", "raw_model"} - content.keys())
     if missing:
         raise UserError(f"{path}: not a checkpoint of a training run ({', '.join(missing)} missing)")

@@ -1,4 +1,4 @@
-"""Ctrl-C and termination end a run between two steps, with its state saved."""
+"""Ctrl-C, termination and Slurm's warning (SIGUSR1) end a run between two steps, with its state saved."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from types import FrameType
 
 
 class Interrupt:
-    """Remembers the first SIGINT or SIGTERM instead of dying of it; a second one ends the process at once."""
+    """Remembers the first SIGINT, SIGTERM or SIGUSR1 instead of dying of it; a second one ends the process at once."""
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self) -> None:
         self.signal: int | None = None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from ceco3d.errors import UserError
+from ceco3d.output import write_text
 
 COLUMNS = (
     "step",
@@ -22,6 +27,7 @@ COLUMNS = (
     "match_accuracy",
     "grad_norm",
     "voxels_per_second",
+    "skipped",
     "val_miou",
     "val_head",
     "val_common",
@@ -37,7 +43,11 @@ COLUMNS = (
 
 
 class Logger(Protocol):
-    """Takes the values of one step, by name; some of COLUMNS, always with ``step``."""
+    """Takes the values of one step, by name; some of COLUMNS, always with ``step``.
+
+    A logger is made with ``start``, the step that a resumed run goes on from, plus a half where the validation after it
+    is done.
+    """
 
     def log(self, values: Mapping[str, float]) -> None: ...
 
@@ -45,37 +55,59 @@ class Logger(Protocol):
 
 
 class CsvLogger:
-    """``run_dir/metrics.csv``. A resumed run drops the rows after its checkpoint, so that no step appears twice."""
+    """``run_dir/metrics.csv``. A resumed run drops the rows after its checkpoint, so that no step appears twice.
 
-    def __init__(self, run_dir: Path, first_step: int) -> None:
-        path = run_dir / "metrics.csv"
+    Rows that cannot be written (disk full) are kept and written with a later one.
+    """
+
+    def __init__(self, run_dir: Path, start: float) -> None:
+        self._path = run_dir / "metrics.csv"
         kept = []
-        if first_step and path.is_file():
-            with path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= first_step]
-        self._file = path.open("w", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS, restval="")
-        self._writer.writeheader()
-        self._writer.writerows(kept)
-        self._file.flush()
+        if start and self._path.is_file():
+            with self._path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if _moment(row) <= start]
+        write_text(self._path, _csv([dict(zip(COLUMNS, COLUMNS, strict=True)), *kept]))
+        self._waiting: list[Mapping[str, Any]] = []
 
     def log(self, values: Mapping[str, float]) -> None:
-        self._writer.writerow(values)
-        self._file.flush()
+        self._waiting.append(values)
+        with self._path.open("a", newline="") as file:
+            size = file.tell()
+            try:
+                file.write(_csv(self._waiting))
+                file.flush()
+            except OSError:
+                file.truncate(size)  # no half row
+                raise
+        self._waiting = []
 
     def close(self) -> None:
-        self._file.close()
+        pass
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO(newline="")
+    csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _moment(row: Mapping[str, Any]) -> float:
+    """When a row was written, as ``start``; infinite for one that a killed run did not finish."""
+    step = row["step"] or ""
+    if not step.isdigit() or None in row.values():
+        return math.inf
+    return int(step) + (0.5 if row["val_miou"] else 0.0)
 
 
 class TensorBoardLogger:
     """Event files in ``run_dir/tensorboard``."""
 
-    def __init__(self, run_dir: Path, first_step: int) -> None:
+    def __init__(self, run_dir: Path, start: float) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UserError("logger=tensorboard needs tensorboard: pip install 'ceco3d[tensorboard]'") from error
-        self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=first_step + 1 if first_step else None)
+        self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=int(start) + 1 if start else None)
 
     def log(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -89,7 +121,7 @@ class TensorBoardLogger:
 class WandbLogger:
     """Weights & Biases: online when logged in, else offline into ``run_dir/wandb`` (``wandb sync`` uploads later)."""
 
-    def __init__(self, run_dir: Path, first_step: int, project: str, name: str | None, mode: str | None) -> None:
+    def __init__(self, run_dir: Path, start: float, project: str, name: str | None, mode: str | None) -> None:
         try:
             import wandb
         except ImportError as error:
@@ -107,23 +139,30 @@ class WandbLogger:
 
 
 class Loggers:
-    """Several loggers as one."""
+    """Several loggers as one; one that cannot write warns once and does not stop the run."""
 
     def __init__(self, loggers: list[Logger]) -> None:
         self._loggers = loggers
+        self._warned: set[int] = set()
 
     def log(self, values: Mapping[str, float]) -> None:
         """Pass the values of one step on to every logger."""
-        for logger in self._loggers:
-            logger.log(values)
+        for number, logger in enumerate(self._loggers):
+            try:
+                logger.log(values)
+            except OSError as error:
+                if number not in self._warned:
+                    print(f"WARNING: {type(logger).__name__}: {error}; training goes on", file=sys.stderr, flush=True)
+                self._warned.add(number)
 
     def close(self) -> None:
         """Flush and close all."""
         for logger in self._loggers:
-            logger.close()
+            with suppress(OSError):
+                logger.close()
 
 
-def make_loggers(settings: Mapping[str, Mapping[str, Any]], run_dir: Path, first_step: int) -> Loggers:
-    """The loggers named in ``conf/logger``; UserError when one is not installed."""
+def make_loggers(settings: Mapping[str, Mapping[str, Any]], run_dir: Path, start: float) -> Loggers:
+    """The loggers named in ``conf/logger`` (``start``: see Logger); UserError when one is not installed."""
     kinds = {"csv": CsvLogger, "tensorboard": TensorBoardLogger, "wandb": WandbLogger}
-    return Loggers([kinds[name](run_dir, first_step, **options) for name, options in settings.items()])
+    return Loggers([kinds[name](run_dir, start, **options) for name, options in settings.items()])

@@ -12,9 +12,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.config import choose_device, choose_precision, compose_config
+from ceco3d.distributed import is_main, main_first, of_main, process_group
 from ceco3d.errors import UserError
 from ceco3d.models.minkunet import count_parameters
-from ceco3d.output import write_json
+from ceco3d.output import patiently, write_json
 from ceco3d.pretraining import csc, lground
 from ceco3d.pretraining.method import Pretraining
 from ceco3d.scenes.batch import feature_channels
@@ -22,6 +23,7 @@ from ceco3d.training import build
 from ceco3d.training.checkpoint import trained_setup
 from ceco3d.training.lifecycle import check_steps, find_checkpoint, resume, run_trainer
 from ceco3d.training.loop import Trainer
+from ceco3d.training.random_state import seed_all
 
 # (configuration, device) -> Pretraining; one entry a conf/method file.
 METHODS = {"csc": csc.build, "lground": lground.build}
@@ -32,11 +34,12 @@ SHARED = ("dataset", "model", "features", "engine", "device", "precision", "seed
 def pretraining_config(cfg: DictConfig) -> DictConfig:
     """The configuration of the pretraining that ``cfg.pretrain`` of a training (conf/experiment/csc.yaml) asks for.
 
-    Data and network are those of the training, the schedule is the method's own on that data set.
+    Data, augmentation and network are those of the training, the schedule is the method's own on that data set.
     """
     wanted = cfg.pretrain
     composed = compose_config("pretrain", [f"method={wanted.method}", f"dataset={cfg.dataset.name}"])
     changes = {"run_dir": wanted.run_dir, "resume": "auto"} | {key: cfg[key] for key in SHARED}
+    changes["transforms"] = OmegaConf.merge(cfg.transforms, {"paste": None})  # that is for the training's rare classes
     if wanted.voxel_size is not None:
         changes["voxel_size"] = wanted.voxel_size
     if wanted.epochs is not None:
@@ -54,10 +57,15 @@ def pretrain(cfg: DictConfig) -> Path:
     if cfg.trainer.get("ema") is not None:
         raise UserError(f"trainer.ema={cfg.trainer.ema}: pretraining keeps no running mean; set it in training")
     device = choose_device(cfg.device)
+    with process_group(device):
+        return _pretrain(OmegaConf.merge(cfg, {"run_dir": of_main(cfg.run_dir)}), device)
+
+
+def _pretrain(cfg: DictConfig, device: torch.device) -> Path:
     dtype = choose_precision(cfg.precision, device)
     run_dir = Path(cfg.run_dir)
     last = find_checkpoint(cfg, run_dir)
-    torch.manual_seed(cfg.seed)
+    seed_all(cfg.seed)
     parts = build_method(cfg, device)
     objective, loader = parts.objective, parts.loader
     trainer = Trainer(
@@ -73,12 +81,14 @@ def pretrain(cfg: DictConfig) -> Path:
         dtype,
     )
     result = trainer.folder / "last.pt"
-    if resume(trainer, last, run_dir):
+    if resume(trainer, last, run_dir, cfg.seed):
         return result
     size = f"{cfg.model.name}, {count_parameters(objective.model):,} parameters, {len(loader.dataset)} samples"
     title = f"pretraining {cfg.method.name}: {size}, on {device}; run {run_dir}"
     run_trainer(trainer, cfg, {"csv": {}, **cfg.logger}, run_dir, title)  # the summary below reads the CSV file
-    write_json(run_dir / "metrics.json", loss_summary(run_dir / "metrics.csv"))  # says that the run is finished
+    with main_first():  # the others go on when the checkpoint is there
+        if is_main():  # metrics.json says that the run is finished
+            patiently(lambda: write_json(run_dir / "metrics.json", loss_summary(run_dir / "metrics.csv")))
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.config import choose_device, choose_precision, number
+from ceco3d.distributed import is_main, of_main, process_group
+from ceco3d.errors import UserError
 from ceco3d.inference.evaluate import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.models.minkunet import count_parameters
+from ceco3d.output import patiently
 from ceco3d.scenes.batch import feature_channels
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
@@ -26,6 +30,7 @@ from ceco3d.training.lifecycle import check_steps, find_checkpoint, resume, run_
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
 from ceco3d.training.pretrain import pretrain, pretraining_config
+from ceco3d.training.random_state import seed_all
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -35,13 +40,20 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     check_steps(cfg)
     number(cfg, "trainer.validate_every", whole=True)
+    if cfg.init is not None and cfg.pretrain is not None:
+        raise UserError(f"init={cfg.init}: this experiment begins with its own pretraining; add pretrain=null")
     device = choose_device(cfg.device)
+    with process_group(device):
+        return _train(OmegaConf.merge(cfg, {"run_dir": of_main(cfg.run_dir)}), device)
+
+
+def _train(cfg: DictConfig, device: torch.device) -> dict[str, Any]:
     dtype = choose_precision(cfg.precision, device)
     run_dir = Path(cfg.run_dir)
     last = find_checkpoint(cfg, run_dir)
     if last is None and cfg.pretrain is not None:
         cfg = OmegaConf.merge(cfg, {"init": str(pretrain(pretraining_config(cfg)))})
-    torch.manual_seed(cfg.seed)
+    seed_all(cfg.seed)
     model = build.make_model(cfg)
     space = label_space(cfg.dataset.label_space)
     scenes = processed_scenes(cfg.dataset, ("train", "val"), cfg.workers)
@@ -54,7 +66,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         build.make_optimizer(cfg, objective),
         instantiate(cfg.scheduler),
         build.make_training_loader(cfg, scenes["train"], device),
-        lambda: evaluate_scenes(predictor, scenes["val"], space),
+        lambda failed: evaluate_scenes(predictor, scenes["val"], space, failed),
         cfg.trainer,
         trained_setup(cfg, feature_channels(cfg.features), len(space)),
         run_dir / "checkpoints",
@@ -62,13 +74,15 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         dtype,
         average,
     )
-    if resume(trainer, last, run_dir):
+    if resume(trainer, last, run_dir, cfg.seed):
         return json.loads((run_dir / "metrics.json").read_text())
     size = f"{cfg.model.name}, {count_parameters(model):,} parameters"
     title = f"{size}, loss {cfg.loss.name}, on {device}; run {run_dir}"
     evaluation = run_trainer(trainer, cfg, cfg.logger, run_dir, title)
-    write_collapse(run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
-    evaluation.write(run_dir)  # last: metrics.json says that the run is finished
+    if is_main():
+        collapse = partial(write_collapse, run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
+        patiently(collapse)
+        patiently(lambda: evaluation.write(run_dir))  # last: metrics.json says that the run is finished
     return evaluation.scores
 
 

@@ -23,7 +23,7 @@ def autocontrast(scene: Scene, blend: float) -> Scene:
     varied = high - low >= 1
     gain = torch.where(varied, 255 / (high - low), 1.0)
     shift = torch.where(varied, -low * gain, 0.0)
-    color = scene.color * (1 - blend + blend * gain) + blend * shift
+    color = (scene.color * (1 - blend + blend * gain)).add_(blend * shift)
     return scene.replace(color=color.clamp_(0, 255))
 
 
@@ -34,7 +34,7 @@ def chromatic_translation(scene: Scene, shift: Tensor) -> Scene:
 
 def chromatic_jitter(scene: Scene, std: float, rng: torch.Generator) -> Scene:
     """Add Gaussian noise of ``std`` (in units of 0..255) to every channel of every point, clamped to 0..255."""
-    noise = torch.randn(scene.color.shape, generator=rng, device=rng.device)
+    noise = torch.randn(3, len(scene), generator=rng, device=rng.device).t()
     return scene.replace(color=noise.mul_(std).add_(scene.color).clamp_(0, 255))
 
 

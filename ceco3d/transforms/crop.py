@@ -8,29 +8,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ceco3d.scenes.scene import Scene
+from ceco3d.scenes.scene import Scene, columns
 from ceco3d.transforms.step import chance
 
 
-def _keep(scene: Scene, index: Tensor) -> Scene:
-    """The points at ``index`` in their old order, whatever the order of ``index``."""
-    mask = torch.zeros(len(scene), dtype=torch.bool, device=scene.coord.device)
+def _ascending(index: Tensor, count: int) -> Tensor:
+    """``index``, distinct numbers below ``count``, in ascending order."""
+    mask = torch.zeros(count, dtype=torch.bool, device=index.device)
     mask[index] = True
-    return scene.select(mask.nonzero().squeeze(1))  # positions, so that the mask is searched once and not per field
+    return mask.nonzero().squeeze(1)
 
 
 def point_dropout(scene: Scene, ratio: float, rng: torch.Generator) -> Scene:
     """Drop floor(``ratio`` * N) points, 0 <= ratio < 1, every subset equally likely."""
     kept = len(scene) - math.floor(ratio * len(scene))
-    return _keep(scene, torch.randperm(len(scene), generator=rng, device=rng.device)[:kept])
+    index = torch.randperm(len(scene), generator=rng, device=rng.device)[:kept]
+    return scene.select(_ascending(index, len(scene)))
+
+
+def nearest(coord: Tensor, center: Tensor, count: int) -> Tensor:
+    """(count,) int64 ascending: the ``count`` points of ``coord`` (N, 3) nearest to ``center`` (3,)."""
+    distance = columns(coord - center).square_().sum(0)
+    return _ascending(distance.topk(count, largest=False, sorted=False).indices, len(coord))
 
 
 def sphere_crop(scene: Scene, center: Tensor, max_points: int) -> Scene:
     """The ``max_points`` points nearest to ``center`` (3,) metres; the scene itself when it has no more than that."""
     if len(scene) <= max_points:
         return scene
-    distance = (scene.coord - center).square().sum(1)
-    return _keep(scene, distance.topk(max_points, largest=False, sorted=False).indices)
+    return scene.select(nearest(scene.coord, center, max_points))
 
 
 @dataclass(frozen=True)
@@ -46,15 +52,22 @@ class PointDropout:
 
 @dataclass(frozen=True)
 class SphereCrop:
-    """``sphere_crop`` around a random point of the scene, to ``max_points`` and to the share ``rate`` of its points."""
+    """``sphere_crop`` around a random point of the scene, to ``max_points`` and to the share ``rate`` of its points.
+
+    As a step it crops a scene; ``rows`` alone chooses what to read of one.
+    """
 
     max_points: int | None = None
     rate: float | None = None
 
+    def rows(self, coord: Tensor, rng: torch.Generator) -> Tensor | None:
+        """(M,) int64 ascending: the points of ``coord`` (N, 3) to keep; None: all of them."""
+        limits = (self.max_points, None if self.rate is None else math.ceil(self.rate * len(coord)))
+        most = min((limit for limit in limits if limit is not None), default=len(coord))
+        if len(coord) <= most:
+            return None
+        return nearest(coord, coord[torch.randint(len(coord), (), generator=rng, device=rng.device)], most)
+
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
-        limits = (self.max_points, None if self.rate is None else math.ceil(self.rate * len(scene)))
-        most = min((limit for limit in limits if limit is not None), default=len(scene))
-        if len(scene) <= most:
-            return scene
-        center = torch.randint(len(scene), (), generator=rng, device=rng.device)
-        return sphere_crop(scene, scene.coord[center], most)
+        index = self.rows(scene.coord, rng)
+        return scene if index is None else scene.select(index)

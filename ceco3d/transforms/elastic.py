@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ceco3d.scenes.scene import Scene
+from ceco3d.scenes.scene import Scene, columns
 from ceco3d.transforms.geometric import bounds
 from ceco3d.transforms.step import chance
 
@@ -24,20 +24,24 @@ def box_blur(grid: Tensor) -> Tensor:
 
 
 def trilinear(grid: Tensor, position: Tensor) -> Tensor:
-    """Values of ``grid`` (C, X, Y, Z) at ``position`` (N, 3) in grid steps, 0 <= position <= size - 1: (N, C)."""
+    """Values of ``grid`` (C, X, Y, Z) at ``position`` (3, N) in grid steps, 0 <= position <= size - 1: (C, N)."""
     _, nx, ny, nz = grid.shape
-    position = position.t().contiguous()
     last = position.new_tensor([[nx - 2], [ny - 2], [nz - 2]])
     low = torch.minimum(position.floor(), last)
-    x, y, z = low.int().unbind(0)
     fx, fy, fz = (position - low).unbind(0)
-    gx, gy, gz = 1 - fx, 1 - fy, 1 - fz
-    corners = [(i * ny + j) * nz + k for i in (0, 1) for j in (0, 1) for k in (0, 1)]
-    rows = ((x * ny + y) * nz + z)[:, None] + x.new_tensor(corners)
-    weights = torch.stack([a * b for a in (gx * gy, gx * fy, fx * gy, fx * fy) for b in (gz, fz)], dim=1)
-    table = grid.flatten(1).t().contiguous()
-    # A weighted sum of eight table rows per point; embedding_bag does it without an (N, 8, C) intermediate.
-    return functional.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+    x, y, z = low.long().unbind(0)
+    node = (x * ny + y).mul_(nz).add_(z)
+    table = grid.flatten(1)
+
+    def along_z(offset: int) -> Tensor:
+        start = node + offset
+        first = table.index_select(1, start)
+        return first.lerp_(table.index_select(1, start.add_(1)), fz)
+
+    def along_y(offset: int) -> Tensor:
+        return along_z(offset).lerp_(along_z(offset + nz), fy)
+
+    return along_y(0).lerp_(along_y(ny * nz), fx)
 
 
 def elastic_distortion(scene: Scene, granularity: float, magnitude: float, rng: torch.Generator) -> Scene:
@@ -53,8 +57,8 @@ def elastic_distortion(scene: Scene, granularity: float, magnitude: float, rng: 
     nodes = ((high - low) / granularity).floor().int().add(3).tolist()
     noise = torch.randn((3, *nodes), generator=rng, device=rng.device)
     field = box_blur(box_blur(noise)).mul_(magnitude)
-    displacement = trilinear(field, (scene.coord - (low - granularity)) / granularity)
-    return scene.replace(coord=scene.coord + displacement)
+    position = columns(scene.coord - (low - granularity)).div_(granularity)
+    return scene.replace(coord=trilinear(field, position).t().add_(scene.coord))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ceco3d.scenes.scene import Scene
+from ceco3d.scenes.scene import Scene, columns
 from ceco3d.transforms.step import chance, uniform
 
 AXES = "xyz"
@@ -17,18 +17,23 @@ AXES = "xyz"
 
 def bounds(values: Tensor) -> tuple[Tensor, Tensor]:
     """Smallest and largest value of each column of (N, C), N > 0: two (C,) tensors."""
-    columns = values.t().contiguous()  # a reduction along contiguous memory is many times faster
-    return columns.amin(1), columns.amax(1)
+    rows = columns(values)
+    return rows.amin(1), rows.amax(1)
+
+
+def foot(coord: Tensor) -> Tensor:
+    """Middle of the floor of the bounding box of ``coord`` (N, 3): its centre in x and y, its lowest z; (3,)."""
+    if len(coord) == 0:
+        return coord.new_zeros(3)
+    low, high = bounds(coord)
+    middle = (low + high) / 2
+    middle[2] = low[2]
+    return middle
 
 
 def center_shift(scene: Scene) -> Scene:
     """Move the bounding box: its centre to x = y = 0 and its lowest point to z = 0."""
-    if len(scene) == 0:
-        return scene
-    low, high = bounds(scene.coord)
-    origin = (low + high) / 2
-    origin[2] = low[2]
-    return scene.replace(coord=scene.coord - origin)
+    return scene.replace(coord=scene.coord - foot(scene.coord))
 
 
 def rotation_matrix(angles: Sequence[float], order: str = AXES) -> Tensor:
@@ -48,8 +53,8 @@ def rotation_matrix(angles: Sequence[float], order: str = AXES) -> Tensor:
 
 def rotate(scene: Scene, matrix: Tensor) -> Scene:
     """Rotate about the origin by ``matrix`` (3, 3), acting on column vectors; normals follow."""
-    transposed = matrix.to(scene.coord).t()
-    return scene.replace(coord=scene.coord @ transposed, normal=scene.normal @ transposed)
+    matrix = matrix.to(scene.coord)
+    return scene.replace(coord=(matrix @ columns(scene.coord)).t(), normal=(matrix @ columns(scene.normal)).t())
 
 
 def scale(scene: Scene, factor: float) -> Scene:
@@ -65,8 +70,8 @@ def flip(scene: Scene, axes: str) -> Scene:
 
 def jitter(scene: Scene, sigma: float, clip: float, rng: torch.Generator) -> Scene:
     """Move every point by Gaussian noise of ``sigma`` metres per axis, cut at +-``clip`` metres; normals stay."""
-    noise = torch.randn(scene.coord.shape, generator=rng, device=rng.device)
-    return scene.replace(coord=scene.coord + noise.mul_(sigma).clamp_(-clip, clip))
+    noise = torch.randn(3, len(scene), generator=rng, device=rng.device).t()
+    return scene.replace(coord=noise.mul_(sigma).clamp_(-clip, clip).add_(scene.coord))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ceco3d.scenes.scene import columns
+
 
 @dataclass(frozen=True)
 class Voxels:
@@ -39,10 +41,7 @@ def voxelize(coord: Tensor, voxel_size: float, rng: torch.Generator | None = Non
         return Voxels(coord=none.int().reshape(0, 3), index=none, inverse=none)
     cell, size = _cells(coord, voxel_size)
     x, y, z = cell
-    key = (x * size[1] + y) * size[2] + z
-    if math.prod(size) <= 2**31:
-        key = key.int()  # sorts about twice as fast
-    key, order = torch.sort(key, stable=True)
+    key, order = torch.sort((x * size[1] + y).mul_(size[2]).add_(z), stable=True)
 
     starts_voxel = torch.ones_like(key, dtype=torch.bool)
     torch.ne(key[1:], key[:-1], out=starts_voxel[1:])
@@ -53,22 +52,28 @@ def voxelize(coord: Tensor, voxel_size: float, rng: torch.Generator | None = Non
         draw = torch.rand(len(pick), generator=rng, device=rng.device)
         pick = pick + (draw * count).long().clamp_(max=count - 1)  # the product may round up to count
     index = order.index_select(0, pick)
-    return Voxels(coord=cell.index_select(1, index).int().t().contiguous(), index=index, inverse=inverse)
+    return Voxels(coord=cell.index_select(1, index).int().t(), index=index, inverse=inverse)
 
 
 def _cells(coord: Tensor, voxel_size: float) -> tuple[Tensor, list[int]]:
-    """Voxel of each point, (3, N) int64 >= 0, and the size of the grid along each axis."""
+    """Voxel of each point, (3, N) int64 >= 0, and the size of the grid along each axis.
+
+    It is int32 where that can also number all voxels of the grid, which sorts twice as fast.
+    """
     if not voxel_size > 0:
         raise ValueError(f"voxel_size is {voxel_size}: give a positive number of metres")
     # Dividing by a tensor, because CUDA turns a division by a Python number into a product that rounds differently.
-    cell = torch.floor(coord.t().contiguous() / coord.new_tensor(voxel_size))
+    cell = (columns(coord) / coord.new_tensor(voxel_size)).floor_()
     low, high = cell.amin(1), cell.amax(1)
     if not torch.isfinite(torch.cat([low, high])).all():
         raise ValueError("coordinates are not all finite: remove the points with NaN or infinite coordinates")
-    size = [int(hi) - int(lo) + 1 for lo, hi in zip(low.tolist(), high.tolist(), strict=True)]
+    low, high = ([int(value) for value in corner.tolist()] for corner in (low, high))
+    size = [last - first + 1 for first, last in zip(low, high, strict=True)]
     if max(size) > 2**31 or math.prod(size) > 2**63 - 1:
         raise ValueError(
             f"a grid of {size} voxels of {voxel_size} m is too large to be numbered: "
             "remove outlying points, check that the coordinates are in metres, or use a larger voxel_size"
         )
-    return cell.long() - low.long()[:, None], size
+    narrow = math.prod(size) <= 2**31 and min(low) >= -(2**31) and max(high) < 2**31
+    dtype = torch.int32 if narrow else torch.int64
+    return cell.to(dtype).sub_(torch.tensor(low, dtype=dtype, device=cell.device)[:, None]), size

@@ -1,0 +1,49 @@
+"""Batch normalisation over the voxels of all processes.
+
+torch.nn.SyncBatchNorm runs on GPUs only; this one runs everywhere, so that what is tested is what is used.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ceco3d.distributed import differentiable_sum, world
+
+
+class SyncBatchNorm(nn.BatchNorm1d):
+    """BatchNorm1d whose statistics in training are those of the rows of all processes, some of which may have none."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C) -> (N, C)."""
+        if not self.training or world() == 1:
+            return super().forward(x)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        # Two passes over the rows, as a variance from sums of squares would lose digits.
+        count = differentiable_sum(wide.new_tensor([float(len(x))])).clamp(min=1)
+        mean = differentiable_sum(wide.sum(0)) / count
+        centred = wide - mean
+        variance = differentiable_sum(centred.square().sum(0)) / count
+        if count > 1:
+            self._track(mean.detach(), variance.detach(), count)
+        y = centred * (variance + self.eps).rsqrt() * self.weight + self.bias
+        return y.to(x.dtype)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Running statistics as BatchNorm1d keeps them: with the unbiased variance."""
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        self.num_batches_tracked.add_(1)
+
+
+def synchronize(module: nn.Module) -> None:
+    """Turn every BatchNorm1d inside ``module`` into a SyncBatchNorm with the same parameters, in place."""
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.BatchNorm1d:
+                synced = SyncBatchNorm(child.num_features, child.eps, child.momentum)
+                synced.weight, synced.bias = child.weight, child.bias
+                for key, buffer in child.named_buffers():
+                    setattr(synced, key, buffer)
+                setattr(parent, name, synced)

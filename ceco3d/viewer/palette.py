@@ -1,0 +1,56 @@
+"""Colours of classes that the eye tells apart in one scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+NO_LABEL = (90, 94, 100)
+APART = 0.075  # distance in OKLab from which two colours count as different
+
+# Linear RGB to cone responses, and their cube roots to OKLab (Ottosson, 2020).
+_CONES = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_LAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+
+
+def oklab(colors: np.ndarray) -> np.ndarray:
+    """(..., 3) OKLab of (..., 3) sRGB 0..255, in which distances are about those that people see."""
+    value = np.asarray(colors) / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return np.cbrt(linear @ _CONES.T) @ _LAB.T
+
+
+def distinct_colors(colors: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """``colors`` (K, 3) uint8 with those of ``classes`` at least APART from each other and from NO_LABEL, if possible.
+
+    ``classes`` that come first keep their colour. A later one whose colour is too near to an earlier one takes the
+    nearest colour of a grid that is not; where none is left, the one farthest from all others.
+    """
+    steps = np.linspace(30, 250, 12).astype(np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
+    grid_lab, result = oklab(grid), colors.copy()
+    taken = oklab(np.array([NO_LABEL]))
+    clearance = np.linalg.norm(grid_lab - taken, axis=1)  # of each colour of the grid to the nearest one that is taken
+    for k in classes:
+        own = oklab(colors[k])
+        if np.linalg.norm(taken - own, axis=1).min() < APART:
+            free = clearance >= APART
+            change = np.linalg.norm(grid_lab - own, axis=1)
+            best = np.where(free, change, np.inf).argmin() if free.any() else clearance.argmax()
+            result[k], own = grid[best], grid_lab[best]
+        taken = np.concatenate([taken, own[None]])
+        clearance = np.minimum(clearance, np.linalg.norm(grid_lab - own, axis=1))
+    return result

@@ -1,0 +1,49 @@
+"use strict";
+// The points out of the page (their layout: ceco3d/viewer/page.py), and in the order in which they are drawn.
+
+const meta = JSON.parse(document.getElementById("meta").textContent);
+const byId = id => document.getElementById(id);
+const NONE = 255;
+
+async function unpack() {
+  const text = atob(byId("points").textContent);
+  const packed = Uint8Array.from(text, letter => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const buffer = await new Response(stream).arrayBuffer();
+  let offset = 0;
+  const take = (Kind, columns) => {
+    const array = new Kind(buffer, offset, meta.points * columns);
+    offset += array.byteLength;
+    return array;
+  };
+  return {
+    position: take(Uint16Array, 3),
+    color: take(Uint8Array, 3),
+    normal: meta.normals ? take(Int8Array, 3) : null,
+    labels: meta.panels.map(() => take(Uint8Array, 1)),
+    confidence: meta.panels.map(panel => panel.confidence ? take(Uint8Array, 1) : null),
+  };
+}
+
+// Point number i of the drawing order, in which any first part is spread evenly over the scene.
+const STRIDE = (() => {
+  const divisor = (a, b) => b ? divisor(b, a % b) : a;
+  let stride = Math.max(1, Math.round(meta.points * 0.618034));
+  while (divisor(meta.points, stride) !== 1) stride++;
+  return stride;
+})();
+const inOrder = i => (i * STRIDE) % meta.points;
+
+// Rows of four values, as GPUs want them, in drawing order: the columns of `parts`, each (M * width), then zeros.
+function rows(Kind, parts) {
+  const packed = new Kind(4 * meta.points);
+  let column = 0;
+  for (const part of parts) {
+    const width = part.length / meta.points;
+    for (let i = 0; i < meta.points; i++) {
+      for (let j = 0; j < width; j++) packed[4 * i + column + j] = part[inOrder(i) * width + j];
+    }
+    column += width;
+  }
+  return packed;
+}

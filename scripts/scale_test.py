@@ -1,0 +1,77 @@
+#!/usr/bin/env python
+"""scripts/scale_test.py [SCENES]: what can be tried of a large data set on one machine; docs/scale.md has the figures.
+
+Times, for a split of SCENES (100000) empty scene folders: walking through it, reading its index, the order of an epoch
+and one process's share of it, adding up the confusion and the moments of 8 processes (gloo).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from ceco3d.metrics import ClassMoments, Confusion
+from ceco3d.scenes import index
+from ceco3d.scenes.dataset import SceneDataset, SceneSampler
+from ceco3d.scenes.processed import list_scenes
+
+RANKS = 8
+
+
+def timed(what: str, function: Callable[[], Any]) -> Any:
+    """Print how long ``function`` takes; its result."""
+    start = time.perf_counter()
+    result = function()
+    print(f"{what:60} {1000 * (time.perf_counter() - start):10.1f} ms", flush=True)
+    return result
+
+
+def share(rank: int, folder: str) -> None:
+    """One process of an evaluation's end."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=RANKS)
+    confusion, moments = Confusion(200), ClassMoments(200, 96, {"head": range(66)})
+    labels = torch.arange(20000) % 200
+    confusion.update(labels, labels)
+    moments.seed(rank)
+    moments.update(torch.randn(20000, 96), labels)
+    dist.barrier()
+    start = time.perf_counter()
+    confusion.share()
+    moments.share()
+    if rank == 0:
+        print(f"{f'scores of {RANKS} processes':60} {1000 * (time.perf_counter() - start):10.1f} ms", flush=True)
+    assert int(confusion.counts.sum()) == RANKS * 20000
+    dist.destroy_process_group()
+
+
+def main() -> None:
+    """See above."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        for number in range(count):
+            (root / "train" / f"scene{number:06}_00").mkdir(parents=True)
+        os.utime(root / "train", (1, 1))  # long ago
+        folders = timed(f"list {count} scenes, first time", lambda: list_scenes(root, "train"))
+        assert timed(f"list {count} scenes, from the index", lambda: list_scenes(root, "train")) == folders
+        size = (root / ".index-train.json").stat().st_size
+        print(f"{'index file':60} {size / 1e6:10.1f} MB")
+        assert index.split_of(folders) == (root, "train")
+        dataset = SceneDataset(folders, "scannet200", None, seed=0)
+        shares = [SceneSampler(dataset, 2, True, True, rank, RANKS) for rank in range(RANKS)]
+        seen = [timed(f"order of an epoch, rank {rank}", lambda s=shares[rank]: list(s)) for rank in (0, RANKS - 1)]
+        assert not {i for batch in seen[0] for i in batch} & {i for batch in seen[1] for i in batch}
+        torch.multiprocessing.spawn(share, (temporary,), nprocs=RANKS)
+
+
+if __name__ == "__main__":
+    main()
