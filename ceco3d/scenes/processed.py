@@ -123,16 +123,17 @@ def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: L
         coord, color, normal = coord[chosen], color[chosen], normal[chosen]
         segment, instance = segment[chosen], instance[chosen]
     _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
-    for name, array in (("coord", coord), ("normal", normal)):
-        if not np.isfinite(array).all():
+    coord, normal = _points(coord), _points(normal)
+    for name, points in (("coord", coord), ("normal", normal)):
+        if not points.isfinite().all():
             raise UserError(
                 f"{folder / f'{name}.npy'} holds NaN or infinity: delete its folder and run ceco3d.preprocess again"
             )
     return Scene(
         name=folder.name,
-        coord=_points(coord),
+        coord=coord,
         color=_points(color),
-        normal=_points(normal),
+        normal=normal,
         segment=torch.from_numpy(segment).long(),
         instance=torch.from_numpy(instance).long(),
     )
