@@ -159,10 +159,10 @@ def _processed_readers(folder: Path, raw: Path) -> list[Reader]:
 
     def read(path: Path) -> None:
         space = "scannet20" if path.name == "segment20.npy" else "scannet200"
-        for mmap in (True, False):
-            scene = processed.read_scene(path.parent, space, mmap)
-            assert all(len(tensor) == len(scene) for tensor in scene.tensors().values())
-            processed.read_scene(path.parent, space, mmap, only=3)
+        scene = processed.read_scene(path.parent, space)
+        assert all(len(tensor) == len(scene) for tensor in scene.tensors().values())
+        assert scene.coord.isfinite().all()
+        processed.read_scene(path.parent, space, lambda _, instance: np.flatnonzero(instance == 3))
         InstanceBank([path.parent], space)
 
     readers = []

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ceco3d.files import read_json
 from ceco3d.output import write_text
 
 SETTLED = 2_000_000_000  # nanoseconds after its last change that a folder is taken to be complete
@@ -22,9 +23,9 @@ def read_index(root: Path, split: str) -> dict[str, Any]:
     """``{"changed": ns, "scenes": [name, ...], "frequency": {label space: [[scenes], [points]]}}``, names sorted."""
     folder = root / split
     changed = folder.stat().st_mtime_ns if folder.is_dir() else 0
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        index = json.loads(_path(root, split).read_text())
-        if index["changed"] == changed:
+    with suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+        index = read_json(_path(root, split))
+        if index["changed"] == changed and all("/" not in name and name[0] != "." for name in index["scenes"]):
             return index
     names = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
     index = {"changed": changed, "scenes": names, "frequency": {}}
