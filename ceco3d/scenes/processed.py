@@ -123,16 +123,15 @@ def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: L
         coord, color, normal = coord[chosen], color[chosen], normal[chosen]
         segment, instance = segment[chosen], instance[chosen]
     _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
-    for name, array in (("coord", coord), ("normal", normal)):
-        if not np.isfinite(array).all():
+    points = {"coord": _points(coord), "color": _points(color), "normal": _points(normal)}
+    for name in ("coord", "normal"):
+        if not points[name].isfinite().all():
             raise UserError(
                 f"{folder / f'{name}.npy'} holds NaN or infinity: delete its folder and run ceco3d.preprocess again"
             )
     return Scene(
         name=folder.name,
-        coord=_points(coord),
-        color=_points(color),
-        normal=_points(normal),
+        **points,
         segment=torch.from_numpy(segment).long(),
         instance=torch.from_numpy(instance).long(),
     )
@@ -151,7 +150,8 @@ def _points(values: np.ndarray) -> Tensor:
     """(N, 3) as float32 with contiguous columns (``Scene``). A copy: from then on the file may change or vanish."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
+    with np.errstate(over="ignore"):  # of float64: becomes infinite
+        return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
 
 
 def _load(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray:
