@@ -17,9 +17,9 @@ DPI = 130
 NOT_LOSSES = ("step", "epoch", "lr", "grad_norm", "voxels_per_second", "skipped")
 SCORES = {"val_miou": ("mIoU", "black"), **{f"val_{g}": (g, GROUP_STYLES[g][0]) for g in ("head", "common", "tail")}}
 COLLAPSE = {
-    "val_equiangularity": "Equiangularity (lower is better)",
-    "val_separation": "Maximal separation (lower is better)",
-    "val_nc1": "NC1, variability within classes (lower is better)",
+    "val_equiangularity": "Equiangularity",
+    "val_separation": "Separation from the frame",
+    "val_nc1": "NC1: spread within classes",
 }
 WORST, COLUMNS = 10, 12  # rows and columns of the confusion
 
