@@ -18,14 +18,15 @@ NOT_LOSSES = ("step", "epoch", "lr", "grad_norm", "voxels_per_second", "skipped"
 SCORES = {"val_miou": ("mIoU", "black"), **{f"val_{g}": (g, GROUP_STYLES[g][0]) for g in ("head", "common", "tail")}}
 COLLAPSE = {
     "val_equiangularity": "Equiangularity",
-    "val_separation": "Separation from the frame",
-    "val_nc1": "NC1: spread within classes",
+    "val_separation": "Maximal separation",
+    "val_nc1": "NC1, variability within classes",
 }
 WORST, COLUMNS = 10, 12  # rows and columns of the confusion
 
 Curves = Mapping[str, np.ndarray]
 
 
+@matplotlib.rc_context(STYLE)
 def draw_curves(curves: Curves) -> bytes:
     """Losses, learning rate and validation scores over the steps; ``curves`` as of ``runs.read_curves``."""
     figure, (left, middle, right) = _panels(3)
@@ -41,10 +42,11 @@ def draw_curves(curves: Curves) -> bytes:
         axes.set(title=title, xlabel="step")
     for axes in (left, right):
         if axes.lines:
-            axes.legend(frameon=False)
+            axes.legend(framealpha=0.7, edgecolor="none", fontsize=8)
     return _png(figure)
 
 
+@matplotlib.rc_context(STYLE)
 def draw_collapse(curves: Curves) -> bytes:
     """The neural-collapse measures of the class centres over the steps, each in a panel of its own."""
     figure, panels = _panels(len(COLLAPSE))
@@ -55,6 +57,7 @@ def draw_collapse(curves: Curves) -> bytes:
     return _png(figure)
 
 
+@matplotlib.rc_context(STYLE)
 def draw_confusion(counts: np.ndarray, iou: np.ndarray, names: Sequence[str]) -> bytes:
     """What the classes with the lowest IoU are taken for, in percent of their points.
 
@@ -67,9 +70,8 @@ def draw_confusion(counts: np.ndarray, iou: np.ndarray, names: Sequence[str]) ->
     shares = 100 * counts[rows] / points[rows, None]
     columns = np.argsort(-shares.sum(0), kind="stable")[:COLUMNS]
     columns = columns[shares[:, columns].sum(0) > 0]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((9.6, 0.8 + 0.36 * len(rows) + 1.1), layout="constrained")
-        axes = figure.subplots()
+    figure = Figure((9.6, 1.5 + 0.28 * len(rows)), layout="constrained")
+    axes = figure.subplots()
     labels = [*names, "no prediction"]
     axes.imshow(shares[:, columns], cmap="Blues", vmin=0, vmax=100, aspect="auto")
     for (i, j), share in np.ndenumerate(shares[:, columns]):
@@ -83,9 +85,8 @@ def draw_confusion(counts: np.ndarray, iou: np.ndarray, names: Sequence[str]) ->
 
 
 def _panels(number: int) -> tuple[Figure, np.ndarray]:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((9.6, 2.7), layout="constrained")
-        panels = figure.subplots(1, number)
+    figure = Figure((9.6, 2.7), layout="constrained")
+    panels = figure.subplots(1, number)
     for axes in panels:
         axes.grid(color="0.9", linewidth=0.6)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -23,6 +23,7 @@ from ceco3d.viewer.picture import scene_picture
 from ceco3d.viewer.sources import segment_scene
 
 PUBLISHED = "Published, on the ScanNet200 test set: other data than the rows above."
+LOWER = "<p>Of the class centres on the validation split; lower is better, 0 is a perfect frame.</p>"
 PAGE_STYLE = """
 body { max-width: 1180px; margin: 24px auto; padding: 0 24px; } h2 { font-size: 16px; margin: 28px 0 8px; }
 pre { background: var(--head); padding: 10px 12px; border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -63,7 +64,7 @@ def write_page(folder: Path, space: LabelSpace, title: str, scenes: Mapping[str,
         "Command and environment": _environment(folder),
         "Scores": _scores(scores, space),
         "Training": _image(draw_curves(curves)) if curves else "",
-        "Neural collapse": _image(draw_collapse(curves)) if curves.keys() & COLLAPSE.keys() else "",
+        "Neural collapse": LOWER + _image(draw_collapse(curves)) if curves.keys() & COLLAPSE.keys() else "",
         "Best and worst validation scene": "".join(f"<p>{escape(k)}</p>{_image(v)}" for k, v in (scenes or {}).items()),
         "Confusion of the worst classes": "" if counts is None else _confusion(counts, iou, space),
         "Classes": _classes(iou, space, counts, train),
