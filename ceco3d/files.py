@@ -90,6 +90,8 @@ def check_archive(archive: zipfile.ZipFile, size: int, inflation: int = MAX_INFL
     members = archive.infolist()
     if any(member.compress_type not in STORED for member in members):
         raise ValueError("its members are compressed by an unusual method")
+    if any(member.compress_size > size for member in members):  # zipfile reserves it
+        raise ValueError("a member is longer than the archive")
     if sum(member.file_size for member in members) > inflation * size:
         raise ValueError(f"its members would decompress to over {inflation} times its size")
 

@@ -28,6 +28,7 @@ from ceco3d.report.study import read_study, study_markdown
 from ceco3d.scenes import processed, scannet
 from ceco3d.scenes.anchors import load_anchors
 from ceco3d.scenes.bank import InstanceBank
+from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import GROUPS as FREQUENCIES
 from ceco3d.scenes.labels import label_space
 
@@ -172,7 +173,22 @@ def _processed_readers(folder: Path, raw: Path) -> list[Reader]:
         other = {"f": np.float64, "i": np.int64, "u": np.uint8}[arrays[name].dtype.kind]
         seeds = [_npy(arrays[name]), _npy(arrays[name].astype(other))]
         readers.append(Reader(f"processed scene: {name}", scene / f"{name}.npy", "npy", read, seeds, (NAME,)))
-    return readers
+    return [*readers, _index_reader(root)]
+
+
+def _index_reader(root: Path) -> Reader:
+    folders = [root / "coord" / NAME]
+
+    def read(path: Path) -> None:
+        assert all(scene.resolve().parent == folders[0].parent for scene in processed.list_scenes(root, "coord"))
+        for counts in class_frequency(folders, "scannet20"):
+            assert counts.shape == (len(SPACE),)
+            assert not counts.is_floating_point()
+
+    counts = [[1] * len(SPACE), [7] * len(SPACE)]
+    changed = folders[0].parent.stat().st_mtime_ns
+    index = {"changed": changed, "scenes": [NAME], "frequency": {"scannet20": counts}}
+    return Reader("index of scenes", root / ".index-coord.json", "json", read, [json.dumps(index).encode()], ("coord",))
 
 
 def _anchor_readers(folder: Path, raw: Path) -> list[Reader]:

@@ -85,6 +85,13 @@ def lzma_with_a_large_dictionary() -> bytes:
     return data.replace(properties, properties[:1] + struct.pack("<I", 1536 * 2**20))
 
 
+def member_beyond_the_archive() -> bytes:
+    """An archive whose directory says that a member takes 4 GB of it."""
+    data = archive({"pcd.npy": npy("(2, 6)")})
+    directory = data.index(b"PK\1\2")
+    return data[: directory + 20] + struct.pack("<I", 2**32 - 2) + data[directory + 24 :]
+
+
 def saved(content: object, zipped: bool = True, pickled: tuple[bytes, bytes] = (b"", b"")) -> bytes:
     """A file of torch.save in which a piece of the pickle is exchanged."""
     out = io.BytesIO()
@@ -136,6 +143,11 @@ HOSTILE = {
         "processed scene: instance",
         npy("(12,)", "<i8").replace(bytes(8), b"\0\0\0\0\0\x10\0\0", 1) + bytes(32),
     ),
+    "coordinates beyond float32": (
+        "processed scene: coord",
+        npy("(12, 3)", "<f8")[:-64] + np.full(36, 1e300).tobytes(),
+    ),
+    "member beyond the archive": ("frame .npz", member_beyond_the_archive()),
     "long header of an array": ("processed scene: coord", npy("(12, 3)", version=2)),
     "shape beyond the file": ("anchors .npy", npy(f"({HUGE}, 3)")),
     "shape beyond the member": ("frame .npz", archive({"pcd.npy": npy(f"({HUGE}, 6)")})),

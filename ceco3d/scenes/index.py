@@ -13,9 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ceco3d.errors import UserError
 from ceco3d.files import read_json
 from ceco3d.output import write_text
+from ceco3d.scenes.labels import label_space
 
+MAX_POINTS = 2**53
 SETTLED = 2_000_000_000  # nanoseconds after its last change that a folder is taken to be complete
 
 
@@ -23,14 +26,26 @@ def read_index(root: Path, split: str) -> dict[str, Any]:
     """``{"changed": ns, "scenes": [name, ...], "frequency": {label space: [[scenes], [points]]}}``, names sorted."""
     folder = root / split
     changed = folder.stat().st_mtime_ns if folder.is_dir() else 0
-    with suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, UserError):
         index = read_json(_path(root, split))
-        if index["changed"] == changed and all("/" not in name and name[0] != "." for name in index["scenes"]):
+        if index["changed"] == changed and _is_plain(index):
             return index
     names = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
     index = {"changed": changed, "scenes": names, "frequency": {}}
     write_index(root, split, index)
     return index
+
+
+def _is_plain(index: dict[str, Any]) -> bool:
+    """Whether the names lead into the folder and the counts are some; the file may come from anywhere."""
+    names = all(
+        name.isprintable() and name[:1] not in ("", ".") and Path(name).name == name for name in index["scenes"]
+    )
+    shapes = all(
+        [len(row) for row in counts] == [len(label_space(space))] * 2 for space, counts in index["frequency"].items()
+    )
+    numbers = (number for counts in index["frequency"].values() for row in counts for number in row)
+    return names and shapes and all(type(number) is int and 0 <= number < MAX_POINTS for number in numbers)
 
 
 def write_index(root: Path, split: str, index: dict[str, Any]) -> None:

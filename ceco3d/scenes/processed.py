@@ -123,15 +123,17 @@ def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: L
         coord, color, normal = coord[chosen], color[chosen], normal[chosen]
         segment, instance = segment[chosen], instance[chosen]
     _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
-    points = {"coord": _points(coord), "color": _points(color), "normal": _points(normal)}
-    for name in ("coord", "normal"):
-        if not points[name].isfinite().all():
+    coord, normal = _points(coord), _points(normal)
+    for name, points in (("coord", coord), ("normal", normal)):
+        if not points.isfinite().all():
             raise UserError(
                 f"{folder / f'{name}.npy'} holds NaN or infinity: delete its folder and run ceco3d.preprocess again"
             )
     return Scene(
         name=folder.name,
-        **points,
+        coord=coord,
+        color=_points(color),
+        normal=normal,
         segment=torch.from_numpy(segment).long(),
         instance=torch.from_numpy(instance).long(),
     )
@@ -150,8 +152,7 @@ def _points(values: np.ndarray) -> Tensor:
     """(N, 3) as float32 with contiguous columns (``Scene``). A copy: from then on the file may change or vanish."""
     import torch
 
-    with np.errstate(over="ignore"):  # of float64: becomes infinite
-        return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
+    return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
 
 
 def _load(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray:
