@@ -4,15 +4,17 @@ from omegaconf import DictConfig
 
 from ceco3d.config import choose_device, command
 from ceco3d.distributed import is_main, process_group
+from ceco3d.environment import write_environment
 from ceco3d.inference.evaluate import evaluate_scenes
 from ceco3d.inference.setup import output_folder, prepare_inference
 from ceco3d.output import write_text
+from ceco3d.report.finished import report_evaluation
 from ceco3d.report.tables import print_scores, scores_markdown
 
 
 @command("evaluate")
 def main(cfg: DictConfig) -> None:
-    """Evaluate, write ``metrics.json``, ``neural_collapse.json`` and ``scores.md``, print the scores."""
+    """Evaluate, write ``metrics.json``, ``scores.md``, ``report.html`` and what they are made of, print the scores."""
     out = output_folder(cfg, "evaluate")
     with process_group(choose_device(cfg.device)):
         predictor, folders, space = prepare_inference(cfg)
@@ -21,6 +23,8 @@ def main(cfg: DictConfig) -> None:
         if is_main():
             evaluation.write(out)
             write_text(out / "scores.md", scores_markdown(evaluation.scores, space, title))
+            write_environment(out, predictor.device)
+            report_evaluation(out, space, title)
         print_scores(evaluation.scores, title)
         print(f"written to {out}")
 

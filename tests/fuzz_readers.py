@@ -25,6 +25,7 @@ from ceco3d.pretraining.frames import list_frame_pairs, read_frame
 from ceco3d.report.collapse import ARRAYS, CURVES, read_runs
 from ceco3d.report.leaderboard import leaderboard_markdown, read_leaderboard
 from ceco3d.report.study import read_study, study_markdown
+from ceco3d.scans.files import read_scan
 from ceco3d.scenes import processed, scannet
 from ceco3d.scenes.anchors import load_anchors
 from ceco3d.scenes.bank import InstanceBank
@@ -65,7 +66,10 @@ class Reader:
 
 def all_readers(folder: Path, raw: Path) -> list[Reader]:
     """The readers; they write below ``folder``, and ``raw`` is a raw root of rooms200."""
-    makers = (_raw_readers, _processed_readers, _anchor_readers, _frame_readers, _weight_readers, _report_readers)
+    makers = (
+        *(_raw_readers, _processed_readers, _scan_readers, _anchor_readers),
+        *(_frame_readers, _weight_readers, _report_readers),
+    )
     readers = [reader for maker in makers for reader in maker(folder, raw)]
     for reader in readers:
         reader.names = reader.names or (reader.file.name,)
@@ -189,6 +193,33 @@ def _index_reader(root: Path) -> Reader:
     changed = folders[0].parent.stat().st_mtime_ns
     index = {"changed": changed, "scenes": [NAME], "frequency": {"scannet20": counts}}
     return Reader("index of scenes", root / ".index-coord.json", "json", read, [json.dumps(index).encode()], ("coord",))
+
+
+def _scan_readers(folder: Path, raw: Path) -> list[Reader]:
+    """What predict takes: files of scans."""
+    rng = np.random.default_rng(0)
+    coord, color = rng.random((6, 3), np.float32), rng.integers(0, 256, (6, 3), np.uint8)
+    table = np.concatenate([coord, color], 1)
+    rows = "\n".join(" ".join(f"{value:.3f}" for value in row) for row in table)
+    header = (
+        "# .PCD v0.7\nVERSION 0.7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\nWIDTH 6\nHEIGHT 1\n"
+        "VIEWPOINT 0 0 0 1 0 0 0\nPOINTS 6\nDATA "
+    )
+    pcd = [header.encode() + b"binary\n" + coord.tobytes()]
+    pcd.append(header.encode() + b"ascii\n" + "\n".join(" ".join(map(str, row)) for row in coord).encode())
+    seeds = {
+        "ply": ("ply", _meshes(raw)[:3]),
+        "npy": ("npy", [_npy(table), _npy(coord)]),
+        "npz": ("zip", [_npz(coord=coord, color=color)]),
+        "xyz": ("text", [rows.encode(), b"x,y,z\n1,2,3\n4,5,6\n"]),
+        "pcd": ("ply", pcd),
+    }
+
+    def read(path: Path) -> None:
+        scan = read_scan(path)
+        assert scan.coord.shape == (len(scan), 3)
+
+    return [Reader(f"scan: .{end}", folder / f"scan.{end}", kind, read, data) for end, (kind, data) in seeds.items()]
 
 
 def _anchor_readers(folder: Path, raw: Path) -> list[Reader]:

@@ -351,7 +351,7 @@ def test_a_crop_touches_little_of_the_files(tmp_path):
     dataset = SceneDataset([tmp_path / "scene"], "scannet200", None, 0, crop=T.SphereCrop(2000), load=load)
     assert len(dataset[0].scene) == 2000
     assert resident(loaded["coord"]) > 4000  # of 4700 kB
-    assert resident(loaded["normal"]) < 1500
+    assert resident(loaded["normal"]) < 3000
 
 
 def resident(array):

@@ -43,7 +43,8 @@ def pretrained(tiny, tmp_path_factory):
 
 def test_a_run_leaves_its_files(pretrained):
     run_dir = pretrained.parent.parent
-    assert {path.name for path in run_dir.iterdir()} == {"config.yaml", "metrics.csv", "metrics.json", "checkpoints"}
+    files = {"config.yaml", "environment.json", "metrics.csv", "metrics.json", "checkpoints"}
+    assert {path.name for path in run_dir.iterdir()} == files
     assert [path.name for path in pretrained.parent.iterdir()] == ["last.pt"]
     log = rows(run_dir)
     assert [row["step"] for row in log] == ["1", "2", "3"]

@@ -208,7 +208,7 @@ def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path_factory, kin
         (lambda p: write_text(p / "a.obj", "v 0 0 0"), "unknown format '.obj'; choose one of .ply, .pcd"),
         (lambda p: write_array(p / "a.npz", None, depth=COORD), "has no array coord.*only depth"),
         (lambda p: write_array(p / "a.npz", None, coord=COORD, color=COLOR[:2]), r"colours of uint8 \(2, 3\)"),
-        (lambda p: write_array(p / "a.npy", np.array([None, {}])), "damaged.*Python objects"),
+        (lambda p: write_array(p / "a.npy", np.array([None, {}])), "damaged.*pickled objects"),
         (lambda p: write_folder(p / "a"), "has no array coord"),
         (lambda p: p / "none.ply", "cannot be read .No such file"),
     ],

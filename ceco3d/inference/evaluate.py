@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from ceco3d.distributed import rank, world
+from ceco3d.distributed import gather, rank, world
 from ceco3d.errors import UserError
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import ClassMoments, Confusion, neural_collapse, segmentation_scores
-from ceco3d.output import write_json
+from ceco3d.output import whole_file, write_json
 from ceco3d.progress import track
 from ceco3d.scenes.labels import LabelSpace
 from ceco3d.scenes.processed import read_scene
@@ -29,16 +30,23 @@ class Evaluation:
     scores    ``metrics.segmentation_scores``
     collapse  ``metrics.neural_collapse``
     moments   of the voxels' features, what ``collapse`` was computed from
+    counts    (K, K + 1) int64 of ``metrics.Confusion``
+    scenes    mIoU over the classes present in each scene, by its name; None without ground truth
     """
 
     scores: dict[str, Any]
     collapse: dict[str, Any]
     moments: ClassMoments
+    counts: Tensor
+    scenes: dict[str, float | None]
 
     def write(self, folder: Path) -> None:
-        """``metrics.json`` and ``neural_collapse.json``."""
-        write_json(folder / "metrics.json", self.scores)
+        """``neural_collapse.json``, ``confusion.npz``, ``scenes.json`` and, last, ``metrics.json``."""
         write_json(folder / "neural_collapse.json", self.collapse)
+        with whole_file(folder / "confusion.npz") as file:
+            np.savez(file, counts=self.counts.numpy())
+        write_json(folder / "scenes.json", self.scenes)
+        write_json(folder / "metrics.json", self.scores)
 
 
 def evaluate_scenes(
@@ -55,11 +63,15 @@ def evaluate_scenes(
     confusion = Confusion(len(space))
     weight, bias = predictor.classifier
     moments = ClassMoments(len(space), weight.shape[1], space.groups)
-    for _ in label_scenes(predictor, folders, space, confusion, moments, report_failed):
-        pass
+    scenes, before = {}, confusion.counts.clone()
+    for name, _ in label_scenes(predictor, folders, space, confusion, moments, report_failed):
+        scene = Confusion(len(space), confusion.counts - before)
+        scenes[name], before = scene.miou, confusion.counts.clone()
     confusion.share()
     moments.share()
-    return Evaluation(segmentation_scores(confusion, space), neural_collapse(moments, weight, bias), moments)
+    scenes = dict(sorted(item for part in gather(scenes) for item in part.items()))
+    scores, collapse = segmentation_scores(confusion, space), neural_collapse(moments, weight, bias)
+    return Evaluation(scores, collapse, moments, confusion.counts, scenes)
 
 
 def label_scenes(

@@ -15,9 +15,9 @@ class Confusion:
     of the true class and a false positive of none: it lives in an extra column.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, counts: Tensor | None = None) -> None:
         self.num_classes = num_classes
-        self.counts = torch.zeros(num_classes, num_classes + 1, dtype=torch.int64)
+        self.counts = torch.zeros(num_classes, num_classes + 1, dtype=torch.int64) if counts is None else counts
 
     def update(self, prediction: Tensor, truth: Tensor) -> None:
         """Add (N,) predicted and (N,) true training indices; ValueError when the lengths or the range are wrong."""
@@ -50,6 +50,12 @@ class Confusion:
     def iou(self) -> Tensor:
         """(K,) float64 intersection over union; NaN where the union is empty."""
         return self.counts.diagonal().double() / self.union.double()
+
+    @property
+    def miou(self) -> float | None:
+        """Mean IoU of the classes with ground truth; None without any."""
+        present = self.truth > 0
+        return self.iou[present].mean().item() if present.any() else None
 
     @property
     def accuracy(self) -> float | None:

@@ -1,11 +1,11 @@
-"""``python -m ceco3d.report [study|table]``: tables of finished runs (conf/report.yaml)."""
+"""``python -m ceco3d.report [study|table|run]``: tables and pages of finished runs (conf/report.yaml)."""
 
 import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ceco3d.config import check_lists, command
+from ceco3d.config import check_lists, choose_device, command
 from ceco3d.errors import UserError
 from ceco3d.output import check_writable, write_text
 from ceco3d.report.leaderboard import leaderboard_csv, leaderboard_markdown, read_leaderboard
@@ -16,10 +16,23 @@ from ceco3d.report.study import read_study, study_markdown
 @command("report")
 def report(cfg: DictConfig) -> None:
     """Write what ``cfg.what`` names."""
-    kinds = {"study": study, "table": table}
-    if cfg.what not in kinds:
-        raise UserError(f"what={cfg.what}: choose {' or '.join(kinds)}")
-    kinds[cfg.what](cfg)
+    kinds = {"study": study, "table": table, "run": run}
+    what = cfg.what or ("study" if cfg.run is None else "run")
+    if what not in kinds:
+        raise UserError(f"what={what}: choose {' or '.join(kinds)}")
+    kinds[what](cfg)
+
+
+def run(cfg: DictConfig) -> None:
+    """Write ``report.html`` into the folder of a run."""
+    if cfg.run is None:
+        raise UserError("run is not set: pass the folder of a finished run, e.g. run=outputs/ceco")
+    try:
+        from ceco3d.report.run_page import write_run_report
+    except ModuleNotFoundError as error:
+        raise UserError(f"the report needs {error.name}: pip install 'ceco3d[plot]'") from error
+    check_writable(Path(str(cfg.run)))
+    print(f"written to {write_run_report(Path(str(cfg.run)), choose_device(cfg.device))}")
 
 
 def study(cfg: DictConfig) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ceco3d.errors import UserError
 from ceco3d.files import one_line, read_json, read_yaml
@@ -106,6 +111,23 @@ def read_collapse(folder: Path, keys: Sequence[str], of_centers: Sequence[str]) 
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(path, folder, error) from error
     return values
+
+
+def read_curves(folder: Path) -> dict[str, np.ndarray]:
+    """By column of ``metrics.csv``: (n, 2) float64 step and value, where it has a finite one; {} without the file."""
+    path = folder / "metrics.csv"
+    if not path.exists():
+        return {}
+    curves = defaultdict(list)
+    try:
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                for name, text in row.items():
+                    if text and math.isfinite(value := float(text)):
+                        curves[name].append((float(row["step"]), value))
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise damaged(path, folder, error) from error
+    return {name: np.array(points) for name, points in curves.items()}
 
 
 def _number(value: Any) -> bool:

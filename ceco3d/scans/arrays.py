@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ceco3d import files
 from ceco3d.errors import UserError
 from ceco3d.scans.scan import Scan, make_scan, scan_of_columns
 from ceco3d.scans.text import scan_of_table
@@ -18,7 +20,7 @@ NORMAL_KEYS = ("normal", "normals")
 
 def read_npy(path: Path) -> Scan:
     """A table (N, C) as in ``scan_of_table``, or records with named fields."""
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    array = files.read_npy(path)
     if array.dtype.names:
         return scan_of_columns({name: array[name] for name in array.dtype.names})
     return scan_of_table(array)
@@ -26,22 +28,24 @@ def read_npy(path: Path) -> Scan:
 
 def read_npz(path: Path) -> Scan:
     """Arrays (N, 3) under one of ``COORD_KEYS``, ``COLOR_KEYS`` and ``NORMAL_KEYS``; of coordinates a table will do."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return _scan_of_arrays(dict(arrays))
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    wanted = [name for name in names if name in (*COORD_KEYS, *COLOR_KEYS, *NORMAL_KEYS)]
+    return _scan_of_arrays(files.read_npz(path, wanted), names)
 
 
 def read_scene_folder(folder: Path) -> Scan:
     """``coord.npy``, ``color.npy`` and ``normal.npy``, the last two where they are."""
     names = [name for name in ("coord", "color", "normal") if (folder / f"{name}.npy").exists()]
-    return _scan_of_arrays({name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names})
+    return _scan_of_arrays({name: files.read_npy(folder / f"{name}.npy") for name in names}, names)
 
 
-def _scan_of_arrays(arrays: Mapping[str, np.ndarray]) -> Scan:
+def _scan_of_arrays(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> Scan:
     coord, color, normal = (
         next((arrays[key] for key in keys if key in arrays), None) for keys in (COORD_KEYS, COLOR_KEYS, NORMAL_KEYS)
     )
     if coord is None:
-        raise UserError(f"has no array {', '.join(COORD_KEYS)}, only {', '.join(arrays) or 'none'}")
+        raise UserError(f"has no array {', '.join(COORD_KEYS)}, only {', '.join(map(files.one_line, names)) or 'none'}")
     if color is None and normal is None:
         return scan_of_table(coord)
     return make_scan(coord, color, normal)

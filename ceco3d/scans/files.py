@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ceco3d.errors import UserError
+from ceco3d.files import one_line
 from ceco3d.scans.arrays import read_npy, read_npz, read_scene_folder
 from ceco3d.scans.las import read_las
 from ceco3d.scans.pcd import read_pcd
@@ -42,11 +43,11 @@ def read_scan(path: Path) -> Scan:
     try:
         scan = reader(path)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {one_line(error, 300)}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # numpy, laspy and pypcd4 raise whatever bytes that are not what they should be lead to
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = one_line(f"{type(error).__name__}: {error}")
         raise UserError(f"{path}: damaged, or not a {path.suffix} file ({reason})") from None
     if not len(scan):
         raise UserError(f"{path}: has no points")

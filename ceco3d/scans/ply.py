@@ -148,8 +148,12 @@ def _check(ply: PlyFile) -> None:
         raise ValueError("no element vertex")
     if any(element.count < 0 for element in ply.elements):
         raise ValueError("a negative number of rows")
+    if not ply.vertex.properties:
+        raise ValueError("vertices without properties")
     ply.vertex.row_bytes()
     if ply.format == "ascii":
+        if sum(element.count for element in ply.elements) > ply.path.stat().st_size:
+            raise ValueError("it ends too early")
         return
     after = ply.elements[len(ply.before) + 1 :]
     # A face has three corners at least.

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.config import number
 from ceco3d.distributed import is_main, main_first, rank
+from ceco3d.environment import write_environment
 from ceco3d.errors import UserError
 from ceco3d.inference.evaluate import Evaluation
 from ceco3d.output import check_writable, write_text
@@ -60,12 +61,13 @@ def resume(trainer: Trainer, saved: Saved | None, run_dir: Path, seed: int) -> b
 def run_trainer(
     trainer: Trainer, cfg: DictConfig, loggers: Mapping[str, Any], run_dir: Path, title: str
 ) -> Evaluation | None:
-    """Write ``cfg`` to ``config.yaml``, print ``title``, train with ``loggers`` (conf/logger); the last validation.
+    """Write ``config.yaml`` (``cfg``) and ``environment.json``, print ``title``, train with ``loggers`` (conf/logger).
 
-    Of several processes the first one writes, logs and prints.
+    Returns the last validation. Of several processes the first one writes, logs and prints.
     """
     if is_main():
         write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        write_environment(run_dir, trainer.device)
     print(title)
     log = make_loggers(loggers if is_main() else {}, run_dir, trainer.position.moment)
     try:
