@@ -11,8 +11,8 @@ COMMANDS = {
     "export": "write a benchmark submission",
     "predict": "label your own scans",
     "visualize": "pictures of segmentations and runs, and a viewer",
-    "benchmark": "time the engines side by side",
-    "report": "tables of finished runs",
+    "benchmark": "time the engines side by side, or the data path",
+    "report": "report of a run, tables of finished runs",
     "doctor": "what is installed and works on this machine",
 }
 
