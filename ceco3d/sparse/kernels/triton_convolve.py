@@ -1,0 +1,107 @@
+"""Sparse convolution by the Triton kernels, given a TileMap."""
+
+from __future__ import annotations
+
+import torch
+import triton
+from torch import Tensor
+
+from ceco3d.sparse.kernels import triton_gemm
+from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig, convolve_config, gradient_config
+from ceco3d.sparse.kernels.triton_launch import device_of, interpreted
+from ceco3d.sparse.kernels.triton_map import TileMap, TileMaps
+
+
+def forward(features: Tensor, weight: Tensor, bias: Tensor | None, maps: TileMaps) -> Tensor:
+    """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout) in the features' dtype."""
+    return convolve(features, weight, bias, maps.forward)
+
+
+def backward(
+    grad_out: Tensor, features: Tensor, weight: Tensor, maps: TileMaps, needs_features: bool, needs_weight: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients (num_in, Cin) in the features' dtype and (K, Cin, Cout) float32; None where not needed."""
+    grad_features = grad_weight = None
+    if needs_features:
+        transposed = (weight.flip(0) if maps.mirrored else weight).transpose(1, 2)
+        grad_features = convolve(grad_out, transposed, None, maps.backward)
+    if needs_weight:
+        grad_weight = weight_gradient(features, grad_out, maps.forward)
+    return grad_features, grad_weight
+
+
+def convolve(
+    features: Tensor, weight: Tensor, bias: Tensor | None, tiles: TileMap, config: ConvolveConfig | None = None
+) -> Tensor:
+    """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout) in the features' dtype."""
+    features, weight = features.contiguous(), weight.to(features.dtype).contiguous()
+    volume, cin, cout = weight.shape
+    if config is None:
+        config = convolve_config(tiles.num_out, cin, cout, volume, tiles.tile, features.dtype)
+    splits = config.splits
+    out = features.new_empty(
+        (tiles.num_out, cout) if splits == 1 else (splits, tiles.num_out, cout),
+        dtype=features.dtype if splits == 1 else torch.float32,
+    )
+    if out.numel() == 0:
+        return features.new_empty(tiles.num_out, cout)
+    fused = bias is not None and splits == 1
+    grid = (len(tiles.counts) * triton.cdiv(cout, config.columns), splits)
+    with device_of(features):
+        triton_gemm.convolve[grid](
+            *(features, weight, bias if fused else None, out),
+            *(tiles.neighbours, tiles.rows, tiles.offsets, tiles.counts, tiles.num_out),
+            VOLUME=volume,
+            CIN=cin,
+            COUT=cout,
+            TILE=tiles.tile,
+            COLUMNS=config.columns,
+            DEPTH=config.depth,
+            SPLITS=splits,
+            STAGES=config.stages,
+            BIAS=fused,
+            OPERANDS=_operands(features.dtype),
+            num_warps=config.warps,
+        )
+    if splits == 1:
+        return out
+    total = out.sum(0)
+    return (total if bias is None else total + bias).to(features.dtype)
+
+
+def weight_gradient(
+    features: Tensor, grad_out: Tensor, tiles: TileMap, config: GradientConfig | None = None
+) -> Tensor:
+    """(num_in, Cin), (num_out, Cout) -> (K, Cin, Cout) float32, which real float16 gradients need: they pass 65504."""
+    features, grad_out = features.contiguous(), grad_out.contiguous()
+    volume, cin, cout = tiles.volume, features.shape[1], grad_out.shape[1]
+    if tiles.num_out == 0:
+        return features.new_zeros(volume, cin, cout, dtype=torch.float32)
+    if config is None:
+        config = gradient_config(tiles.num_out, cin, cout, volume, tiles.tile, features.dtype)
+    out = features.new_empty(config.splits, volume, cin, cout, dtype=torch.float32)
+    grid = (triton.cdiv(cin, config.rows) * triton.cdiv(cout, config.columns), volume, config.splits)
+    with device_of(features):
+        triton_gemm.weight_gradient[grid](
+            *(features, grad_out, out, tiles.neighbours, tiles.rows),
+            *(tiles.blocks, tiles.block_counts, len(tiles.counts)),
+            VOLUME=volume,
+            CIN=cin,
+            COUT=cout,
+            TILE=tiles.tile,
+            PAIRS=config.pairs,
+            ROWS=config.rows,
+            COLUMNS=config.columns,
+            SPLITS=config.splits,
+            STAGES=config.stages,
+            OPERANDS=_operands(features.dtype),
+            num_warps=config.warps,
+        )
+    return out[0] if config.splits == 1 else out.sum(0)
+
+
+def _operands(dtype: torch.dtype) -> str:
+    """TF32 where torch's own float32 products may use it (``precision=tf32``)."""
+    if dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
+        return "tf32"
+    return "widened" if dtype == torch.bfloat16 and interpreted() else "exact"

@@ -1,0 +1,41 @@
+"""Where Triton kernels can run, and how they are launched there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+MIN_CAPABILITY = (8, 0)
+
+
+def unsupported(device: torch.device, dtype: torch.dtype = torch.float32) -> str | None:
+    """Why the Triton kernels cannot compute in ``dtype`` on ``device``; None where they can."""
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed (pip install triton; it has wheels for Linux only)"
+    if dtype not in DTYPES:
+        return f"they have no {str(dtype).removeprefix('torch.')}"
+    if interpreted():
+        return None if device.type == "cpu" else "TRITON_INTERPRET=1 is set, which runs them on the CPU"
+    if device.type != "cuda":
+        return f"they run on a GPU, not on {device.type} (TRITON_INTERPRET=1 interprets them there, slowly)"
+    if torch.version.hip is not None:
+        return "they were written for NVIDIA's processors"
+    found = torch.cuda.get_device_capability(device)
+    if found < MIN_CAPABILITY:
+        return f"{torch.cuda.get_device_name(device)} has compute capability {found[0]}.{found[1]}, they need 8.0"
+    return None
+
+
+def interpreted() -> bool:
+    """Whether Triton interprets kernels on the CPU instead of compiling them."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def device_of(tensor: Tensor) -> AbstractContextManager:
+    """Within it kernels are launched on the GPU of ``tensor``, which need not be the current one."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
