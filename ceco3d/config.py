@@ -34,7 +34,7 @@ MACHINE_ERRORS = (
     errno.ESTALE,
 )
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def config_dir() -> Path:
@@ -136,9 +136,15 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """What convolutions compute in; UserError for an unknown name, a warning where the processor has to imitate it."""
+    """What convolutions compute in; UserError for an unknown name, a warning where the processor has to imitate it.
+
+    "tf32" is float32 whose products may be rounded to 10 bits: torch's own setting, which all engines follow.
+    """
     if name not in PRECISIONS:
         raise UserError(f"precision={name}: choose one of {', '.join(PRECISIONS)}")
+    if name == "tf32" and device.type == "cpu":
+        raise UserError("precision=tf32: only GPUs have it; choose fp32 or bf16")
+    torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
     if device.type == "cpu" and name != "fp32" and not cpu.supports(PRECISIONS[name]):
         print(f"warning: precision={name} is slow on this processor, fp32 is faster", file=sys.stderr)
     return PRECISIONS[name]

@@ -21,6 +21,11 @@ from ceco3d.models.blocks import BasicBlock, Bottleneck
 from ceco3d.sparse import SparseTensor, cat
 
 STEM_CHANNELS = 32
+ENGINES = {
+    "native": "ceco3d.sparse",
+    "triton": "ceco3d.sparse.triton",
+    "minkowski": "ceco3d.sparse.minkowski",
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,20 @@ class MinkUNet(nn.Module):
             x = self.get_submodule(f"block{stage + 1}")(cat([x, skips.pop()]))
         return x
 
+    def build_maps(self, x: SparseTensor) -> None:
+        """Make the levels and kernel maps of a forward pass on ``x``, which then does not wait for a GPU."""
+        self.conv0p1s1.build_map(x, 1)
+        self._build_maps(x, "block8", 1)
+        stride = 1
+        for stage in range(1, 5):
+            stride = self.get_submodule(f"conv{stage}p{stride}s2").build_map(x, stride)
+            self._build_maps(x, f"block{stage}", stride)
+
+    def _build_maps(self, x: SparseTensor, blocks: str, stride: int) -> None:
+        for layer in self.get_submodule(blocks)[0].modules():
+            if isinstance(layer, sparse.Convolution) and layer.kernel_size > 1:
+                layer.build_map(x, stride)
+
     @property
     def receptive_radius(self) -> int:
         """Voxels that lie farther than this from a voxel along an axis, in the voxels of the input, do not change it.
@@ -155,13 +174,11 @@ def build_model(
 
 
 def engine_layers(engine: str) -> ModuleType:
-    """The layers of an engine, ``native`` or ``minkowski``; ValueError for another one or one that is not installed."""
-    if engine == "native":
-        return sparse
-    if engine != "minkowski":
-        raise ValueError(f"unknown engine {engine!r}; choose native or minkowski")
+    """The layers of an engine, one of ENGINES; ValueError for another one or one that is not installed."""
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}; choose one of {', '.join(ENGINES)}")
     try:
-        return import_module("ceco3d.sparse.minkowski")
+        return import_module(ENGINES[engine])
     except ImportError as error:
         raise ValueError(f"engine {engine}: {error}") from error
 

@@ -28,15 +28,12 @@ def pack(coordinates: Tensor) -> Tensor:
         raise ValueError(f"coordinates must have shape (N, 4) [batch, x, y, z], got {tuple(coordinates.shape)}")
     if coordinates.dtype.is_floating_point or coordinates.dtype in (torch.bool, torch.complex64):
         raise ValueError(f"coordinates must be integers, got {coordinates.dtype}; voxelise first: floor(xyz / size)")
-    batch, *xyz = coordinates.long().unbind(1)
     if len(coordinates):
-        _check_range("batch index", batch, 0, MAX_BATCH - 1)
-        for name, axis in zip("xyz", xyz, strict=True):
-            _check_range(f"{name} coordinate", axis, -LIMIT, LIMIT)
-    key = batch
-    for axis in xyz:
-        key = (key << AXIS_BITS) | (axis + BIAS)
-    return key
+        extremes = torch.stack(torch.aminmax(coordinates, dim=0), dim=1).tolist()  # one wait for a GPU
+        _check_range("batch index", *extremes[0], 0, MAX_BATCH - 1)
+        for name, (smallest, largest) in zip("xyz", extremes[1:], strict=True):
+            _check_range(f"{name} coordinate", smallest, largest, -LIMIT, LIMIT)
+    return _join(coordinates)
 
 
 def unpack(keys: Tensor) -> Tensor:
@@ -52,14 +49,25 @@ def offset_keys(offsets: Tensor) -> Tensor:
 
 
 def downsample(keys: Tensor, stride: int) -> Tensor:
-    """Sorted unique keys of ``floor(c / stride) * stride`` (true floor, also for negative c)."""
+    """Sorted unique keys of ``floor(c / stride) * stride`` (true floor, also for negative c).
+
+    ValueError for a stride above 1024, which would leave the range of a key.
+    """
+    if stride > MARGIN:
+        raise ValueError(f"a tensor stride of {stride} is more than {MARGIN} voxels")
     coordinates = unpack(keys)
     coordinates[:, 1:] = torch.div(coordinates[:, 1:], stride, rounding_mode="floor") * stride
-    return torch.unique(pack(coordinates))
+    return torch.unique(_join(coordinates))
 
 
-def _check_range(what: str, values: Tensor, low: int, high: int) -> None:
-    smallest, largest = (int(v) for v in torch.aminmax(values))
+def _join(coordinates: Tensor) -> Tensor:
+    key, *xyz = coordinates.long().unbind(1)
+    for axis in xyz:
+        key = (key << AXIS_BITS) | (axis + BIAS)
+    return key
+
+
+def _check_range(what: str, smallest: int, largest: int, low: int, high: int) -> None:
     if smallest < low or largest > high:
         bad = smallest if smallest < low else largest
         raise ValueError(f"{what} {bad} is outside {low}..{high}; split the batch or shift the scene to the origin")

@@ -6,6 +6,7 @@ odd kernels are centred, even ones start at the output coordinate; offsets are m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -102,7 +103,7 @@ class CoordinateManager:
 
     def __init__(self, keys: Tensor) -> None:
         self._keys = {1: keys}
-        self._maps: dict[tuple[int, int, int], KernelMap] = {}
+        self._maps: dict[tuple[Any, ...], Any] = {}
 
     def keys(self, stride: int) -> Tensor:
         """Sorted unique keys at a tensor stride; ValueError when no layer has made that level."""
@@ -119,9 +120,11 @@ class CoordinateManager:
             self._keys[coarse] = coordinates.downsample(self._keys[stride], coarse)
         return coarse
 
-    def kernel_map(self, in_stride: int, out_stride: int, kernel_size: int) -> KernelMap:
-        """The map of a convolution from level ``in_stride`` to the same or a coarser level."""
-        name = (in_stride, out_stride, kernel_size)
+    def kernel_map(
+        self, in_stride: int, out_stride: int, kernel_size: int, build: Callable[..., Any] = build_kernel_map
+    ) -> Any:
+        """The map of a convolution from level ``in_stride`` to the same or a coarser level, as ``build`` makes it."""
+        name = (build, in_stride, out_stride, kernel_size)
         if name not in self._maps:
-            self._maps[name] = build_kernel_map(self.keys(in_stride), self.keys(out_stride), kernel_size, in_stride)
+            self._maps[name] = build(self.keys(in_stride), self.keys(out_stride), kernel_size, in_stride)
         return self._maps[name]

@@ -79,6 +79,10 @@ class Convolution(modules.Convolution):
         """(N, Cin) at stride t -> (M, Cout) at stride t * stride."""
         return _convolve(self, x, ME.MinkowskiConvolutionFunction)
 
+    def build_map(self, x: SparseTensor, stride: int) -> int:
+        """Nothing ahead of time: MinkowskiEngine makes its maps when it needs them. Returns the output's stride."""
+        return stride * self.stride
+
 
 class TransposedConvolution(modules.TransposedConvolution):
     """The transpose of a strided convolution: returns to the voxels of the existing finer level."""

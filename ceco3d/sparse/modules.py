@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from types import ModuleType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ceco3d.sparse.convolution import convolve
+from ceco3d.sparse.kernels.gather_gemm import prepare
 from ceco3d.sparse.tensor import SparseTensor
 
 
-class _ConvolutionBase(nn.Module):
-    """``kernel`` (K^3, Cin, Cout), or (Cin, Cout) for K = 1; ``bias`` (1, Cout) or None.
+class ConvolutionBase(nn.Module):
+    """What both convolutions share: ``kernel`` (K^3, Cin, Cout), or (Cin, Cout) for K = 1; ``bias`` (1, Cout) or None.
 
     Initial values: uniform +-1/sqrt(channels * K^3) as in MinkowskiEngine, channels = Cin, or Cout if transposed.
     """
@@ -41,14 +44,24 @@ class _ConvolutionBase(nn.Module):
     def _add_bias(self, rows: Tensor) -> Tensor:
         return rows if self.bias is None else rows + self.bias
 
-    def _flat_bias(self) -> Tensor | None:
-        return None if self.bias is None else self.bias.flatten()
+    def _convolve(self, x: SparseTensor, fine: int, coarse: int, transpose: bool = False) -> Tensor:
+        """The output's rows, for a kernel that leads from the level of stride ``fine`` to ``coarse``, or back."""
+        kernel_map, kernels = self._kernel_map(x, fine, coarse)
+        weight = self.kernel.reshape(-1, self.in_channels, self.out_channels)
+        bias = None if self.bias is None else self.bias.flatten()
+        return convolve(x.rows, weight, kernel_map.transposed() if transpose else kernel_map, bias, kernels)
+
+    def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, ModuleType | None]:
+        """The map between two levels, and the kernels that work on it (see ``convolve``)."""
+        kernel_map = x.manager.kernel_map(fine, coarse, self.kernel_size)
+        prepare(kernel_map)
+        return kernel_map, None
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
 
 
-class Convolution(_ConvolutionBase):
+class Convolution(ConvolutionBase):
     """Sparse convolution. Stride 1 keeps the voxels (submanifold); stride s makes the level s times coarser."""
 
     def __init__(
@@ -62,12 +75,19 @@ class Convolution(_ConvolutionBase):
         if self.kernel_size == 1 and self.stride == 1:
             return x.with_rows(self._add_bias(x.rows @ self.kernel))
         out_stride = x.manager.downsample(x.stride, self.stride)
-        kernel_map = x.manager.kernel_map(x.stride, out_stride, self.kernel_size)
-        weight = self.kernel.reshape(-1, self.in_channels, self.out_channels)
-        return x.with_rows(convolve(x.rows, weight, kernel_map, self._flat_bias()), out_stride)
+        return x.with_rows(self._convolve(x, x.stride, out_stride), out_stride)
+
+    def build_map(self, x: SparseTensor, stride: int) -> int:
+        """Make what ``forward`` needs for an input at ``stride`` on the voxels of ``x``; returns the output's stride.
+
+        What makes the host wait for a GPU happens here, and then not in ``forward``.
+        """
+        out_stride = x.manager.downsample(stride, self.stride)
+        self._kernel_map(x, stride, out_stride)
+        return out_stride
 
 
-class TransposedConvolution(_ConvolutionBase):
+class TransposedConvolution(ConvolutionBase):
     """The transpose of a strided convolution: returns to the voxels of the existing finer level."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, bias: bool = False) -> None:
@@ -82,8 +102,7 @@ class TransposedConvolution(_ConvolutionBase):
         out_stride, rest = divmod(x.stride, self.stride)
         if rest:
             raise ValueError(f"cannot go from stride {x.stride} up by a factor of {self.stride}")
-        kernel_map = x.manager.kernel_map(out_stride, x.stride, self.kernel_size).transposed()
-        return x.with_rows(convolve(x.rows, self.kernel, kernel_map, self._flat_bias()), out_stride)
+        return x.with_rows(self._convolve(x, out_stride, x.stride, transpose=True), out_stride)
 
 
 class BatchNorm(nn.Module):

@@ -1,7 +1,7 @@
 """Sparse convolution by gather, GEMM and scatter in plain torch: any device, the reference.
 
 The pairs of an offset are ascending in the output row, so a block of output rows owns a contiguous range of them:
-the work runs block by block, its buffers stay in cache and no temporary grows with the scene. Within an offset no
+the work runs block by block. On a CPU the buffers stay in cache; a GPU gets blocks that occupy all of it. Within an offset no
 output row repeats, which makes every scatter a sum of distinct rows and the result deterministic.
 """
 
@@ -15,7 +15,15 @@ from torch import Tensor
 
 from ceco3d.sparse.kernel_map import KernelMap
 
-BLOCK_ROWS = 16384
+CPU_BLOCK_ROWS = 1 << 14
+GPU_BLOCK_ROWS = 1 << 20
+
+
+def prepare(kernel_map: KernelMap) -> None:
+    """Look up ahead of time, on a GPU, what the host must know of a map and of its transpose."""
+    if kernel_map.in_rows.is_cuda:
+        for one in (kernel_map, kernel_map.transposed()):
+            one.cuts(GPU_BLOCK_ROWS)
 
 
 def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
@@ -48,7 +56,7 @@ def backward(
 
 def _pairs(kernel_map: KernelMap) -> Iterator[tuple[int, Tensor | slice, Tensor | slice]]:
     """(offset, input rows, output rows) of every non-empty block; slices where the map is the identity."""
-    cuts = kernel_map.cuts(BLOCK_ROWS).tolist()
+    cuts = kernel_map.cuts(GPU_BLOCK_ROWS if kernel_map.in_rows.is_cuda else CPU_BLOCK_ROWS).tolist()
     for begins, ends in pairwise(cuts):
         for offset, (begin, end) in enumerate(zip(begins, ends, strict=True)):
             if begin == end:

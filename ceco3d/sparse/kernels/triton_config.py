@@ -16,8 +16,7 @@ import triton
 PROGRAMS = 264
 SHARED_BYTES = 96 << 10  # for rows in flight; leaves room for two programs on a processor of Hopper, one of Ampere
 MIN_BLOCK = 16  # the least that tensor cores multiply
-# A row's address follows from its neighbour's index, that from the offset's: of the pipeline's stages two wait for them.
-ADDRESS_STAGES = 2
+MAX_BUFFERS = 4  # steps whose rows are in flight
 
 
 @dataclass(frozen=True)
@@ -84,4 +83,5 @@ def _splits(programs: int, most: int) -> int:
 
 
 def _stages(step_bytes: int) -> int:
-    return ADDRESS_STAGES + max(2, min(SHARED_BYTES // step_bytes, 4))
+    """Stages of Triton's pipeline for as many buffers as fit: every other one fetches the addresses of the next."""
+    return 2 * max(2, min(SHARED_BYTES // step_bytes, MAX_BUFFERS)) - 1

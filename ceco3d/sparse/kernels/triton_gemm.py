@@ -136,8 +136,9 @@ def weight_gradient(
     first = split * share
     mine = tl.maximum(tl.minimum(first + share, count) - first, 0)
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
+    blocks += k.to(tl.int64) * tiles + first
+    block = tl.load(blocks, mask=mine > 0, other=0).to(tl.int64)
     for step in tl.range(0, mine * parts, num_stages=STAGES):
-        block = tl.load(blocks + k.to(tl.int64) * tiles + first + step // parts).to(tl.int64)
         lane = (step % parts) * PAIRS + pair
         neighbour = tl.load(neighbours + block * TILE + lane)
         row = tl.load(rows + (block // VOLUME) * TILE + lane)
@@ -145,6 +146,7 @@ def weight_gradient(
         a = tl.load(_at(features, neighbour, CIN, channel), mask=found & (channel < CIN)[None, :], other=0.0)
         b = tl.load(_at(grad_out, row, COUT, column), mask=found & (column < COUT)[None, :], other=0.0)
         total = _dot(tl.trans(a), b, total, OPERANDS)
+        block = tl.load(blocks + (step + 1) // parts, mask=step + 1 < mine * parts, other=0).to(tl.int64)
     grad_weight += (split.to(tl.int64) * VOLUME + k) * (CIN * COUT)
     tl.store(
         grad_weight + channel[:, None] * COUT + column[None, :],

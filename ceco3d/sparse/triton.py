@@ -1,0 +1,50 @@
+"""The layers of ``ceco3d.sparse`` with the Triton kernels, under the same names.
+
+They compute on a GPU; where they cannot (``unsupported`` says why) the layers work as those of ``ceco3d.sparse`` do,
+with one warning. Parameters, results and the order of rows are the same.
+
+Importing this module raises an ImportError of one line where Triton is missing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from ceco3d.sparse import modules
+from ceco3d.sparse.convolution import product_dtype
+from ceco3d.sparse.kernels.triton_launch import unsupported
+from ceco3d.sparse.modules import BatchNorm, ReLU
+from ceco3d.sparse.tensor import SparseTensor, cat
+
+try:
+    from ceco3d.sparse.kernels import triton_convolve
+    from ceco3d.sparse.kernels.triton_map import build_tile_maps
+except ModuleNotFoundError as error:
+    raise ImportError(f"{error}: pip install triton, which has wheels for Linux") from error
+
+__all__ = ["BatchNorm", "Convolution", "ReLU", "SparseTensor", "TransposedConvolution", "cat", "unsupported"]
+
+
+class _Tiled(modules.ConvolutionBase):
+    def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, ModuleType | None]:
+        reason = unsupported(x.rows.device, product_dtype(x.rows))
+        if reason is not None:
+            _warn_once(reason)
+            return super()._kernel_map(x, fine, coarse)
+        return x.manager.kernel_map(fine, coarse, self.kernel_size, build_tile_maps), triton_convolve
+
+
+class Convolution(_Tiled, modules.Convolution):
+    """Sparse convolution. Stride 1 keeps the voxels (submanifold); stride s makes the level s times coarser."""
+
+
+class TransposedConvolution(_Tiled, modules.TransposedConvolution):
+    """The transpose of a strided convolution: returns to the voxels of the existing finer level."""
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(f"engine=triton works as engine=native here: {reason}", stacklevel=2)
