@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from omegaconf import DictConfig
 
 from ceco3d import config
 from ceco3d.scenes.sources import make_processed
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined: it then runs on the CPU
 
 
 def pytest_configure() -> None:

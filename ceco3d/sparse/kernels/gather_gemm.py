@@ -1,8 +1,8 @@
 """Sparse convolution by gather, GEMM and scatter in plain torch: any device, the reference.
 
 The pairs of an offset are ascending in the output row, so a block of output rows owns a contiguous range of them:
-the work runs block by block. On a CPU the buffers stay in cache; a GPU gets blocks that occupy all of it. Within an offset no
-output row repeats, which makes every scatter a sum of distinct rows and the result deterministic.
+the work runs block by block. On a CPU the buffers stay in cache; a GPU gets blocks that occupy all of it. Within an
+offset no output row repeats, which makes every scatter a sum of distinct rows and the result deterministic.
 """
 
 from __future__ import annotations

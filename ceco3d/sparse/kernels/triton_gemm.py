@@ -58,8 +58,8 @@ def convolve(
 ):
     """``out[row] = bias + sum_k features[neighbour_k(row)] @ weight[k]``: one tile of rows, COLUMNS output channels.
 
-    features (num_in, CIN), weight (VOLUME, CIN, COUT), out (num_out, COUT). With SPLITS > 1 the offsets in use are dealt
-    out among that many programs, and ``out`` is (SPLITS, num_out, COUT) float32, to be summed.
+    features (num_in, CIN), weight (VOLUME, CIN, COUT), out (num_out, COUT). With SPLITS > 1 the offsets in use are
+    dealt out among that many programs, and ``out`` is (SPLITS, num_out, COUT) float32, to be summed.
     """
     panels: tl.constexpr = (COUT + COLUMNS - 1) // COLUMNS
     # Programs beside each other share the rows they gather.
@@ -119,10 +119,11 @@ def weight_gradient(
     STAGES: tl.constexpr,
     OPERANDS: tl.constexpr,
 ):
-    """``grad_weight[s, k] = sum_row features[neighbour_k(row)]^T grad_out[row]`` over share s of the tiles with offset k.
+    """``grad_weight[s, k] = sum_row features[neighbour_k(row)]^T grad_out[row]`` over share s of the tiles that use k.
 
-    features (num_in, CIN), grad_out (num_out, COUT), grad_weight (SPLITS, VOLUME, CIN, COUT) float32; a program has ROWS
-    input and COLUMNS output channels of one offset, and takes PAIRS pairs at a time.
+    features (num_in, CIN), grad_out (num_out, COUT), grad_weight (SPLITS, VOLUME, CIN, COUT) float32; a program has
+    ROWS input and COLUMNS output channels of one offset, and takes PAIRS pairs at a time. The block of the next step
+    is looked up a step ahead, so that the pipeline need not wait for it.
     """
     panels: tl.constexpr = (COUT + COLUMNS - 1) // COLUMNS
     k = tl.program_id(1)
