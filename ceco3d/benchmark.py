@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -9,24 +10,29 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
+from ceco3d.benchmarks.busy import time_busy
 from ceco3d.benchmarks.compare import HEADER, compare, describe, table
 from ceco3d.benchmarks.data import FILES, describe_loader, make_scene, time_loader, time_preprocess, time_transforms
 from ceco3d.benchmarks.data import HEADER as DATA_HEADER
 from ceco3d.benchmarks.data import table as data_table
-from ceco3d.benchmarks.engines import System
-from ceco3d.benchmarks.inputs import make_work
 from ceco3d.benchmarks.loss import HEADER as LOSS_HEADER
 from ceco3d.benchmarks.loss import compare_loss, loss_row, loss_title
-from ceco3d.config import PRECISIONS, choose_device, command, number
+from ceco3d.benchmarks.roofline import HEADER as ROOFLINE_HEADER
+from ceco3d.benchmarks.roofline import roofline, roofline_rows, roofline_title
+from ceco3d.benchmarks.systems import System
+from ceco3d.benchmarks.work import Work, make_work
+from ceco3d.config import check_lists, choose_device, command, number
 from ceco3d.errors import UserError
-from ceco3d.models.minkunet import engine_layers
 from ceco3d.output import check_writable, write_json, write_text
 from ceco3d.report.tables import markdown_table
 from ceco3d.scenes.dataset import Collate
 from ceco3d.scenes.scannet import LABEL_TABLE, read_label_table
 from ceco3d.scenes.sources import processed_scenes
 
+Measured = tuple[list[dict[str, Any]], list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]]  # results, tables
+
 MEASURES = ("maps", "forward", "training", "memory")
+WHAT = ("engines", "roofline", "loss", "data", "busy")
 
 
 @command("benchmark")
@@ -34,17 +40,20 @@ def main(cfg: DictConfig) -> None:
     """Measure, print tables, write ``engines.json`` and ``engines.md``, or what else ``what`` names."""
     check(cfg)
     check_writable(Path(cfg.out))
-    folders = [Path(cfg.scene)] if cfg.scene else processed_scenes(cfg.dataset, ("val",), cfg.workers)["val"]
-    (benchmark_data if cfg.what == "data" else benchmark_networks)(cfg, folders, Path(cfg.out))
+    if cfg.what == "busy":
+        benchmark_busy(cfg, Path(cfg.out))
+    else:
+        folders = [Path(cfg.scene)] if cfg.scene else processed_scenes(cfg.dataset, ("val",), cfg.workers)["val"]
+        (benchmark_data if cfg.what == "data" else benchmark_networks)(cfg, folders, Path(cfg.out))
     print(f"written to {cfg.out}")
 
 
 def benchmark_networks(cfg: DictConfig, folders: Sequence[Path], out: Path) -> None:
-    """Engines, or the centre loss, on inputs made of ``folders``."""
+    """Engines, their rooflines, or the centre loss, on inputs made of ``folders``."""
     device = choose_device(cfg.device)
     if cfg.threads is not None:
         torch.set_num_threads(number(cfg, "threads", whole=True))
-    systems = available(cfg.systems)
+    systems = available(cfg.systems, device, peers=cfg.what != "roofline")
     model = OmegaConf.to_container(cfg.model)
     threads = torch.get_num_threads()
     results, lines = [], [f"# {cfg.what.capitalize()}, {cfg.model.name}, {threads} threads, {device}", ""]
@@ -52,17 +61,50 @@ def benchmark_networks(cfg: DictConfig, folders: Sequence[Path], out: Path) -> N
         work = make_work(
             folders, cfg.dataset.label_space, voxels, cfg.voxel_size, cfg.features, model, cfg.classes, device
         )
-        if cfg.what == "loss":
-            found = [compare_loss(work, system, cfg.repeats) for system in systems]
-            title, header, rows = loss_title(work), LOSS_HEADER, [loss_row(result) for result in found]
-            results += found
-        else:
-            results.append(compare(work, systems, cfg.repeats, cfg.measure))
-            title, header, rows = describe(results[-1]), HEADER, table(results[-1])
-        show(title, header, rows)
-        lines += [title, "", *markdown_table(header, rows), ""]
+        found, tables = MEASURE[cfg.what](work, systems, cfg)
+        results += found
+        for title, header, rows in tables:
+            show(title, header, rows)
+            lines += [title, "", *markdown_table(header, rows), ""]
     write_json(out / f"{cfg.what}.json", {"model": cfg.model.name, "threads": threads, "results": results})
     write_text(out / f"{cfg.what}.md", "\n".join(lines))
+
+
+def measure_engines(work: Work, systems: Sequence[System], cfg: DictConfig) -> Measured:
+    """Times and memory of all systems, in one table."""
+    result = compare(work, systems, cfg.repeats, cfg.measure)
+    return [result], [(describe(result), HEADER, table(result))]
+
+
+def measure_roofline(work: Work, systems: Sequence[System], cfg: DictConfig) -> Measured:
+    """Levels and directions, a table for each system."""
+    result = roofline(work, systems, cfg.repeats)
+    tables = [
+        (roofline_title(result, system), ROOFLINE_HEADER, roofline_rows(lines))
+        for system, lines in result["systems"].items()
+    ]
+    return [result], tables
+
+
+def measure_loss(work: Work, systems: Sequence[System], cfg: DictConfig) -> Measured:
+    """The centre loss beside a training step of each system."""
+    results = [compare_loss(work, system, cfg.repeats) for system in systems]
+    return results, [(loss_title(work), LOSS_HEADER, [loss_row(result) for result in results])]
+
+
+MEASURE = {"engines": measure_engines, "roofline": measure_roofline, "loss": measure_loss}
+
+
+def benchmark_busy(cfg: DictConfig, out: Path) -> None:
+    """The share of the time in which the GPU computes, in a training run of its own."""
+    device = choose_device(cfg.device)
+    if device.type != "cuda":
+        raise UserError("what=busy: watches a GPU, and there is none here")
+    result = time_busy(list(cfg.busy.train), cfg.busy.skip, cfg.busy.steps)
+    line = f"GPU busy {100 * result['busy']:.1f} % of {result['seconds']:.2f} s, {result['steps']} updates of training"
+    print(line)
+    write_json(out / "busy.json", {"train": list(cfg.busy.train), **result})
+    write_text(out / "busy.md", f"{line}: {' '.join(cfg.busy.train)}\n")
 
 
 def benchmark_data(cfg: DictConfig, folders: Sequence[Path], out: Path) -> None:
@@ -90,29 +132,28 @@ def benchmark_data(cfg: DictConfig, folders: Sequence[Path], out: Path) -> None:
 
 def check(cfg: DictConfig) -> None:
     """Refuse values that would only fail later."""
-    if cfg.what not in ("engines", "loss", "data"):
-        raise UserError(f"what={cfg.what}: choose engines, loss or data")
-    for key in ("voxel_size", "repeats", "classes", "data.points", "data.voxel_size", "data.scenes", "data.workers"):
-        number(cfg, key, whole=not key.endswith("voxel_size"))
+    if cfg.what not in WHAT:
+        raise UserError(f"what={cfg.what}: choose one of {', '.join(WHAT)}")
+    whole = ("repeats", "classes", "data.points", "data.scenes", "data.workers", "busy.steps")
+    for key in (*whole, "voxel_size", "data.voxel_size"):
+        number(cfg, key, whole=key in whole)
+    number(cfg, "busy.skip", above=-1, whole=True)
+    check_lists(cfg, ("systems", "voxels", "measure"))
     if not cfg.measure or set(cfg.measure) - set(MEASURES):
         raise UserError(f"measure={list(cfg.measure)}: choose among {', '.join(MEASURES)}")
     if not cfg.voxels or not all(isinstance(count, int) and count >= 1000 for count in cfg.voxels):
         raise UserError(f"voxels={list(cfg.voxels)}: a list of whole numbers from 1000 up")
 
 
-def available(names: list[str]) -> list[System]:
-    """The systems by name; one whose engine is not installed is left out, with a line that says so."""
+def available(names: Sequence[str], device: torch.device, peers: bool) -> list[System]:
+    """The systems by name; one that cannot be measured on ``device`` is left out, with a line that says why."""
     systems = []
-    for name in names:
-        engine, _, precision = str(name).partition("-")
-        if engine not in ("native", "minkowski") or precision not in PRECISIONS:
-            raise UserError(f"systems: {name} is none; ENGINE-PRECISION with native or minkowski, fp32, bf16 or fp16")
-        try:
-            engine_layers(engine)
-        except ValueError as error:
-            print(f"leaving out {name}: {error}")
+    for system in map(System.named, names):
+        reason = "not an engine of ceco3d" if system.peer and not peers else system.unusable(device)
+        if reason is None:
+            systems.append(system)
         else:
-            systems.append(System(engine, precision))
+            print(f"leaving out {system}: {reason}")
     if not systems:
         raise UserError("systems: none of them works here")
     return systems

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ceco3d.benchmarks.engines import System, Work, forward_operations, measure, peak_memory
+import torch
+
+from ceco3d.benchmarks.convolutions import convolutions
+from ceco3d.benchmarks.engines import measure, peak_memory, working
+from ceco3d.benchmarks.systems import System, float32_products
 from ceco3d.benchmarks.timing import Times, gemm_rate
+from ceco3d.benchmarks.work import Work
 from ceco3d.config import PRECISIONS
 
 HEADER = ("system", "maps", "forward", "training", "voxels/s", "peak GiB")
@@ -14,10 +19,13 @@ HEADER = ("system", "maps", "forward", "training", "voxels/s", "peak GiB")
 
 def compare(work: Work, systems: Sequence[System], repeats: int, what: Sequence[str]) -> dict[str, Any]:
     """Everything measured on one input, as it goes into the JSON file; times in seconds, memory in GiB."""
-    operations, neighbours = forward_operations(work)
+    systems = working(work, systems)
+    layers = convolutions(work).values()
+    operations = sum(layer.operations for layer in layers)
+    neighbours = next(layer.pairs / layer.voxels for layer in reversed(layers) if layer.volume == 27)
     memory = peak_memory(work, systems, what) if "memory" in what else {}
     times = measure(work, systems, repeats, what)
-    rates = {name: gemm_rate(PRECISIONS[name], work.device) for name in dict.fromkeys(s.precision for s in systems)}
+    rates = gemm_rates([system.precision for system in systems], work.device)
     return {
         "voxels": len(work),
         "neighbours": neighbours,
@@ -33,15 +41,27 @@ def compare(work: Work, systems: Sequence[System], repeats: int, what: Sequence[
                     for name, factor in (("forward", 1), ("training", 3))
                     if name in times
                 },
+                "maps_share": times["maps"][str(system)].median / times["training"][str(system)].median
+                if {"maps", "training"} <= times.keys()
+                else None,
             }
             for system in systems
         },
     }
 
 
+def gemm_rates(precisions: Sequence[str], device: torch.device) -> dict[str, float]:
+    """{precision: floating-point operations per second of a product of large matrices}."""
+    rates = {}
+    for name in dict.fromkeys(precisions):
+        with float32_products(name):
+            rates[name] = gemm_rate(PRECISIONS[name], device)
+    return rates
+
+
 def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
-    """One row per system: times with half their range, then how many times faster than the last system, then the share
-    of the machine's GEMM rate; voxels trained on per second."""
+    """One row per system: times with half their range, then how many times faster than the last system, then maps as a
+    share of the training step or the share of the machine's GEMM rate; voxels trained on per second."""
     systems = result["systems"]
     last = systems[list(systems)[-1]]
     rows = []
@@ -53,6 +73,8 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
                 continue
             ratio = last["median"][key] / found["median"][key]
             share = f"; {100 * found['gemm_share'][key]:.0f} % GEMM" if key in found["gemm_share"] else ""
+            if key == "maps" and found["maps_share"] is not None:
+                share = f"; {100 * found['maps_share']:.1f} % of training"
             cells.append(f"{Times(tuple(found['seconds'][key]))}; {ratio:.1f}x{share}")
         trained = found["median"].get("training")
         cells.append("-" if trained is None else f"{result['voxels'] / trained:,.0f}")

@@ -1,101 +1,81 @@
-"""One network on several engines: kernel maps, forward pass, training step, peak memory."""
+"""One network on several systems: kernel maps, forward pass, training step, peak memory."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ceco3d.allocator import keep_freed_memory
+from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.timing import Times, alternate, clock
-from ceco3d.config import PRECISIONS
+from ceco3d.benchmarks.work import Work
 from ceco3d.models.blocks import BasicBlock
-from ceco3d.models.minkunet import MinkUNet, Variant, build_model, engine_layers
+from ceco3d.models.minkunet import MinkUNet, Variant
 from ceco3d.parallel import run_parallel
-from ceco3d.sparse import Convolution, SparseTensor, TransposedConvolution
 
 # The levels and kernels of the family with next to no arithmetic.
 _THIN = Variant(BasicBlock, (1,) * 8, (1,) * 8)
 
 
-@dataclass(frozen=True)
-class System:
-    """What is compared: an engine, and what its convolutions compute in."""
+def working(work: Work, systems: Sequence[System]) -> list[System]:
+    """``systems`` without the peers that cannot take a training step on ``work``, with a line that says why.
 
-    engine: str
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.engine}-{self.precision}"
-
-
-@dataclass(frozen=True)
-class Work:
-    """The input and the network that all systems get.
-
-    coordinates (N, 4) int32, features (N, C) float32, labels (N,) int64
+    Each is tried in a process of its own: where their binaries do not suit the GPU, they end it.
     """
-
-    coordinates: Tensor
-    features: Tensor
-    labels: Tensor
-    model: Mapping[str, Any]  # arguments of build_model
-    classes: int
-    device: torch.device
-
-    def __len__(self) -> int:
-        return len(self.coordinates)
-
-    def tensor(self) -> SparseTensor:
-        return SparseTensor(self.features, self.coordinates)
-
-    def network(self, system: System) -> MinkUNet:
-        torch.manual_seed(0)
-        channels = self.features.shape[1]
-        return build_model(**self.model, in_channels=channels, out_channels=self.classes, engine=system.engine).to(
-            self.device
-        )
+    peers, broken = [system for system in systems if system.peer], set()
+    for system, future in run_parallel(partial(_peak, work=work, name="training"), peers, 1):
+        if (error := future.exception()) is not None:
+            broken.add(system)
+            print(f"leaving out {system}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+    return [system for system in systems if system not in broken]
 
 
 def measure(work: Work, systems: Sequence[System], repeats: int, what: Sequence[str]) -> dict[str, dict[str, Times]]:
     """{"maps" | "forward" | "training": {system: times}} for those named in ``what``."""
     results = {}
     if "maps" in what:
-        runs = {system.engine: partial(_map_seconds, work, system.engine) for system in systems}
+        runs = {system.engine: map_clock(work, system) for system in systems}
         times = alternate(runs, repeats)
         results["maps"] = {str(system): times[system.engine] for system in systems}
-    networks = {system: work.network(system) for system in systems}
-    for name, function in (("forward", forward), ("training", training_step)):
+    for name, function in PASSES.items():
         if name in what:
             runs = {
-                str(system): partial(clock, partial(function, network, work, system), work.device)
-                for system, network in networks.items()
+                str(system): partial(clock, partial(function, network(work, system, name), work, system), work.device)
+                for system in systems
             }
             results[name] = alternate(runs, repeats)
     return results
 
 
+def network(work: Work, system: System, name: str) -> MinkUNet:
+    """The network for one of PASSES."""
+    return work.network(system, inference=name == "forward")
+
+
 def forward(network: MinkUNet, work: Work, system: System) -> Tensor:
     """Logits (N, K) in evaluation mode, with everything that a new scene costs."""
     network.eval()
-    with torch.inference_mode(), _autocast(work, system):
-        return network(work.tensor()).features
+    with torch.inference_mode(), system.products(), system.autocast(work.device):
+        return network(work.tensor(system)).features
 
 
 def training_step(network: MinkUNet, work: Work, system: System) -> None:
     """Forward, cross-entropy and backward."""
     network.train()
     network.zero_grad(set_to_none=True)
-    with _autocast(work, system):
-        logits = network(work.tensor()).features
-    F.cross_entropy(logits.float(), work.labels).backward()
+    with system.products():
+        with system.autocast(work.device):
+            logits = network(work.tensor(system)).features
+        F.cross_entropy(logits.float(), work.labels).backward()
+
+
+PASSES: dict[str, Callable] = {"forward": forward, "training": training_step}
 
 
 def peak_memory(work: Work, systems: Sequence[System], what: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -103,66 +83,62 @@ def peak_memory(work: Work, systems: Sequence[System], what: Sequence[str]) -> d
 
     On a GPU that is what torch allocates there, else the whole process with its libraries (Linux).
     """
-    names = [name for name in ("forward", "training") if name in what]
-    results: dict[str, dict[str, float]] = {name: {} for name in names}
-    for name in names:
+    results: dict[str, dict[str, float]] = {name: {} for name in PASSES if name in what}
+    for name, found in results.items():
         for system in systems:
             for _, future in run_parallel(partial(_peak, work=work, name=name), [system], 1):
-                results[name][str(system)] = future.result()
+                found[str(system)] = future.result()
     return results
 
 
 def _peak(system: System, work: Work, name: str) -> float:
     keep_freed_memory()
-    network = work.network(system)
+    model = network(work, system, name)
     for _ in range(2):
-        {"forward": forward, "training": training_step}[name](network, work, system)
+        PASSES[name](model, work, system)
     if work.device.type == "cuda":
+        torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() / 2**30
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 2**20
 
 
-def _map_seconds(work: Work, engine: str) -> float:
-    """Seconds for voxel levels and kernel maps: a first pass of a thin network less a second one, which has them."""
-    layers = engine_layers(engine)
-    network = MinkUNet(_THIN, 1, 1, layers=layers).to(work.device).eval()
+def map_clock(work: Work, system: System) -> Callable[[], float]:
+    """What returns the seconds that voxel levels and kernel maps take, made anew, for training.
+
+    ceco3d makes them ahead. MinkowskiEngine: a first pass of a thin network less a second one, which has them. spconv
+    times itself in a pass of the whole network.
+    """
+    if system.peer:
+        return partial(_spconv_map_seconds, work.network(system).train(), work, system)
+    layers, stem = system.layers(), work.model["stem_kernel"]
+    thin = MinkUNet(_THIN, 1, 1, stem_kernel=stem, layers=layers).to(work.device).eval()
     features = torch.zeros(len(work), 1, device=work.device)
-    tensors: list[SparseTensor] = []
+
+    def make() -> None:
+        thin.build_maps(layers.SparseTensor(features, work.coordinates))
+
+    if system.engine == "minkowski":
+        return partial(_minkowski_map_seconds, thin, features, work)
+    return partial(clock, torch.inference_mode()(make), work.device)
+
+
+@torch.inference_mode()
+def _minkowski_map_seconds(thin: MinkUNet, features: Tensor, work: Work) -> float:
+    layers = System("minkowski", "fp32").layers()
+    tensors = []
 
     def first() -> None:
-        x = SparseTensor(features, work.coordinates)
-        tensors.append(x if engine == "native" else layers.MinkowskiTensor.of(x))
-        network(tensors[-1])
+        tensors.append(layers.MinkowskiTensor.of(layers.SparseTensor(features, work.coordinates)))
+        thin(tensors[-1])
 
-    with torch.inference_mode():
-        return clock(first, work.device) - clock(lambda: network(tensors[-1]), work.device)
+    return clock(first, work.device) - clock(lambda: thin(tensors[-1]), work.device)
 
 
-def forward_operations(work: Work) -> tuple[float, float]:
-    """(floating-point operations of all convolutions of a forward pass, neighbours per voxel in a 3^3 kernel)."""
-    network = work.network(System("native", "fp32")).eval()
-    total, neighbours = 0.0, 0.0
-
-    def count(layer: nn.Module, inputs: tuple[SparseTensor], out: SparseTensor) -> None:
-        nonlocal total, neighbours
-        (x,) = inputs
-        pairs = len(x)
-        if layer.kernel_size > 1:
-            pairs = x.manager.kernel_map(
-                min(x.stride, out.stride), max(x.stride, out.stride), layer.kernel_size
-            ).num_pairs
-            if layer.kernel_size == 3 and x.stride == 1:
-                neighbours = pairs / len(x)
-        total += 2.0 * pairs * layer.in_channels * layer.out_channels
-
-    for layer in network.modules():
-        if isinstance(layer, Convolution | TransposedConvolution):
-            layer.register_forward_hook(count)
-    forward(network, work, System("native", "fp32"))
-    return total, neighbours
-
-
-def _autocast(work: Work, system: System) -> torch.autocast:
-    dtype = PRECISIONS[system.precision]
-    return torch.autocast(work.device.type, dtype, enabled=dtype != torch.float32)
+@torch.no_grad()
+def _spconv_map_seconds(network: MinkUNet, work: Work, system: System) -> float:
+    x = work.tensor(system)
+    x.sparse.benchmark = True
+    with system.products():
+        network(x)
+    return sum(sum(record["indice_gen_time"]) for record in x.sparse.benchmark_record.values())

@@ -47,19 +47,32 @@ def alternate(runs: Mapping[str, Callable[[], float]], repeats: int) -> dict[str
     return {name: Times(tuple(values)) for name, values in seconds.items()}
 
 
-def clock(function: Callable[[], object], device: torch.device) -> float:
-    """Seconds one call takes, on a GPU until it is done."""
+def clock(function: Callable[[], object], device: torch.device, calls: int = 1) -> float:
+    """Seconds one call takes, on a GPU until it is done; the mean of ``calls`` that follow each other."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
-    function()
+    for _ in range(calls):
+        function()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) / calls
 
 
-def gemm_rate(dtype: torch.dtype, device: torch.device, size: int = 2048) -> float:
-    """Floating-point operations per second of torch's product of two (size, size) matrices, the best of 9."""
+def gemm_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """Floating-point operations per second of torch's product of two square matrices, the best of 9.
+
+    2048 rows occupy a few cores; a GPU needs 8192.
+    """
+    size = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     times = alternate({"gemm": lambda: clock(lambda: a @ b, device)}, 9)["gemm"]
     return 2 * size**3 / min(times.seconds)
+
+
+def copy_rate(device: torch.device, size: int = 1 << 28) -> float:
+    """Bytes per second that a copy of ``size`` bytes, more than caches hold, reads and writes; the best of 9."""
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
+    times = alternate({"copy": lambda: clock(lambda: target.copy_(source), device, calls=4)}, 9)["copy"]
+    return 2 * size / min(times.seconds)
