@@ -1,6 +1,8 @@
 """``python -m ceco3d.benchmark``: timings side by side (conf/benchmark.yaml)."""
 
+import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
-from ceco3d.benchmarks.busy import time_busy
+from ceco3d.benchmarks.busy import WARMUP, time_busy
 from ceco3d.benchmarks.compare import HEADER, compare, describe, table
 from ceco3d.benchmarks.data import FILES, describe_loader, make_scene, time_loader, time_preprocess, time_transforms
 from ceco3d.benchmarks.data import HEADER as DATA_HEADER
@@ -21,13 +23,14 @@ from ceco3d.benchmarks.roofline import HEADER as ROOFLINE_HEADER
 from ceco3d.benchmarks.roofline import roofline, roofline_rows, roofline_title
 from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.work import Work, make_work
-from ceco3d.config import check_lists, choose_device, command, number
+from ceco3d.config import check_lists, choose_device, command, compose_config, number
 from ceco3d.errors import UserError
 from ceco3d.output import check_writable, write_json, write_text
 from ceco3d.report.tables import markdown_table
 from ceco3d.scenes.dataset import Collate
 from ceco3d.scenes.scannet import LABEL_TABLE, read_label_table
 from ceco3d.scenes.sources import processed_scenes
+from ceco3d.training.run import train
 
 Measured = tuple[list[dict[str, Any]], list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]]  # results, tables
 
@@ -53,7 +56,7 @@ def benchmark_networks(cfg: DictConfig, folders: Sequence[Path], out: Path) -> N
     device = choose_device(cfg.device)
     if cfg.threads is not None:
         torch.set_num_threads(number(cfg, "threads", whole=True))
-    systems = available(cfg.systems, device, peers=cfg.what != "roofline")
+    systems = available(cfg.systems, device, peers=cfg.what == "engines")
     model = OmegaConf.to_container(cfg.model)
     threads = torch.get_num_threads()
     results, lines = [], [f"# {cfg.what.capitalize()}, {cfg.model.name}, {threads} threads, {device}", ""]
@@ -100,7 +103,9 @@ def benchmark_busy(cfg: DictConfig, out: Path) -> None:
     device = choose_device(cfg.device)
     if device.type != "cuda":
         raise UserError("what=busy: watches a GPU, and there is none here")
-    result = time_busy(list(cfg.busy.train), cfg.busy.skip, cfg.busy.steps)
+    with tempfile.TemporaryDirectory() as folder:
+        training = compose_config("train", ["device=cuda", *cfg.busy.train, f"run_dir={folder}"])
+        result = time_busy(partial(train, training), cfg.busy.skip, cfg.busy.steps)
     line = f"GPU busy {100 * result['busy']:.1f} % of {result['seconds']:.2f} s, {result['steps']} updates of training"
     print(line)
     write_json(out / "busy.json", {"train": list(cfg.busy.train), **result})
@@ -137,7 +142,7 @@ def check(cfg: DictConfig) -> None:
     whole = ("repeats", "classes", "data.points", "data.scenes", "data.workers", "busy.steps")
     for key in (*whole, "voxel_size", "data.voxel_size"):
         number(cfg, key, whole=key in whole)
-    number(cfg, "busy.skip", above=-1, whole=True)
+    number(cfg, "busy.skip", above=WARMUP - 1, whole=True)
     check_lists(cfg, ("systems", "voxels", "measure"))
     if not cfg.measure or set(cfg.measure) - set(MEASURES):
         raise UserError(f"measure={list(cfg.measure)}: choose among {', '.join(MEASURES)}")

@@ -19,8 +19,10 @@ def test_benchmark_measures_every_system(run_command, tiny, tmp_path):
     for system in result["systems"].values():
         assert set(system["seconds"]) == {"maps", "forward", "training"}
         assert all(len(times) == 2 and min(times) > 0 for times in system["seconds"].values())
+        assert 0 < system["maps_share"] < 1
         assert 0.1 < system["peak_gib"]["forward"] < system["peak_gib"]["training"] < 8
     assert "| native-fp32 |" in (tmp_path / "engines.md").read_text()
+    assert re.search(r"\d % of step", (tmp_path / "engines.md").read_text())
 
 
 def test_benchmark_of_one_scene_and_one_measure(run_command, tiny, tmp_path):
@@ -68,9 +70,11 @@ def test_benchmark_of_the_data_path(run_command, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("what=data2", "choose engines, loss or data"),
+        ("what=data2", "choose one of engines, roofline, loss, data, busy"),
         ("data.workers=0", "data.workers=0"),
-        ("systems=[spconv-fp32]", "spconv-fp32.*native or minkowski"),
+        ("systems=[torchsparse-fp32]", "torchsparse-fp32.*native, triton.*spconv.*tf32"),
+        ("systems=native-fp32", "must be a list"),
+        ("busy.skip=1", "busy.skip=1"),
         ("voxels=[10]", "from 1000 up"),
         ("measure=[speed]", "choose among maps, forward, training, memory"),
         ("repeats=0", "repeats=0"),

@@ -74,7 +74,7 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
             ratio = last["median"][key] / found["median"][key]
             share = f"; {100 * found['gemm_share'][key]:.0f} % GEMM" if key in found["gemm_share"] else ""
             if key == "maps" and found["maps_share"] is not None:
-                share = f"; {100 * found['maps_share']:.1f} % of training"
+                share = f"; {100 * found['maps_share']:.1f} % of step"
             cells.append(f"{Times(tuple(found['seconds'][key]))}; {ratio:.1f}x{share}")
         trained = found["median"].get("training")
         cells.append("-" if trained is None else f"{result['voxels'] / trained:,.0f}")

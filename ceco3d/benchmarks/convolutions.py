@@ -11,7 +11,7 @@ from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.work import Work
 from ceco3d.sparse import Convolution, SparseTensor, TransposedConvolution
 
-DIRECTIONS = ("forward", "input gradient", "weight gradient")
+DIRECTIONS = ("forward", "input grad", "weight grad")
 INDEX_BYTES = 4
 
 
@@ -41,7 +41,7 @@ class Counted:
         """
         rows = self.num_in * self.in_channels + self.num_out * self.out_channels
         weights = self.volume * self.in_channels * self.out_channels
-        weight_bytes = torch.float32.itemsize if direction == "weight gradient" else dtype.itemsize
+        weight_bytes = torch.float32.itemsize if direction == "weight grad" else dtype.itemsize
         indices = self.pairs * INDEX_BYTES if self.volume > 1 else 0
         return float(rows * dtype.itemsize + weights * weight_bytes + indices)
 

@@ -20,7 +20,7 @@ from ceco3d.benchmarks.timing import alternate, clock, copy_rate
 from ceco3d.benchmarks.work import Work
 from ceco3d.sparse import SparseTensor
 
-HEADER = ("level", "direction", "GFLOP", "GB", "floor ms", "bound by", "measured ms", "of the floor's speed")
+HEADER = ("stride: voxels", "direction", "GFLOP", "MB", "bound by", "floor ms", "ms", "roofline")
 GPU_CALLS = 20  # of a layer, timed together: the host's part then hides behind the GPU's as in a whole pass
 
 
@@ -62,7 +62,7 @@ def time_layers(
     for name, counted in layers.items():
         if counted in times:
             continue
-        directions = [direction for direction in DIRECTIONS if name != stem or direction != "input gradient"]
+        directions = [direction for direction in DIRECTIONS if name != stem or direction != "input grad"]
         with system.products():
             runs = _runs(network.get_submodule(name), inputs[name], system, directions)
             found = alternate(
@@ -90,10 +90,10 @@ def _runs(
         return partial(torch.autograd.grad, out, of, torch.randn_like(out), retain_graph=True)
 
     runs = {"forward": lambda: torch.no_grad()(forward)(rows)}
-    if "input gradient" in directions:
+    if "input grad" in directions:
         leaf = rows.clone()
-        runs["input gradient"] = gradient(leaf, leaf)
-    runs["weight gradient"] = gradient(layer.kernel, rows)
+        runs["input grad"] = gradient(leaf, leaf)
+    runs["weight grad"] = gradient(layer.kernel, rows)
     return runs
 
 
@@ -141,12 +141,12 @@ def roofline_rows(lines: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The lines of one system as a table with HEADER."""
     return [
         (
-            "all" if line["stride"] is None else f"stride {line['stride']}: {line['voxels']:,} voxels",
+            "all" if line["stride"] is None else f"{line['stride']}: {line['voxels']:,}",
             line["direction"],
             f"{line['operations'] / 1e9:.1f}",
-            f"{line['bytes'] / 1e9:.3f}",
-            f"{1e3 * line['floor']:.2f}",
+            f"{line['bytes'] / 1e6:.1f}",
             line["bound"],
+            f"{1e3 * line['floor']:.2f}",
             f"{1e3 * line['seconds']:.2f}",
             f"{100 * line['floor'] / line['seconds']:.0f} %",
         )

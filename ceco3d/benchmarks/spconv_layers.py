@@ -29,6 +29,7 @@ def spconv_layers(library: str) -> SimpleNamespace:
     except (ImportError, OSError, RuntimeError) as error:
         raise ImportError(f"{library} does not load ({str(error).partition(chr(10))[0]})") from error
     return SimpleNamespace(
+        library=library,
         SparseTensor=partial(SpconvTensor.of, spconv),
         Convolution=partial(Convolution, spconv),
         TransposedConvolution=partial(TransposedConvolution, spconv),

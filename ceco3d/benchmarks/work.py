@@ -46,11 +46,12 @@ class Work:
         """
         torch.manual_seed(0)
         sizes = {"in_channels": self.features.shape[1], "out_channels": self.classes}
+        network = build_model(**self.model, **sizes, engine="native" if system.peer else system.engine)
         if not system.peer:
-            return build_model(**self.model, **sizes, engine=system.engine).to(self.device)
-        options = dict(self.model)
+            return network.to(self.device)
+        weights, options = network.state_dict(), dict(self.model)
         network = MinkUNet(VARIANTS[options.pop("name")], **options, **sizes, layers=system.layers())
-        network.load_state_dict(build_model(**self.model, **sizes).state_dict())
+        network.load_state_dict(weights)
         if inference:
             for module in network.modules():
                 if hasattr(module, "conv"):
