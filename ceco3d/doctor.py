@@ -13,9 +13,11 @@ import torch
 
 from ceco3d.config import config_dir
 from ceco3d.sparse.kernels.build import load
+from ceco3d.sparse.kernels.triton_launch import unsupported
 
 CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors")
 EXTRAS = {
+    "triton": "pip install 'ceco3d[triton]'     # engine=triton on a GPU",
     "wandb": "pip install 'ceco3d[wandb]'       # logger=wandb",
     "tensorboard": "pip install 'ceco3d[tensorboard]' # logger=tensorboard",
     "open3d": "pip install 'ceco3d[view]'        # visualize window=true",
@@ -72,6 +74,9 @@ def engine_lines() -> Iterator[str]:
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
     for device in devices:
         yield f"native on {device}: {try_engine('native', device)}"
+    for device in devices:
+        reason = unsupported(torch.device(device))
+        yield f"triton on {device}: {try_engine('triton', device) if reason is None else f'no: {reason}'}"
     if version("MinkowskiEngine") is None:
         yield "minkowski: not installed, optional: scripts/install_minkowski.sh"
         return

@@ -38,7 +38,9 @@ def convolve(
     features, weight = _whole_words(features), weight.to(features.dtype)
     volume, _, cout = weight.shape
     cin = features.shape[1]
-    weight = F.pad(weight, (0, 0, 0, cin - weight.shape[1])).contiguous()
+    if cin > weight.shape[1]:
+        weight = F.pad(weight, (0, 0, 0, cin - weight.shape[1]))
+    weight = weight.contiguous()
     if config is None:
         config = convolve_config(tiles.num_out, cin, cout, volume, tiles.tile, features.dtype)
     splits = config.splits
@@ -108,7 +110,8 @@ def _whole_words(rows: Tensor) -> Tensor:
 
     Only then rows are copied to shared memory while others are multiplied; the stem's 3 or 9 channels cost little.
     """
-    return F.pad(rows, (0, -rows.shape[1] % (16 // rows.element_size()))).contiguous()
+    missing = -rows.shape[1] % (16 // rows.element_size())
+    return F.pad(rows, (0, missing)) if missing else rows.contiguous()
 
 
 def _operands(dtype: torch.dtype) -> str:

@@ -34,7 +34,7 @@ def _at(base, row, stride: tl.constexpr, column):
     return base + row.to(tl.int64)[:, None] * stride + column[None, :]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["num_out"])
 def convolve(
     features,
     weight,
@@ -98,7 +98,7 @@ def convolve(
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles"])
 def weight_gradient(
     features,
     grad_out,
