@@ -35,7 +35,7 @@ from ceco3d.training.run import train
 Measured = tuple[list[dict[str, Any]], list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]]  # results, tables
 
 MEASURES = ("maps", "forward", "training", "memory")
-WHAT = ("engines", "roofline", "loss", "data", "busy")
+WHAT = ("engines", "roofline", "loss", "data", "busy", "tune")
 
 
 @command("benchmark")
@@ -95,7 +95,29 @@ def measure_loss(work: Work, systems: Sequence[System], cfg: DictConfig) -> Meas
     return results, [(loss_title(work), LOSS_HEADER, [loss_row(result) for result in results])]
 
 
-MEASURE = {"engines": measure_engines, "roofline": measure_roofline, "loss": measure_loss}
+def measure_tune(work: Work, systems: Sequence[System], cfg: DictConfig) -> Measured:
+    """Better sizes of blocks for the Triton kernels, kept for later trainings, a table for each precision."""
+    from ceco3d.benchmarks import tune  # needs triton
+    from ceco3d.sparse.kernels.triton_tuned import store_tuned
+
+    results, tables = [], []
+    for system in systems:
+        if system.engine != "triton":
+            raise UserError(f"what=tune: only triton has sizes to tune, not {system}; systems=[triton-bf16]")
+        found = tune.tune(work, system, cfg.repeats)
+        sizes = {kernel: {key: result["sizes"] for key, result in shapes.items()} for kernel, shapes in found.items()}
+        print(f"kept in {store_tuned(work.device, sizes)}")
+        results.append({"system": str(system), "voxels": len(work), "kernels": found})
+        tables.append((f"{system}, {len(work):,} voxels", tune.HEADER, tune.tune_rows(found)))
+    return results, tables
+
+
+MEASURE = {
+    "engines": measure_engines,
+    "roofline": measure_roofline,
+    "loss": measure_loss,
+    "tune": measure_tune,
+}
 
 
 def benchmark_busy(cfg: DictConfig, out: Path) -> None:

@@ -35,7 +35,7 @@ def load() -> ctypes.CDLL:
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     recipe = [" ".join(FLAGS).encode(), version, _processor(), *(source.read_bytes() for source in SOURCES)]
     name = f"kernels-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}.so"
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ceco3d"
+    folder = cache_folder()
     if not (folder / name).exists():
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,6 +44,11 @@ def load() -> ctypes.CDLL:
             folder = Path(tempfile.mkdtemp(prefix="ceco3d-"))
             _compile(compiler, folder / name)
     return ctypes.CDLL(str(folder / name))
+
+
+def cache_folder() -> Path:
+    """Where what was made for this machine is kept; it may not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ceco3d"
 
 
 def _compile(compiler: str, target: Path) -> None:

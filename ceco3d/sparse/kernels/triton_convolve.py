@@ -11,6 +11,7 @@ from ceco3d.sparse.kernels import triton_gemm
 from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig, convolve_config, gradient_config
 from ceco3d.sparse.kernels.triton_launch import device_of, interpreted
 from ceco3d.sparse.kernels.triton_map import TileMap, TileMaps
+from ceco3d.sparse.kernels.triton_tuned import tuned_config
 
 
 def forward(features: Tensor, weight: Tensor, bias: Tensor | None, maps: TileMaps) -> Tensor:
@@ -41,8 +42,7 @@ def convolve(
     if cin > weight.shape[1]:
         weight = F.pad(weight, (0, 0, 0, cin - weight.shape[1]))
     weight = weight.contiguous()
-    if config is None:
-        config = convolve_config(tiles.num_out, cin, cout, volume, tiles.tile, features.dtype)
+    config = config or choose("convolve", tiles, cin, cout, features.dtype)
     splits = config.splits
     out = features.new_empty(
         (tiles.num_out, cout) if splits == 1 else (splits, tiles.num_out, cout),
@@ -81,8 +81,7 @@ def weight_gradient(features: Tensor, grad_out: Tensor, tiles: TileMap, config: 
     volume, cin, cout = tiles.volume, features.shape[1], grad_out.shape[1]
     if tiles.num_out == 0:
         return features.new_zeros(volume, *channels, dtype=torch.float32)
-    if config is None:
-        config = gradient_config(tiles.num_out, cin, cout, volume, tiles.tile, features.dtype)
+    config = config or choose("weight_gradient", tiles, cin, cout, features.dtype)
     out = features.new_empty(config.splits, volume, cin, cout, dtype=torch.float32)
     grid = (triton.cdiv(cin, config.rows) * triton.cdiv(cout, config.columns), volume, config.splits)
     with device_of(features):
@@ -112,6 +111,28 @@ def _whole_words(rows: Tensor) -> Tensor:
     """
     missing = -rows.shape[1] % (16 // rows.element_size())
     return F.pad(rows, (0, missing)) if missing else rows.contiguous()
+
+
+def choose(
+    kernel: str, tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype
+) -> ConvolveConfig | GradientConfig:
+    """Sizes of blocks for a kernel of ``triton_gemm``: those found by tuning, else the default ones."""
+    call = (tiles, in_channels, out_channels, dtype)
+    return tuned_config(kernel, tiles.rows.device, call_key(*call)) or default_config(kernel, *call)
+
+
+def default_config(
+    kernel: str, tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype
+) -> ConvolveConfig | GradientConfig:
+    """The sizes of ``triton_config``."""
+    make = {"convolve": convolve_config, "weight_gradient": gradient_config}[kernel]
+    return make(tiles.num_out, in_channels, out_channels, tiles.volume, tiles.tile, dtype)
+
+
+def call_key(tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype) -> str:
+    """What the best sizes depend on; of the number of rows, the power of two."""
+    precision = "tf32" if _operands(dtype) == "tf32" else str(dtype).removeprefix("torch.")
+    return f"2^{tiles.num_out.bit_length()} rows {in_channels}x{out_channels}x{tiles.volume} {precision}"
 
 
 def _operands(dtype: torch.dtype) -> str:

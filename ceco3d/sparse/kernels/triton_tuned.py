@@ -1,0 +1,59 @@
+"""Sizes of blocks that ``python -m ceco3d.benchmark what=tune`` found to be the fastest on a kind of GPU.
+
+One JSON file a kind of GPU, in the cache folder: ``{kernel: {shape: sizes}}``, shapes by ``triton_convolve.call_key``.
+A training only reads it: nothing is timed there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from ceco3d.sparse.kernels.build import cache_folder
+from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig
+
+CONFIGS = {"convolve": ConvolveConfig, "weight_gradient": GradientConfig}
+
+
+def tuned_path(device: torch.device) -> Path:
+    """The file for the GPUs like ``device``."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "interpreter"
+    return cache_folder() / f"triton-{name.replace(' ', '-')}.json"
+
+
+def store_tuned(device: torch.device, found: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Path:
+    """Add ``{kernel: {shape: sizes}}`` to the file for ``device``; trainings that start from now on use them."""
+    path = tuned_path(device)
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    merged = {kernel: {**stored.get(kernel, {}), **shapes} for kernel, shapes in found.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(merged, indent=1))
+    part.replace(path)
+    return path
+
+
+def tuned_config(kernel: str, device: torch.device, key: str) -> ConvolveConfig | GradientConfig | None:
+    """The sizes found for ``kernel`` (one of CONFIGS), or None."""
+    return _read(tuned_path(device)).get(kernel, {}).get(key)
+
+
+@cache
+def _read(path: Path) -> dict[str, dict[str, ConvolveConfig | GradientConfig]]:
+    if not path.exists():
+        return {}
+    try:
+        stored = json.loads(path.read_text())
+        return {
+            kernel: {key: config(**sizes) for key, sizes in stored.get(kernel, {}).items()}
+            for kernel, config in CONFIGS.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        warnings.warn(f"{path} cannot be used ({error}): delete it, or run benchmark what=tune again", stacklevel=2)
+        return {}
