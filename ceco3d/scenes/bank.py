@@ -55,12 +55,11 @@ class InstanceBank:
         )
 
     def draw(self, count: int, rng: torch.Generator) -> list[Scene]:
-        """``count`` instances, with replacement, on the device of ``rng``; none when the bank is empty."""
+        """``count`` instances, with replacement; none when the bank is empty."""
         if len(self) == 0:
             return []
-        weights = self.weights.to(rng.device)
-        chosen = torch.multinomial(weights, count, replacement=True, generator=rng)
-        return [self.read(index).to(rng.device) for index in chosen.tolist()]
+        chosen = torch.multinomial(self.weights, count, replacement=True, generator=rng)
+        return [self.read(index) for index in chosen.tolist()]
 
 
 def _instances(folder: Path, space: str, number: int) -> np.ndarray:

@@ -102,7 +102,7 @@ def make_batch(
             raise UserError(f"scene {scene.name}: {error}") from error
         coord = voxels.coord
         if rng is not None:
-            coord = coord + torch.randint(OFFSET_RANGE, (3,), generator=rng, device=rng.device, dtype=torch.int32)
+            coord = coord + torch.randint(OFFSET_RANGE, (3,), generator=rng, dtype=torch.int32).to(coord.device)
         coordinates.append(torch.cat([torch.full_like(coord[:, :1], number), coord], dim=1))
         values.append(point_features(scene, features, voxels.index))
         labels.append(scene.segment.index_select(0, voxels.index))

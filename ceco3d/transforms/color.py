@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ceco3d.scenes.scene import Scene
 from ceco3d.transforms.geometric import bounds
-from ceco3d.transforms.step import chance, uniform
+from ceco3d.transforms.step import chance, points_generator, uniform
 
 
 def autocontrast(scene: Scene, blend: float) -> Scene:
@@ -34,7 +34,8 @@ def chromatic_translation(scene: Scene, shift: Tensor) -> Scene:
 
 def chromatic_jitter(scene: Scene, std: float, rng: torch.Generator) -> Scene:
     """Add Gaussian noise of ``std`` (in units of 0..255) to every channel of every point, clamped to 0..255."""
-    noise = torch.randn(3, len(scene), generator=rng, device=rng.device).t()
+    device = scene.coord.device
+    noise = torch.randn(3, len(scene), generator=points_generator(rng, device), device=device).t()
     return scene.replace(color=noise.mul_(std).add_(scene.color).clamp_(0, 255))
 
 
@@ -58,8 +59,8 @@ class ChromaticTranslation:
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
         if not chance(self.p, rng):
             return scene
-        shift = (2 * torch.rand(3, generator=rng, device=rng.device) - 1) * (255 * self.ratio)
-        return chromatic_translation(scene, shift)
+        shift = (2 * torch.rand(3, generator=rng) - 1) * (255 * self.ratio)
+        return chromatic_translation(scene, shift.to(scene.color.device))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.scenes.scene import Scene, columns
-from ceco3d.transforms.step import chance
+from ceco3d.transforms.step import chance, points_generator
 
 
 def _ascending(index: Tensor, count: int) -> Tensor:
@@ -22,7 +22,8 @@ def _ascending(index: Tensor, count: int) -> Tensor:
 def point_dropout(scene: Scene, ratio: float, rng: torch.Generator) -> Scene:
     """Drop floor(``ratio`` * N) points, 0 <= ratio < 1, every subset equally likely."""
     kept = len(scene) - math.floor(ratio * len(scene))
-    index = torch.randperm(len(scene), generator=rng, device=rng.device)[:kept]
+    device = scene.coord.device
+    index = torch.randperm(len(scene), generator=points_generator(rng, device), device=device)[:kept]
     return scene.select(_ascending(index, len(scene)))
 
 
@@ -66,7 +67,7 @@ class SphereCrop:
         most = min((limit for limit in limits if limit is not None), default=len(coord))
         if len(coord) <= most:
             return None
-        return nearest(coord, coord[torch.randint(len(coord), (), generator=rng, device=rng.device)], most)
+        return nearest(coord, coord[int(torch.randint(len(coord), (), generator=rng))], most)
 
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
         index = self.rows(scene.coord, rng)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ceco3d.scenes.scene import Scene, columns
 from ceco3d.transforms.geometric import bounds
-from ceco3d.transforms.step import chance
+from ceco3d.transforms.step import chance, points_generator
 
 
 def box_blur(grid: Tensor) -> Tensor:
@@ -55,7 +55,8 @@ def elastic_distortion(scene: Scene, granularity: float, magnitude: float, rng: 
         return scene
     low, high = bounds(scene.coord)
     nodes = ((high - low) / granularity).floor().int().add(3).tolist()
-    noise = torch.randn((3, *nodes), generator=rng, device=rng.device)
+    device = scene.coord.device
+    noise = torch.randn((3, *nodes), generator=points_generator(rng, device), device=device)
     field = box_blur(box_blur(noise)).mul_(magnitude)
     position = columns(scene.coord - (low - granularity)).div_(granularity)
     return scene.replace(coord=trilinear(field, position).t().add_(scene.coord))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.scenes.scene import Scene, columns
-from ceco3d.transforms.step import chance, uniform
+from ceco3d.transforms.step import chance, points_generator, uniform
 
 AXES = "xyz"
 
@@ -70,7 +70,8 @@ def flip(scene: Scene, axes: str) -> Scene:
 
 def jitter(scene: Scene, sigma: float, clip: float, rng: torch.Generator) -> Scene:
     """Move every point by Gaussian noise of ``sigma`` metres per axis, cut at +-``clip`` metres; normals stay."""
-    noise = torch.randn(3, len(scene), generator=rng, device=rng.device).t()
+    device = scene.coord.device
+    noise = torch.randn(3, len(scene), generator=points_generator(rng, device), device=device).t()
     return scene.replace(coord=noise.mul_(sigma).clamp_(-clip, clip).add_(scene.coord))
 
 
@@ -97,7 +98,7 @@ class RandomRotation:
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
         limits = (math.radians(limit) for limit in (self.x, self.y, self.z))
         angles = [uniform(-limit, limit, rng) if chance(self.p, rng) else 0.0 for limit in limits]
-        order = torch.randperm(3, generator=rng, device=rng.device).tolist()
+        order = torch.randperm(3, generator=rng).tolist()
         return rotate(scene, rotation_matrix(angles, "".join(AXES[axis] for axis in order)))
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.scenes.scene import Scene
+from ceco3d.transforms.step import points_generator
 
 
 def movable(scene: Scene, structure: Sequence[int]) -> tuple[Tensor, int]:
@@ -87,7 +88,8 @@ class InstanceAugmentation:
 
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
         objects, count = movable(scene, self.structure)
-        draw = torch.rand(count, 8, generator=rng, device=rng.device)
+        device = scene.coord.device
+        draw = torch.rand(count, 8, generator=rng).to(device)
         chosen = draw[:, 0] < self.p
         if not chosen.any():
             return scene
@@ -99,7 +101,7 @@ class InstanceAugmentation:
         gray = torch.where(objects >= 0, (draw[:, 6] < self.gray)[objects], False)
         color = torch.where(gray[:, None], scene.color.mean(0), scene.color)
         share = torch.where(objects >= 0, draw[:, 7][objects] * self.dropout, 0.0)
-        kept = torch.rand(len(scene), generator=rng, device=rng.device) >= share
+        kept = torch.rand(len(scene), generator=points_generator(rng, device), device=device) >= share
         return scene.replace(color=color).select(kept)
 
     def _matrices(self, turn: Tensor, mirror: Tensor, size: Tensor) -> Tensor:

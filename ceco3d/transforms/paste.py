@@ -58,7 +58,7 @@ class HeightMap:
         The place is then taken: nothing else is put there.
         """
         room = [self.high[axis] - self.low[axis] - size[axis] for axis in (0, 1)]
-        draws = torch.rand(tries, 2, generator=rng, device=rng.device).tolist()
+        draws = torch.rand(tries, 2, generator=rng).tolist()
         if min(room) < 0:
             return None
         for u, v in draws:
@@ -117,4 +117,5 @@ class PasteInstances:
     tries: int = 50
 
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
-        return paste(scene, self.bank.draw(self.count, rng), self.tries, rng)
+        objects = [thing.to(scene.coord.device) for thing in self.bank.draw(self.count, rng)]
+        return paste(scene, objects, self.tries, rng)

@@ -10,7 +10,8 @@ import torch
 
 from ceco3d.scenes.scene import Scene
 
-# The generator lives on the scene's device and is the only source of randomness.
+# The generator is the only source of randomness. It lives on the CPU, so that drawing an angle never waits for a GPU;
+# what is drawn for every point comes from ``points_generator``.
 Transform = Callable[[Scene, torch.Generator], Scene]
 
 
@@ -26,6 +27,13 @@ class Transforms:
         return scene
 
 
+def points_generator(rng: torch.Generator, device: torch.device) -> torch.Generator:
+    """What draws numbers for all points on ``device``: ``rng`` itself on the CPU, else a generator that it seeds."""
+    if device.type == "cpu":
+        return rng
+    return torch.Generator(device).manual_seed(int(torch.randint(2**63 - 1, (), generator=rng)))
+
+
 def seeded_generator(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator whose stream depends only on ``key``, non-negative ints such as (seed, epoch, index)."""
     sequence = np.random.SeedSequence([len(key), *key])  # with the length, or trailing zeros would not count
@@ -35,7 +43,7 @@ def seeded_generator(*key: int, device: torch.device | str = "cpu") -> torch.Gen
 
 def uniform(low: float, high: float, rng: torch.Generator) -> float:
     """One draw from U(low, high)."""
-    return low + (high - low) * torch.rand((), generator=rng, device=rng.device).item()
+    return low + (high - low) * torch.rand((), generator=rng).item()
 
 
 def chance(p: float, rng: torch.Generator) -> bool:

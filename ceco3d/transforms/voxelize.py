@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.scenes.scene import columns
+from ceco3d.transforms.step import points_generator
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def voxelize(coord: Tensor, voxel_size: float, rng: torch.Generator | None = Non
 
     The voxel of a point is floor(coord / voxel_size), counted from the smallest per axis: the grid is fixed in space,
     so removing points never moves the others to another voxel. The point that stands for a voxel is drawn uniformly
-    with ``rng`` (on the device of ``coord``), else it is the voxel's first.
+    with ``rng``, else it is the voxel's first.
     Raises ValueError when a coordinate is not finite or the grid is too large to be numbered.
     """
     if len(coord) == 0:
@@ -49,7 +50,7 @@ def voxelize(coord: Tensor, voxel_size: float, rng: torch.Generator | None = Non
     pick = starts_voxel.nonzero().squeeze(1)
     if rng is not None:
         count = torch.diff(pick, append=pick.new_tensor([len(key)]))
-        draw = torch.rand(len(pick), generator=rng, device=rng.device)
+        draw = torch.rand(len(pick), generator=points_generator(rng, coord.device), device=coord.device)
         pick = pick + (draw * count).long().clamp_(max=count - 1)  # the product may round up to count
     index = order.index_select(0, pick)
     return Voxels(coord=cell.index_select(1, index).int().t(), index=index, inverse=inverse)
