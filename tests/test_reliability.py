@@ -265,7 +265,7 @@ def test_a_dead_loader_process_ends_the_run_with_one_line(tiny, tmp_path, monkey
 
     def step(self, *arguments):
         if self.position.step == 1:
-            for worker in self.loader._iterator._workers:
+            for worker in self.feed.loader._iterator._workers:
                 os.kill(worker.pid, signal.SIGKILL)
         return original(self, *arguments)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,8 +18,7 @@ from ceco3d.pretraining.frames import list_frame_pairs
 from ceco3d.pretraining.method import Pretraining
 from ceco3d.pretraining.pairs import PairBatch, PairCollate, PairMaker
 from ceco3d.scenes.sources import processed_scenes
-from ceco3d.sparse import SparseTensor
-from ceco3d.training.build import make_model, make_shared_loader
+from ceco3d.training.build import make_feed, make_model
 
 
 class ContrastObjective(nn.Module):
@@ -28,11 +28,14 @@ class ContrastObjective(nn.Module):
         super().__init__()
         self.model, self.criterion = model, criterion
 
+    def prepare(self, batch: PairBatch) -> PairBatch:
+        """The batch with everything that ``forward`` would have to wait for."""
+        first, second = (view.prepared(self.model.build_maps) for view in (batch.first, batch.second))
+        return replace(batch, first=first, second=second)
+
     def forward(self, batch: PairBatch) -> dict[str, Tensor]:
         """Scalars by name. Each view is a batch of its own for the batch norms, as in CSC."""
-        first, second = (
-            self.model(SparseTensor(view.features, view.coordinates)).features for view in (batch.first, batch.second)
-        )
+        first, second = (self.model(view.sparse()).features for view in (batch.first, batch.second))
         rows, other_rows = batch.matches.unbind(1)
         return self.criterion(first[rows], second[other_rows], batch.positions, batch.counts)
 
@@ -47,8 +50,8 @@ def build(cfg: DictConfig, device: torch.device) -> Pretraining:
     except ValueError as error:
         raise UserError(f"method=csc: {error}") from error
     collate = PairCollate(cfg.voxel_size, list(cfg.features), cfg.seed)
-    loader = make_shared_loader(cfg, make_dataset(cfg), collate, device)
-    return Pretraining(ContrastObjective(model, criterion).to(device), loader)
+    feed = make_feed(cfg, make_dataset(cfg), collate, lambda batch: batch.to(device), device)
+    return Pretraining(ContrastObjective(model, criterion).to(device), feed)
 
 
 def make_dataset(cfg: DictConfig) -> PairDataset:

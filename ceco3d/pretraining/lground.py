@@ -19,8 +19,7 @@ from ceco3d.scenes.anchors import load_anchors
 from ceco3d.scenes.batch import Batch
 from ceco3d.scenes.labels import label_space
 from ceco3d.scenes.sources import processed_scenes
-from ceco3d.sparse import SparseTensor
-from ceco3d.training.build import make_model, make_training_loader
+from ceco3d.training.build import make_model, make_training_feed
 
 
 class LanguageObjective(nn.Module):
@@ -35,9 +34,13 @@ class LanguageObjective(nn.Module):
         self.model.final.requires_grad_(False)
         self.criterion = nn.ModuleDict({"head": head, "loss": loss})
 
+    def prepare(self, batch: Batch) -> Batch:
+        """The batch with everything that ``forward`` would have to wait for."""
+        return batch.prepared(self.model.build_maps)
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars by name."""
-        points = self.model.forward_features(SparseTensor(batch.features, batch.coordinates)).features
+        points = self.model.forward_features(batch.sparse()).features
         return {"loss": self.criterion["loss"](self.criterion["head"](points), batch.labels)}
 
     def write_classifier(self) -> None:
@@ -63,7 +66,7 @@ def build(cfg: DictConfig, device: torch.device) -> Pretraining:
     objective = LanguageObjective(model, head, loss).to(device)
     return Pretraining(
         objective,
-        make_training_loader(cfg, scenes["train"], device),
+        make_training_feed(cfg, scenes["train"], device),
         _validation(cfg, objective, scenes, device),
         space,
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ceco3d.errors import UserError
 from ceco3d.scenes.scene import Scene, take_rows
+from ceco3d.sparse import SparseTensor
 from ceco3d.transforms.geometric import foot
 from ceco3d.transforms.voxelize import voxelize
 
@@ -28,6 +29,7 @@ class Batch:
     scenes      B names
     inverse     (N,) int64, row of ``coordinates`` for every point of all scenes in order
     failed      (scene, reason) of scenes that could not be read and that others stand in for
+    ready       what ``sparse`` gives, made ahead of time with the kernel maps of a network, see ``prepared``
     """
 
     coordinates: Tensor
@@ -36,9 +38,20 @@ class Batch:
     scenes: tuple[str, ...]
     inverse: Tensor
     failed: tuple[tuple[str, str], ...] = ()
+    ready: SparseTensor | None = None
 
     def __len__(self) -> int:
         return len(self.coordinates)
+
+    def sparse(self) -> SparseTensor:
+        """The features on their voxels."""
+        return SparseTensor(self.features, self.coordinates) if self.ready is None else self.ready
+
+    def prepared(self, build_maps: Callable[[SparseTensor], None]) -> Batch:
+        """The batch with all that ``build_maps`` (``MinkUNet.build_maps``) makes of its voxels."""
+        ready = self.sparse()
+        build_maps(ready)
+        return replace(self, ready=ready)
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by name."""

@@ -26,7 +26,7 @@ from ceco3d.transforms.step import Transform, seeded_generator
 
 # Separate random streams of one seed.
 _TRANSFORM, _COLLATE, _ORDER = range(3)
-_VOXELIZE = 5  # ceco3d.pretraining has 3 and 4
+_VOXELIZE, _CROP = 5, 6  # ceco3d.pretraining has 3 and 4
 READ_AHEAD = 4  # batches
 
 
@@ -39,13 +39,17 @@ class Sample:
     index: int
     failed: tuple[tuple[str, str], ...] = ()
 
+    def pin_memory(self) -> Sample:
+        """The sample in page-locked memory (the DataLoader calls this by its name)."""
+        return replace(self, scene=self.scene.pin_memory())
+
 
 class SceneDataset(Dataset):
     """Processed scenes of ``folders``, ``repeat`` times over, each time with other draws of ``transforms``.
 
     folders     one folder a scene (``ceco3d.scenes.processed``)
     label_space which labels become ``Scene.segment``: "scannet200" or "scannet20"
-    transforms  applied to every scene; None reads the scenes as they are (evaluation)
+    transforms  applied to every scene; None reads the scenes as they are (evaluation, or a Collate that applies them)
     crop        what is read of a scene; None: all of it
     load        how its arrays get into memory, such as ``ceco3d.scenes.cache.ArrayCache``
 
@@ -98,14 +102,18 @@ class SceneDataset(Dataset):
         raise UserError(f"none of {self.sources} scenes can be read; the first: {failed[0][1]}")
 
     def _read(self, folder: Path, epoch: int, index: int) -> Scene:
-        rng = seeded_generator(self.seed, _TRANSFORM, epoch, index)
-
         def rows(coord: np.ndarray, _: np.ndarray) -> np.ndarray | None:
+            rng = seeded_generator(self.seed, _CROP, epoch, index)
             chosen = None if self.crop is None else self.crop.rows(torch.from_numpy(coord), rng)
             return None if chosen is None else chosen.numpy()
 
         scene = read_scene(folder, self.label_space, rows, self.load)
-        return scene if self.transforms is None else self.transforms(scene, rng)
+        return augment(scene, self.transforms, self.seed, epoch, index)
+
+
+def augment(scene: Scene, transforms: Transform | None, seed: int, epoch: int, index: int) -> Scene:
+    """``scene`` after the ``transforms`` of a draw; itself without any."""
+    return scene if transforms is None else transforms(scene, seeded_generator(seed, _TRANSFORM, epoch, index))
 
 
 @dataclass(frozen=True)
@@ -115,15 +123,22 @@ class Collate:
     voxel_size metres
     features   see ``point_features``
     mix_prob   chance of Mix3D, see ``mix_pairs``
+    transforms applied to every scene, where the data set has not done so
+    device     where all this happens; scenes come from the CPU
     """
 
     voxel_size: float
     features: Sequence[str]
     mix_prob: float = 0.0
     seed: int | None = None
+    transforms: Transform | None = None
+    device: torch.device | str = "cpu"
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        scenes = [sample.scene for sample in samples]
+        scenes = [
+            augment(sample.scene.to(self.device), self.transforms, self.seed, sample.epoch, sample.index)
+            for sample in samples
+        ]
         if self.seed is None:
             return make_batch(scenes, self.voxel_size, self.features)
         rng = seeded_generator(self.seed, _COLLATE, samples[0].epoch, *(sample.index for sample in samples))

@@ -46,6 +46,10 @@ class Scene:
             index = index.nonzero().squeeze(1)
         return self.replace(**{name: take_rows(tensor, index) for name, tensor in self.tensors().items()})
 
+    def pin_memory(self) -> Scene:
+        """The scene in page-locked memory, from where copies to a GPU overlap with other work."""
+        return self.replace(**{name: tensor.pin_memory() for name, tensor in self.tensors().items()})
+
     def to(self, device: torch.device | str) -> Scene:
         """The scene on ``device``."""
         return self.replace(**{name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors().items()})

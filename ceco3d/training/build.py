@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ceco3d.config import number
 from ceco3d.distributed import rank, world
@@ -24,6 +25,7 @@ from ceco3d.scenes.cache import ArrayCache
 from ceco3d.scenes.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
 from ceco3d.scenes.frequency import class_frequency
 from ceco3d.scenes.labels import label_space
+from ceco3d.training.feed import Feed
 from ceco3d.training.sync_batch_norm import synchronize
 from ceco3d.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 
@@ -64,28 +66,40 @@ def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> Segment
     return SegmentationLoss(point, center, settings["center_weight"], settings["lovasz_weight"])
 
 
-def make_training_loader(cfg: DictConfig, folders: list[Path], device: torch.device) -> DataLoader:
-    """Augmented batches of the training scenes."""
+def make_training_feed(cfg: DictConfig, folders: list[Path], device: torch.device) -> Feed:
+    """Augmented batches of the training scenes; ``trainer.augment_on`` says where they are made."""
+    if cfg.trainer.augment_on not in ("loader", "device"):
+        raise UserError(f"trainer.augment_on={cfg.trainer.augment_on}: choose loader or device")
     transforms = Transforms(object_steps(cfg, folders) + [instantiate(step) for step in cfg.transforms.train])
     load = read_npy
     if cfg.trainer.cache is not None:
         load = ArrayCache(folders, int(number(cfg, "trainer.cache") * 1e9))
     crop = instantiate(cfg.transforms.crop)
-    dataset = SceneDataset(folders, cfg.dataset.label_space, transforms, cfg.seed, cfg.trainer.repeat, crop, load)
+    aside = cfg.trainer.augment_on == "device"
+    read = (folders, cfg.dataset.label_space, None if aside else transforms, cfg.seed, cfg.trainer.repeat, crop, load)
     cap = None
     if cfg.trainer.batch_voxels is not None:
         voxels = count_voxels(folders, cfg.dataset.label_space, cfg.voxel_size)
         cap = VoxelCap(voxels, number(cfg, "trainer.batch_voxels", whole=True))
     collate = Collate(cfg.voxel_size, list(cfg.features), cfg.transforms.mix_prob, cfg.seed)
-    return make_shared_loader(cfg, dataset, collate, device, cap)
+    if aside:
+        finish = replace(collate, transforms=transforms, device=device)
+        return make_feed(cfg, SceneDataset(*read), list, finish, device, cap)
+    return make_feed(cfg, SceneDataset(*read), collate, lambda batch: batch.to(device), device, cap)
 
 
-def make_shared_loader(
-    cfg: DictConfig, dataset: Dataset, collate: Callable, device: torch.device, cap: VoxelCap | None = None
-) -> DataLoader:
-    """Batches of what this process reads of ``dataset``: its part of ``trainer.batch_size``, ``accumulate`` to a step.
+def make_feed(
+    cfg: DictConfig,
+    dataset: Dataset,
+    collate: Callable,
+    finish: Callable,
+    device: torch.device,
+    cap: VoxelCap | None = None,
+) -> Feed:
+    """What this process reads of ``dataset``: its part of ``trainer.batch_size``, in ``accumulate`` batches a step.
 
-    UserError when the processes cannot share ``trainer.batch_size`` equally.
+    Loader processes ``collate`` the samples, ``finish`` takes over on the device, see Feed. UserError when the
+    processes cannot share ``trainer.batch_size`` equally.
     """
     size, parts = number(cfg, "trainer.batch_size", whole=True), world() * cfg.trainer.accumulate
     if size % parts:
@@ -93,7 +107,7 @@ def make_shared_loader(
             f"trainer.batch_size={size}: must be a multiple of {parts} "
             f"({world()} processes x trainer.accumulate={cfg.trainer.accumulate})"
         )
-    return make_loader(
+    loader = make_loader(
         dataset,
         collate,
         size // parts,
@@ -105,6 +119,7 @@ def make_shared_loader(
         cap=cap,
         pin_memory=device.type == "cuda",
     )
+    return Feed(loader, finish, device, cfg.trainer.accumulate)
 
 
 def object_steps(cfg: DictConfig, folders: list[Path]) -> list[Transform]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 
 from ceco3d.distributed import broadcast_buffers, gather, is_main, reduce, world
 from ceco3d.inference.evaluate import Evaluation, ReportFailed
@@ -23,6 +22,7 @@ from ceco3d.metrics.neural_collapse import summary
 from ceco3d.progress import StepDisplay
 from ceco3d.scenes.batch import Batch
 from ceco3d.training.checkpoint import BEST, LAST, Position, training_state
+from ceco3d.training.feed import Feed
 from ceco3d.training.interrupt import Interrupt
 from ceco3d.training.loggers import Loggers
 from ceco3d.training.random_state import random_state
@@ -36,8 +36,8 @@ SHOWN = ("loss", "ce", "lovasz", "ceco", "chance", "match_accuracy")  # on the p
 class Trainer:
     """Steps through epochs of batches, validates, saves; alone or as one of several processes (ceco3d.distributed).
 
-    objective ``batch -> {"loss": ..., ...}``, with the modules ``model`` and ``criterion``
-    loader    batches with ``to``, ``scenes``, ``failed`` and a length in voxels (Batch, PairBatch)
+    objective ``batch -> {"loss": ..., ...}``, with the modules ``model`` and ``criterion`` and a function ``prepare``
+    feed      batches with ``scenes``, ``failed`` and a length in voxels (Batch, PairBatch)
     settings  ``conf/trainer``
     dtype     what convolutions compute in
     setup     see checkpoint.trained_setup
@@ -52,7 +52,7 @@ class Trainer:
         objective: nn.Module,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
-        loader: DataLoader,
+        feed: Feed,
         validate: Callable[[ReportFailed], Evaluation] | None,
         settings: DictConfig,
         setup: Mapping[str, Any],
@@ -62,13 +62,13 @@ class Trainer:
         average: AveragedModel | None = None,
     ) -> None:
         self.objective, self.optimizer, self.schedule = objective, optimizer, schedule
-        self.loader, self.validate, self.settings, self.setup = loader, validate, settings, setup
+        self.feed, self.validate, self.settings, self.setup = feed, validate, settings, setup
         self.folder, self.device, self.dtype, self.average = folder, device, dtype, average
         self.peak_rates = [group["lr"] for group in optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.position = Position()
         self.saver = Saver(folder)
-        self.bad_scenes = BadScenes(loader.dataset.sources, settings.max_bad_scenes)
+        self.bad_scenes = BadScenes(feed.sources, settings.max_bad_scenes)
         self.skipped = SkippedSteps(folder.parent / "skipped", settings.max_skipped)
 
     @property
@@ -88,7 +88,7 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Updates in an epoch."""
-        return len(self.loader.batch_sampler) // self.settings.accumulate
+        return len(self.feed)
 
     @property
     def total_steps(self) -> int:
@@ -121,7 +121,9 @@ class Trainer:
         self.objective.train()
         position = self.position
         started, voxels = time.monotonic(), 0
-        for batches in self._steps():
+        for batches in self.feed.steps(position.epoch, position.batch, self.objective.prepare):
+            for batch in batches:
+                self.bad_scenes.add(batch.failed)
             self._set_learning_rate(position.step / self.total_steps)
             values, number = self._step(batches, interrupt)
             position.step += 1
@@ -139,18 +141,6 @@ class Trainer:
                 self._save(LAST)
         position.epoch += 1
         position.batch = 0
-
-    def _steps(self) -> Iterator[list[Batch]]:
-        """The batches of each update that is left of this epoch."""
-        accumulate = self.settings.accumulate
-        self.loader.batch_sampler.set_position(self.position.epoch, self.position.batch * accumulate)
-        batches = []
-        for batch in self.loader:
-            self.bad_scenes.add(batch.failed)
-            batches.append(batch)
-            if len(batches) == accumulate:
-                yield batches
-                batches = []
 
     def _step(self, batches: Sequence[Batch], interrupt: Interrupt) -> tuple[dict[str, float], int]:
         """One update, or none if a process has a loss that is not finite: (its values, signal that some process got).
@@ -183,14 +173,16 @@ class Trainer:
             last = number == len(batches)  # only then the processes exchange gradients
             with nullcontext() if last or world() == 1 else self.parallel.no_sync():
                 with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                    losses = self.parallel(batch.to(self.device))
+                    losses = self.parallel(batch)
                 self.scaler.scale(losses["loss"] / len(batches)).backward()
             found.append({name: value.detach() for name, value in losses.items()})
+        self.feed.look_ahead()  # while a GPU computes what was queued
         self.scaler.unscale_(self.optimizer)
         limit = self.settings.clip_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), math.inf if limit is None else limit)
-        means = {name: torch.stack([losses[name] for losses in found]).mean().item() for name in found[0]}
-        return means | {"grad_norm": norm.item()}
+        means = [torch.stack([losses[name] for losses in found]).mean() for name in found[0]]
+        values = torch.stack([*means, norm]).tolist()  # the only time that the host waits for the step
+        return dict(zip([*found[0], "grad_norm"], values, strict=True))
 
     def _set_learning_rate(self, progress: float) -> None:
         factor = self.schedule(progress)

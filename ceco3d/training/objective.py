@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from ceco3d.losses import SegmentationLoss
 from ceco3d.models import MinkUNet
 from ceco3d.scenes.batch import Batch
-from ceco3d.sparse import SparseTensor
 
 
 class Objective(nn.Module):
@@ -17,8 +16,12 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.criterion = model, criterion
 
+    def prepare(self, batch: Batch) -> Batch:
+        """The batch with everything that ``forward`` would have to wait for."""
+        return batch.prepared(self.model.build_maps)
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars by name."""
-        features = self.model.forward_features(SparseTensor(batch.features, batch.coordinates))
+        features = self.model.forward_features(batch.sparse())
         logits = self.model.final(features)
         return self.criterion(logits.features, features.features, batch.labels, batch.coordinates[:, 0])

@@ -67,12 +67,12 @@ def _pretrain(cfg: DictConfig, device: torch.device) -> Path:
     last = find_checkpoint(cfg, run_dir)
     seed_all(cfg.seed)
     parts = build_method(cfg, device)
-    objective, loader = parts.objective, parts.loader
+    objective, feed = parts.objective, parts.feed
     trainer = Trainer(
         objective,
         build.make_optimizer(cfg, objective),
         instantiate(cfg.scheduler),
-        loader,
+        feed,
         parts.validate,
         cfg.trainer,
         pretrained_setup(cfg, parts),
@@ -83,7 +83,7 @@ def _pretrain(cfg: DictConfig, device: torch.device) -> Path:
     result = trainer.folder / "last.pt"
     if resume(trainer, last, run_dir, cfg.seed):
         return result
-    size = f"{cfg.model.name}, {count_parameters(objective.model):,} parameters, {len(loader.dataset)} samples"
+    size = f"{cfg.model.name}, {count_parameters(objective.model):,} parameters, {len(feed.loader.dataset)} samples"
     title = f"pretraining {cfg.method.name}: {size}, on {device}; run {run_dir}"
     run_trainer(trainer, cfg, {"csv": {}, **cfg.logger}, run_dir, title)  # the summary below reads the CSV file
     with main_first():  # the others go on when the checkpoint is there

@@ -65,7 +65,7 @@ def _train(cfg: DictConfig, device: torch.device) -> dict[str, Any]:
         objective,
         build.make_optimizer(cfg, objective),
         instantiate(cfg.scheduler),
-        build.make_training_loader(cfg, scenes["train"], device),
+        build.make_training_feed(cfg, scenes["train"], device),
         lambda failed: evaluate_scenes(predictor, scenes["val"], space, failed),
         cfg.trainer,
         trained_setup(cfg, feature_channels(cfg.features), len(space)),
