@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ceco3d.allocator import keep_freed_memory
+from ceco3d.allocator import keep_freed_memory, let_segments_grow
 from ceco3d.errors import UserError
 from ceco3d.sparse.kernels import cpu
 
@@ -81,6 +81,7 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
 
         def main() -> None:
             keep_freed_memory()
+            let_segments_grow()
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
             try:
                 entry()

@@ -42,6 +42,8 @@ class ContrastObjective(nn.Module):
 
 def build(cfg: DictConfig, device: torch.device) -> Pretraining:
     """What ``method=csc`` (conf/method/csc.yaml) trains and on what; UserError on bad configuration or data."""
+    if cfg.trainer.augment_on != "loader":
+        raise UserError(f"trainer.augment_on={cfg.trainer.augment_on}: views are made by the loader, choose loader")
     model = make_model(cfg, out_channels=number(cfg, "method.out_channels", whole=True))
     for key in ("r1", "r2", "bins_xy", "bins_zy"):
         number(cfg, f"method.partition.{key}", whole=key.startswith("bins"))

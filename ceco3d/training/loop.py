@@ -133,7 +133,7 @@ class Trainer:
             self.saver.retry()
             if position.step % self.settings.log_every == 0:
                 rate = world() * voxels / (time.monotonic() - started)
-                self._report(log, values | {"voxels_per_second": rate, "skipped": self.skipped.total})
+                self._report(log, values | {"voxels_per_second": rate, "skipped": self.skipped.total} | self._memory())
                 started, voxels = time.monotonic(), 0
             if number:
                 self._leave(number)
@@ -204,6 +204,13 @@ class Trainer:
         speed = f"{values['voxels_per_second'] / 1000:.1f}k voxels/s"
         where = f"epoch {position.epoch + 1} step {position.step}/{self.total_steps}"
         self.display.line(f"{where} {parts} lr {rate:.2g} {speed}", passing=True)
+
+    def _memory(self) -> dict[str, float]:
+        """GiB of a GPU: the most that tensors took so far, and what torch has taken for them."""
+        if self.device.type != "cuda":
+            return {}
+        taken = torch.cuda.max_memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
+        return dict(zip(("gpu_gib", "gpu_reserved_gib"), (size / 2**30 for size in taken), strict=True))
 
     def _validate(self, log: Loggers) -> Evaluation:
         evaluation = self._evaluate()
