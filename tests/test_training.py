@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -261,3 +262,29 @@ def test_schedules():
     assert one(1) == pytest.approx(1e-4)
     assert [Poly(2.0)(p) for p in (0, 0.5, 1)] == [1, 0.25, 0]
     assert [MultiStep([0.3, 0.5], 0.1)(p) for p in (0, 0.3, 0.9)] == pytest.approx([1, 0.1, 0.01])
+
+
+def test_float16_recovers_from_too_large_a_scale(tiny, tmp_path, monkeypatch):
+    """Steps whose scaled gradients overflow change nothing, halve the scale and are no failures; the state is kept."""
+    start = 2.0**30
+    monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=start))
+    norms, changed = [], []
+    original = Trainer._step
+
+    def step(self, *arguments):
+        before = [p.detach().clone() for p in self.objective.parameters()]
+        values, number = original(self, *arguments)
+        norms.append(values["grad_norm"])
+        changed.append(not all(map(torch.equal, before, self.objective.parameters())))
+        return values, number
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    options = ["precision=fp16", "trainer.epochs=8", "trainer.max_skipped=1", "trainer.validate_every=8"]
+    train(config(tiny, tmp_path, *options))
+    overflowed = [not math.isfinite(norm) for norm in norms]
+    assert any(overflowed)
+    assert changed == [not bad for bad in overflowed]
+    assert not overflowed[-1]
+    scale = weights(tmp_path / "checkpoints/last.pt")["scaler"]["scale"]
+    assert scale == start / 2 ** sum(overflowed)
+    assert all(row["skipped"] in ("", "0.0") for row in rows(tmp_path))
