@@ -131,12 +131,17 @@ def test_kernels_are_compiled_once_and_without_a_writable_cache(monkeypatch, no_
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names x86 instruction sets")
 @pytest.mark.parametrize("architecture", ["x86-64", "x86-64-v3"])
-def test_narrower_vectors_compute_the_same(monkeypatch, no_library, architecture):
+def test_kernels_compiled_ahead_for_older_processors_compute_the_same(
+    monkeypatch, no_library, tmp_path, architecture
+):
     kernel_map, features, weight, bias, grad = problem("3", (40, 70), torch.float32)
     expected = [cpu.forward(features, weight, bias, kernel_map)]
     expected += cpu.backward(grad, features, weight, kernel_map, True, True)
     build.library.cache_clear()
-    monkeypatch.setattr(build, "FLAGS", tuple(flag.replace("native", architecture) for flag in build.FLAGS))
+    build.compile_ahead(tmp_path / "kernels.so", architecture)
+    monkeypatch.setenv("CECO3D_KERNELS", str(tmp_path / "kernels.so"))
+    monkeypatch.setenv("PATH", "")  # no compiler
+    monkeypatch.delenv("CXX", raising=False)
     assert build.library().ceco3d_panel() < 32
     got = [cpu.forward(features, weight, bias, kernel_map)]
     got += cpu.backward(grad, features, weight, kernel_map, True, True)

@@ -1,4 +1,8 @@
-"""The C++ kernels of this folder as a shared library, compiled for this very processor when first needed."""
+"""The C++ kernels of this folder as a shared library, compiled for this very processor when first needed.
+
+``compile_ahead`` compiles them for others; with the result's path in the environment variable CECO3D_KERNELS nothing is
+compiled and no compiler needed.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,8 @@ from functools import cache
 from pathlib import Path
 
 SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
+FLAGS = ("-std=c++17", "-O3", "-fopenmp", "-shared", "-fPIC")
+READY = "CECO3D_KERNELS"
 
 
 @cache
@@ -29,9 +34,9 @@ def library() -> ctypes.CDLL | None:
 
 def load() -> ctypes.CDLL:
     """Compile, once per machine and version, and load; OSError or SubprocessError with the reason when that fails."""
-    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
-    if compiler is None:
-        raise FileNotFoundError("no C++ compiler; Debian, Ubuntu: apt-get install g++")
+    if os.environ.get(READY):
+        return ctypes.CDLL(os.environ[READY])
+    compiler = find_compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     recipe = [" ".join(FLAGS).encode(), version, _processor(), *(source.read_bytes() for source in SOURCES)]
     name = f"kernels-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}.so"
@@ -46,16 +51,29 @@ def load() -> ctypes.CDLL:
     return ctypes.CDLL(str(folder / name))
 
 
+def compile_ahead(target: str | Path, march: str) -> None:
+    """Compile to ``target`` for the processors that gcc knows as ``march``, such as x86-64-v3 (AVX2)."""
+    _compile(find_compiler(), Path(target), march)
+
+
 def cache_folder() -> Path:
     """Where what was made for this machine is kept; it may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ceco3d"
 
 
-def _compile(compiler: str, target: Path) -> None:
+def find_compiler() -> str:
+    """The C++ compiler; FileNotFoundError without one."""
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
+    if compiler is None:
+        raise FileNotFoundError("no C++ compiler; Debian, Ubuntu: apt-get install g++")
+    return compiler
+
+
+def _compile(compiler: str, target: Path, march: str = "native") -> None:
     # Under another name first: several processes may do this at once, and none may load half a file.
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         part = Path(folder) / target.name
-        run = subprocess.run([compiler, *FLAGS, "-o", part, *SOURCES], capture_output=True, text=True)
+        run = subprocess.run([compiler, *FLAGS, f"-march={march}", "-o", part, *SOURCES], capture_output=True, text=True)
         if run.returncode:
             reason = next((line for line in run.stderr.splitlines() if "error" in line), run.stderr.strip())
             raise subprocess.SubprocessError(f"{compiler} fails: {reason}")
