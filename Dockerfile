@@ -21,12 +21,13 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN apt-get update && apt-get install -y --no-install-recommends g++ python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/* && python3 -m venv /opt/venv
 RUN pip install "torch==$TORCH"
-COPY scripts/requirements.py pyproject.toml /src/
-RUN python /src/requirements.py tensorboard wandb las pcd plot triton | pip install -r /dev/stdin
-COPY README.md LICENSE /src/
-COPY conf /src/conf
-COPY ceco3d /src/ceco3d
-RUN pip install --no-deps /src \
+WORKDIR /src
+COPY scripts/requirements.py pyproject.toml ./
+RUN python requirements.py tensorboard wandb las pcd plot triton | pip install -r /dev/stdin
+COPY README.md LICENSE ./
+COPY conf conf
+COPY ceco3d ceco3d
+RUN pip install --no-deps . \
     && python -c 'from ceco3d.sparse.kernels import build; build.compile_ahead("/opt/venv/lib/kernels.so", "x86-64-v3")'
 
 
@@ -39,12 +40,13 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates g++ python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/* && python3 -m venv /opt/venv
 RUN pip install --index-url "$TORCH_INDEX" "torch==$TORCH"
-COPY scripts/requirements.py pyproject.toml /src/
-RUN python /src/requirements.py tensorboard wandb las pcd plot | pip install -r /dev/stdin
-COPY README.md LICENSE /src/
-COPY conf /src/conf
-COPY ceco3d /src/ceco3d
-RUN pip install --no-deps /src \
+WORKDIR /src
+COPY scripts/requirements.py pyproject.toml ./
+RUN python requirements.py tensorboard wandb las pcd plot | pip install -r /dev/stdin
+COPY README.md LICENSE ./
+COPY conf conf
+COPY ceco3d ceco3d
+RUN pip install --no-deps . \
     && python -c 'from ceco3d.sparse.kernels import build; build.compile_ahead("/opt/venv/lib/kernels.so", "x86-64-v3")'
 
 
@@ -68,7 +70,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home ceco3d && install -d -m 1777 /cache /work
 COPY --from=build-cpu /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 XDG_CACHE_HOME=/cache CECO3D_KERNELS=/opt/venv/lib/kernels.so
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 CECO3D_KERNELS=/opt/venv/lib/kernels.so \
+    HOME=/cache XDG_CACHE_HOME=/cache MPLCONFIGDIR=/cache/matplotlib
 USER 10001
 WORKDIR /work
 ENTRYPOINT ["ceco3d"]
@@ -79,8 +82,8 @@ FROM ${GPU_BASE} AS run-gpu
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 python3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home ceco3d && install -d -m 1777 /cache /work
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 XDG_CACHE_HOME=/cache CECO3D_KERNELS=/opt/venv/lib/kernels.so \
-    TRITON_CACHE_DIR=/cache/triton
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 CECO3D_KERNELS=/opt/venv/lib/kernels.so \
+    HOME=/cache XDG_CACHE_HOME=/cache MPLCONFIGDIR=/cache/matplotlib TRITON_CACHE_DIR=/cache/triton
 WORKDIR /work
 ENTRYPOINT ["ceco3d"]
 

@@ -131,9 +131,7 @@ def test_kernels_are_compiled_once_and_without_a_writable_cache(monkeypatch, no_
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names x86 instruction sets")
 @pytest.mark.parametrize("architecture", ["x86-64", "x86-64-v3"])
-def test_kernels_compiled_ahead_for_older_processors_compute_the_same(
-    monkeypatch, no_library, tmp_path, architecture
-):
+def test_kernels_compiled_ahead_for_older_processors_compute_the_same(monkeypatch, no_library, tmp_path, architecture):
     kernel_map, features, weight, bias, grad = problem("3", (40, 70), torch.float32)
     expected = [cpu.forward(features, weight, bias, kernel_map)]
     expected += cpu.backward(grad, features, weight, kernel_map, True, True)

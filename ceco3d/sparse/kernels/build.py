@@ -73,7 +73,8 @@ def _compile(compiler: str, target: Path, march: str = "native") -> None:
     # Under another name first: several processes may do this at once, and none may load half a file.
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         part = Path(folder) / target.name
-        run = subprocess.run([compiler, *FLAGS, f"-march={march}", "-o", part, *SOURCES], capture_output=True, text=True)
+        command = [compiler, *FLAGS, f"-march={march}", "-o", part, *SOURCES]
+        run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode:
             reason = next((line for line in run.stderr.splitlines() if "error" in line), run.stderr.strip())
             raise subprocess.SubprocessError(f"{compiler} fails: {reason}")

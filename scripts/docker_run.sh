@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# scripts/docker_run.sh COMMAND [key=value ...]: `ceco3d COMMAND ...` in the container of the Dockerfile, on all GPUs.
+#
+#   scripts/docker_run.sh train dataset=scannet200 dataset.raw=/raw precision=bf16    with RAW=/path/to/scannet
+#   scripts/docker_run.sh doctor
+#
+# data/ and outputs/ of the current folder are mounted, files in them belong to the caller. From the environment:
+#   IMAGE  image to run (ceco3d, on a machine without GPU ceco3d:cpu)    RAW    folder mounted read-only as /raw
+#   GPUS   for docker's --gpus (all)                                     CACHE  folder of caches (~/.cache/ceco3d-docker)
+#   OPTIONS  more options of `docker run`, such as "--env WANDB_API_KEY"
+set -euo pipefail
+
+fail() { echo "error: $*" >&2; exit 2; }
+
+case ${1:---help} in
+  -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+esac
+command -v docker >/dev/null || fail "no docker here (https://docs.docker.com/engine/install)"
+docker info >/dev/null 2>&1 || fail "docker does not answer: is its daemon running, may $(id -un) use it?"
+
+gpus=() target=gpu image=${IMAGE:-}
+if nvidia-smi -L >/dev/null 2>&1; then
+  gpus=(--gpus "${GPUS:-all}")
+else
+  target=cpu
+  echo "no GPU found: running on the CPU" >&2
+fi
+[ -n "$image" ] || { [ $target = gpu ] && image=ceco3d || image=ceco3d:cpu; }
+docker image inspect "$image" >/dev/null 2>&1 || fail "no image $image: docker build -t $image --target $target ."
+[ -z "${RAW:-}" ] || [ -d "$RAW" ] || fail "RAW=$RAW is no folder"
+
+cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ceco3d-docker}
+mkdir -p data outputs "$cache" # else docker makes them, for root
+terminal=()
+[ -t 0 ] && [ -t 1 ] && terminal=(--tty)
+
+# Loader processes hand over batches in shared memory, of which a container gets 64 MB otherwise.
+read -ra options <<<"${OPTIONS:-}"
+exec docker run --rm --init --interactive "${terminal[@]}" "${gpus[@]}" --ipc=host --user "$(id -u):$(id -g)" \
+  --volume "$PWD/data:/work/data" --volume "$PWD/outputs:/work/outputs" --volume "$cache:/cache" \
+  ${RAW:+--volume "$(realpath "$RAW"):/raw:ro"} "${options[@]}" "$image" "$@"
