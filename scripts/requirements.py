@@ -1,4 +1,4 @@
-"""Print for pip what the package of this folder needs, with the extras that are named: python requirements.py [EXTRA ...].
+"""Print for pip what the package of this folder needs, with the extras named: python requirements.py [EXTRA ...].
 
 So that an image installs that before the source, and keeps it when only the source changes. Needs Python 3.11.
 """
