@@ -8,9 +8,11 @@ registers allow, and pads channels to a power of two without regret.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
-import triton
+
+from ceco3d.sparse.kernels.triton_launch import cdiv
 
 # Programs that occupy an H100 or H200 (132 processors) twice. Fixed, so that sums run in the same order on every GPU.
 PROGRAMS = 264
@@ -42,6 +44,7 @@ class GradientConfig:
     stages: int
 
 
+@lru_cache(maxsize=1024)
 def convolve_config(
     num_out: int, in_channels: int, out_channels: int, volume: int, tile: int, dtype: torch.dtype
 ) -> ConvolveConfig:
@@ -50,13 +53,14 @@ def convolve_config(
     widest = 64 if dtype.itemsize == 2 else 32
     whole = [depth for depth in (64, 32, 16) if depth <= widest and in_channels % depth == 0]
     depth = whole[0] if whole else _block(in_channels, widest // 2)
-    programs = triton.cdiv(num_out, tile) * triton.cdiv(out_channels, columns)
+    programs = cdiv(num_out, tile) * cdiv(out_channels, columns)
     # An up-sampling (8 offsets) uses one offset a row: there is nothing to share out.
     splits = _splits(programs, volume // 4)
     warps = 4 if tile * columns <= 128 * 64 else 8
     return ConvolveConfig(columns, depth, splits, warps, _stages((tile + columns) * depth * dtype.itemsize))
 
 
+@lru_cache(maxsize=1024)
 def gradient_config(
     num_out: int, in_channels: int, out_channels: int, volume: int, tile: int, dtype: torch.dtype
 ) -> GradientConfig:
@@ -64,15 +68,15 @@ def gradient_config(
     rows = _block(in_channels, 128)
     columns = _block(out_channels, 256 if dtype.itemsize == 2 else 128)
     pairs = 64 if dtype.itemsize == 2 else 32
-    programs = volume * triton.cdiv(in_channels, rows) * triton.cdiv(out_channels, columns)
+    programs = volume * cdiv(in_channels, rows) * cdiv(out_channels, columns)
     # Offsets differ in their number of pairs: more programs than processors even that out.
-    splits = _splits(programs // 4, triton.cdiv(num_out, tile))
+    splits = _splits(programs // 4, cdiv(num_out, tile))
     warps = 4 if rows * columns <= 128 * 64 else 8
     return GradientConfig(rows, columns, pairs, splits, warps, _stages((rows + columns) * pairs * dtype.itemsize))
 
 
 def _block(channels: int, most: int) -> int:
-    return max(MIN_BLOCK, min(triton.next_power_of_2(channels), most))
+    return max(MIN_BLOCK, min(1 << (channels - 1).bit_length(), most))
 
 
 def _splits(programs: int, most: int) -> int:

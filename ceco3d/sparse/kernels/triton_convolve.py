@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-import triton
 from torch import Tensor
 
 from ceco3d.sparse.kernels import triton_gemm
 from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig, convolve_config, gradient_config
-from ceco3d.sparse.kernels.triton_launch import device_of, interpreted
+from ceco3d.sparse.kernels.triton_launch import cdiv, device_of, interpreted
 from ceco3d.sparse.kernels.triton_map import TileMap, TileMaps
 from ceco3d.sparse.kernels.triton_tuned import tuned_config
 
@@ -51,7 +50,7 @@ def convolve(
     if out.numel() == 0:
         return features.new_empty(tiles.num_out, cout)
     fused = bias is not None and splits == 1
-    grid = (len(tiles.counts) * triton.cdiv(cout, config.columns), splits)
+    grid = (len(tiles.counts) * cdiv(cout, config.columns), splits)
     with device_of(features):
         triton_gemm.convolve[grid](
             *(features, weight, bias if fused else None, out),
@@ -83,7 +82,7 @@ def weight_gradient(features: Tensor, grad_out: Tensor, tiles: TileMap, config: 
         return features.new_zeros(volume, *channels, dtype=torch.float32)
     config = config or choose("weight_gradient", tiles, cin, cout, features.dtype)
     out = features.new_empty(config.splits, volume, cin, cout, dtype=torch.float32)
-    grid = (triton.cdiv(cin, config.rows) * triton.cdiv(cout, config.columns), volume, config.splits)
+    grid = (cdiv(cin, config.rows) * cdiv(cout, config.columns), volume, config.splits)
     with device_of(features):
         triton_gemm.weight_gradient[grid](
             *(features, grad_out, out, tiles.neighbours, tiles.rows),
@@ -117,8 +116,8 @@ def choose(
     kernel: str, tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype
 ) -> ConvolveConfig | GradientConfig:
     """Sizes of blocks for a kernel of ``triton_gemm``: those found by tuning, else the default ones."""
-    call = (tiles, in_channels, out_channels, dtype)
-    return tuned_config(kernel, tiles.rows.device, call_key(*call)) or default_config(kernel, *call)
+    found = tuned_config(kernel, tiles.rows.device, call_key(tiles, in_channels, out_channels, dtype))
+    return found or default_config(kernel, tiles, in_channels, out_channels, dtype)
 
 
 def default_config(

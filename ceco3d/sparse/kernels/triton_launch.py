@@ -36,6 +36,11 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
+def cdiv(a: int, b: int) -> int:
+    """a / b, rounded up. (``triton.cdiv`` takes five microseconds, and a step has hundreds of launches.)"""
+    return -(-a // b)
+
+
 def device_of(tensor: Tensor) -> AbstractContextManager:
     """Within it kernels are launched on the GPU of ``tensor``, which need not be the current one."""
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()

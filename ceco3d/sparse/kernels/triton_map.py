@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ceco3d.sparse.coordinates import offset_keys
 from ceco3d.sparse.kernel_map import kernel_offsets
-from ceco3d.sparse.kernels.triton_launch import device_of
+from ceco3d.sparse.kernels.triton_launch import cdiv, device_of
 
 # Rows are ordered by neighbourhood within a segment only, so that what a segment gathers stays in the L2 cache.
 SEGMENT = 1 << 17
@@ -111,7 +111,7 @@ def search(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int) -> 
         return table
     # A column has the offsets of one (x, y); its neighbours lie one after the other among the sorted keys.
     columns = offset_keys(kernel_offsets(kernel_size, stride)[: kernel_size**2]).to(in_keys.device)
-    grid = (triton.cdiv(len(out_keys), SEARCH_ROWS), len(columns))
+    grid = (cdiv(len(out_keys), SEARCH_ROWS), len(columns))
     with device_of(in_keys):
         _search[grid](
             *(in_keys, len(in_keys), len(in_keys).bit_length(), out_keys, len(out_keys), columns, stride, table),
@@ -134,7 +134,7 @@ def arrange(table: Tensor, bits: Tensor, num_in: int) -> TileMap:
     """Order the rows of ``table`` (K, num_out) by their neighbourhoods and cut them into tiles."""
     volume, num_out = table.shape
     tile = tile_rows(num_out)
-    tiles = triton.cdiv(num_out, tile)
+    tiles = cdiv(num_out, tile)
     rows = torch.full((tiles * tile,), -1, dtype=torch.int32, device=table.device)
     rows[:num_out] = _order(table, bits)
     active = torch.empty(tiles, volume, dtype=torch.int8, device=table.device)
@@ -169,9 +169,7 @@ def _order(table: Tensor, bits: Tensor) -> Tensor:
     if num_out == 0:
         return signature
     with device_of(table):
-        _signature[(triton.cdiv(num_out, SEARCH_ROWS),)](
-            table, num_out, bits, signature, VOLUME=volume, BLOCK=SEARCH_ROWS
-        )
+        _signature[(cdiv(num_out, SEARCH_ROWS),)](table, num_out, bits, signature, VOLUME=volume, BLOCK=SEARCH_ROWS)
     for shift in (1, 2, 4, 8, 16):
         signature ^= signature >> shift
     segment = torch.arange(num_out, device=table.device) // SEGMENT

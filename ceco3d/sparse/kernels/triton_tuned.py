@@ -41,11 +41,12 @@ def store_tuned(device: torch.device, found: Mapping[str, Mapping[str, Mapping[s
 
 def tuned_config(kernel: str, device: torch.device, key: str) -> ConvolveConfig | GradientConfig | None:
     """The sizes found for ``kernel`` (one of CONFIGS), or None."""
-    return _read(tuned_path(device)).get(kernel, {}).get(key)
+    return _read(device).get(kernel, {}).get(key)
 
 
 @cache
-def _read(path: Path) -> dict[str, dict[str, ConvolveConfig | GradientConfig]]:
+def _read(device: torch.device) -> dict[str, dict[str, ConvolveConfig | GradientConfig]]:
+    path = tuned_path(device)
     if not path.exists():
         return {}
     try:
