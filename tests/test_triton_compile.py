@@ -7,13 +7,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 pytest.importorskip("triton")
 
-SCRIPT = Path(__file__).parent / "compile_triton.py"
+FOLDER = Path(__file__).parent
 # Most shared memory of a block (CUDA C++ programming guide, compute capabilities).
 SHARED = {80: 163 << 10, 86: 99 << 10, 90: 227 << 10, 100: 227 << 10}
 TENSOR_CORES = {80: "dot", 86: "dot", 90: "warp_group_dot", 100: "tc_gen5_mma"}
+
+
+def results(script, *arguments):
+    """The JSON lines that a script prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    command = [sys.executable, FOLDER / script, *map(str, arguments)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return [json.loads(line) for line in run.stdout.splitlines()]
 
 
 @pytest.mark.slow
@@ -22,11 +32,7 @@ TENSOR_CORES = {80: "dot", 86: "dot", 90: "warp_group_dot", 100: "tc_gen5_mma"}
     [(80, "bf16"), (86, "bf16"), (90, "bf16"), (90, "fp16"), (90, "tf32"), (90, "fp32"), (100, "bf16")],
 )
 def test_kernels_fit(capability, precision):
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, SCRIPT, str(capability), precision]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    kernels = [json.loads(line) for line in run.stdout.splitlines()]
+    kernels = results("compile_triton.py", capability, precision)
     assert len(kernels) > 20
     for kernel in kernels:
         assert kernel["spilled"] == 0, kernel
@@ -36,3 +42,15 @@ def test_kernels_fit(capability, precision):
         large = min(kernel.get("cin", 0), kernel.get("cout", 0)) >= 64
         if large and precision != "fp32":
             assert kernel["product"] == TENSOR_CORES[capability], kernel
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="pretends to be the GPU")
+@pytest.mark.parametrize("capability", [80, 90])
+def test_a_step_launches_and_others_compile_nothing_new(capability):
+    first, *others = results("launch_triton.py", capability)
+    assert set(first) == {"_search", "_signature", "_active", "_fill", "convolve", "weight_gradient"}
+    assert first["convolve"] > 15
+    assert first["weight_gradient"] > 15
+    # Other numbers of voxels compile again only where a sum gets twice or half as many shares.
+    assert all(sum(step.values()) <= 1.4 * sum(first.values()) for step in others), (first, others)
