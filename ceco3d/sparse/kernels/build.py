@@ -1,7 +1,7 @@
 """The C++ kernels of this folder as a shared library, compiled for this very processor when first needed.
 
-``compile_ahead`` compiles them for other processors; with its folder in the environment variable CECO3D_KERNELS nothing is
-compiled and no compiler needed.
+``compile_ahead`` compiles them for other processors; with its folder in the environment variable CECO3D_KERNELS nothing
+is compiled and no compiler needed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
 FLAGS = ("-std=c++17", "-O3", "-fopenmp", "-shared", "-fPIC")
 READY = "CECO3D_KERNELS"
 
-_V3 = frozenset("abm avx2 bmi1 bmi2 f16c fma movbe".split())
-_V4 = _V3 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
+_V3 = {"abm", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}
+_V4 = _V3 | {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"}
 # What is compiled ahead on x86, slowest first: the compiler's options, and what /proc/cpuinfo must list to run it.
 LEVELS = {
-    "baseline": ((), frozenset()),  # what every processor of this kind can; the only one elsewhere
+    "baseline": ((), set()),  # what every processor of this kind can; the only one elsewhere
     "avx2": (("-march=x86-64-v3",), _V3),
     "avx512": (("-march=x86-64-v4",), _V4),
     "avx512-bf16": (("-march=x86-64-v4", "-mavx512bf16"), _V4 | {"avx512_bf16"}),
@@ -72,7 +72,7 @@ def compile_ahead(folder: str | Path) -> None:
 
 def best_level() -> str:
     """The fastest of ``LEVELS`` that this processor runs."""
-    found = frozenset(_processor().decode().split())
+    found = set(_processor().decode().split())
     return [level for level, (_, needed) in LEVELS.items() if needed <= found][-1]
 
 
