@@ -13,8 +13,8 @@ pytest.importorskip("triton")
 
 FOLDER = Path(__file__).parent
 # Most shared memory of a block (CUDA C++ programming guide, compute capabilities).
-SHARED = {80: 163 << 10, 86: 99 << 10, 90: 227 << 10, 100: 227 << 10}
-TENSOR_CORES = {80: "dot", 86: "dot", 90: "warp_group_dot", 100: "tc_gen5_mma"}
+SHARED = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
+TENSOR_CORES = {80: "dot", 90: "warp_group_dot", 100: "tc_gen5_mma"}
 
 
 def results(script, *arguments):
@@ -29,7 +29,7 @@ def results(script, *arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("capability", "precision"),
-    [(80, "bf16"), (86, "bf16"), (90, "bf16"), (90, "fp16"), (90, "tf32"), (90, "fp32"), (100, "bf16")],
+    [(80, "bf16"), (90, "bf16"), (90, "tf32"), (90, "fp32"), (100, "bf16")],
 )
 def test_kernels_fit(capability, precision):
     kernels = results("compile_triton.py", capability, precision)
@@ -46,9 +46,8 @@ def test_kernels_fit(capability, precision):
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="pretends to be the GPU")
-@pytest.mark.parametrize("capability", [80, 90])
-def test_a_step_launches_and_others_compile_nothing_new(capability):
-    first, *others = results("launch_triton.py", capability)
+def test_a_step_launches_and_others_compile_little_new():
+    first, *others = results("launch_triton.py", 90)
     assert set(first) == {"_search", "_signature", "_active", "_fill", "convolve", "weight_gradient"}
     assert first["convolve"] > 15
     assert first["weight_gradient"] > 15
