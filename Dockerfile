@@ -1,110 +1,99 @@
 # ceco3d in a container; docs/docker.md tells how to use it.
 #
 #   docker build -t ceco3d .                                NVIDIA GPUs (and the CPU)
-#   docker build -t ceco3d:triton --target triton .         the same with engine=triton, which compiles in C
-#   docker build -t ceco3d:cpu --target cpu .               the CPU alone: a tenth of the size
+#   docker build -t ceco3d:cpu --target cpu .               the CPU alone: a fifth of the size
 #   docker build -t ceco3d:minkowski --target minkowski .   the first with engine=minkowski
+#
+# Every stage is the same Ubuntu, so that environments built in one run in another. Of NVIDIA's images "base" is enough:
+# torch's wheels bring the CUDA libraries (13.0); what is missing is what tells the driver which CUDA is wanted.
+ARG CPU_BASE=ubuntu:24.04
+ARG GPU_BASE=nvidia/cuda:13.0.2-base-ubuntu24.04
+ARG GPU_DEVEL=nvidia/cuda:13.0.2-devel-ubuntu24.04
 
-# torch's wheels bring CUDA 13.0 with them: the base needs to say so to the driver, and no more ("base", not "runtime").
-ARG GPU_BASE=nvidia/cuda:13.0.1-base-ubuntu24.04
-ARG GPU_DEVEL=nvidia/cuda:13.0.1-devel-ubuntu24.04
-ARG CPU_BASE=debian:bookworm-slim
 
+# --- building: what changes seldom first, each in a folder that becomes a layer of /opt/venv ---------------------------
 
-# --- build: an environment in /opt/venv ---------------------------------------------------------------------------
-
-FROM ${GPU_BASE} AS build-gpu
-ARG TORCH=2.13.0
+FROM ${CPU_BASE} AS tools
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/venv/bin:$PATH
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends g++ python3-dev python3-venv \
-    && rm -rf /var/lib/apt/lists/* && python3 -m venv /opt/venv
-RUN pip install "torch==$TORCH"
-WORKDIR /src
-COPY scripts/requirements.py pyproject.toml ./
-RUN python requirements.py tensorboard wandb las pcd plot triton | pip install -r /dev/stdin
-COPY README.md LICENSE ./
-COPY conf conf
-COPY ceco3d ceco3d
-RUN pip install --no-deps . \
-    && python -c 'from ceco3d.sparse.kernels import build; build.compile_ahead("/opt/venv/lib/kernels.so", "x86-64-v3")'
-
-
-FROM ${CPU_BASE} AS build-cpu
-ARG TORCH=2.13.0
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/venv/bin:$PATH
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates g++ python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/* && python3 -m venv /opt/venv
-RUN pip install --index-url "$TORCH_INDEX" "torch==$TORCH"
 WORKDIR /src
+COPY scripts/constraints.txt scripts/
+
+FROM tools AS torch-gpu
+RUN pip install -c scripts/constraints.txt torch triton
+COPY scripts/triton_cc.sh /opt/venv/bin/
+RUN triton_cc.sh --prepare
+
+FROM tools AS torch-cpu
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN pip install -c scripts/constraints.txt --extra-index-url "$TORCH_INDEX" torch
+
+# On the small torch, for both: pip leaves out what is there already.
+FROM torch-cpu AS package
 COPY scripts/requirements.py pyproject.toml ./
-RUN python requirements.py tensorboard wandb las pcd plot | pip install -r /dev/stdin
+RUN python requirements.py tensorboard wandb las pcd plot >requirements.txt \
+    && pip install -c scripts/constraints.txt --prefix /opt/needs -r requirements.txt
+COPY ceco3d/sparse/kernels kernels
+RUN PYTHONPATH=kernels python -c 'import build; build.compile_ahead("/opt/package/lib/ceco3d-kernels")'
 COPY README.md LICENSE ./
 COPY conf conf
 COPY ceco3d ceco3d
-RUN pip install --no-deps . \
-    && python -c 'from ceco3d.sparse.kernels import build; build.compile_ahead("/opt/venv/lib/kernels.so", "x86-64-v3")'
+RUN pip install --no-deps --prefix /opt/package .
 
-
-FROM ${GPU_DEVEL} AS build-minkowski
+FROM ${GPU_DEVEL} AS minkowski-engine
 # No GPU is there while an image is built, so nvcc must be told which ones to compile for.
 ENV PIP_NO_CACHE_DIR=1 PATH=/opt/venv/bin:$PATH TORCH_CUDA_ARCH_LIST="8.0;8.6;8.9;9.0"
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends g++ libopenblas-dev python3-dev python3-venv \
+RUN apt-get update && apt-get install -y --no-install-recommends g++ libopenblas-dev python3-dev \
     && rm -rf /var/lib/apt/lists/*
-COPY --from=build-gpu /opt/venv /opt/venv
-COPY --from=build-gpu /src /src
-COPY scripts/install_minkowski.sh /src/scripts/
-RUN /src/scripts/install_minkowski.sh /opt/venv/bin/python
+COPY --from=torch-gpu /opt/venv /opt/venv
+COPY --from=package /opt/needs /opt/venv
+WORKDIR /src
+COPY scripts/install_minkowski.sh scripts/
+COPY ceco3d ceco3d
+RUN scripts/install_minkowski.sh /opt/venv/bin/python \
+    && pip install --no-deps --ignore-installed --prefix /opt/minkowski /root/.cache/ceco3d/wheels/*/*.whl
 
 
-# --- what runs: no compilers, not root ----------------------------------------------------------------------------
+# --- what runs: no compilers, not root ----------------------------------------------------------------------------------
 
 FROM ${CPU_BASE} AS cpu
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libgomp1 python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --create-home ceco3d && install -d -m 1777 /cache /work
-COPY --from=build-cpu /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 CECO3D_KERNELS=/opt/venv/lib/kernels.so \
-    HOME=/cache XDG_CACHE_HOME=/cache MPLCONFIGDIR=/cache/matplotlib
+    && useradd --uid 10001 --home-dir /cache ceco3d && install -d -m 1777 /cache /work
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 CECO3D_KERNELS=/opt/venv/lib/ceco3d-kernels \
+    USER=ceco3d HOME=/cache XDG_CACHE_HOME=/cache MPLCONFIGDIR=/cache/matplotlib
+COPY --from=torch-cpu /opt/venv /opt/venv
+COPY --from=package /opt/needs /opt/venv
+COPY --from=package /opt/package /opt/venv
 USER 10001
 WORKDIR /work
 ENTRYPOINT ["ceco3d"]
 
-
-FROM ${GPU_BASE} AS run-gpu
+FROM ${GPU_BASE} AS gpu
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 python3 \
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libgomp1 python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --create-home ceco3d && install -d -m 1777 /cache /work
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 CECO3D_KERNELS=/opt/venv/lib/kernels.so \
-    HOME=/cache XDG_CACHE_HOME=/cache MPLCONFIGDIR=/cache/matplotlib TRITON_CACHE_DIR=/cache/triton
+    && useradd --uid 10001 --home-dir /cache ceco3d && install -d -m 1777 /cache /work
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 CECO3D_KERNELS=/opt/venv/lib/ceco3d-kernels \
+    USER=ceco3d HOME=/cache XDG_CACHE_HOME=/cache MPLCONFIGDIR=/cache/matplotlib \
+    TRITON_CACHE_DIR=/cache/triton CC=triton_cc.sh
+COPY --from=torch-gpu /opt/venv /opt/venv
+COPY --from=package /opt/needs /opt/venv
+COPY --from=package /opt/package /opt/venv
+USER 10001
 WORKDIR /work
 ENTRYPOINT ["ceco3d"]
 
-
-FROM run-gpu AS minkowski
+FROM gpu AS minkowski
+USER 0
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends libopenblas0-pthread \
-    && rm -rf /var/lib/apt/lists/*
-COPY --from=build-minkowski /opt/venv /opt/venv
+RUN apt-get update && apt-get install -y --no-install-recommends libopenblas0-pthread && rm -rf /var/lib/apt/lists/*
+COPY --from=minkowski-engine /opt/minkowski /opt/venv
 USER 10001
 
-
-FROM run-gpu AS triton
-# Triton compiles the C function that launches a kernel when it is first used, so this one has a compiler after all.
-# hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev \
-    && rm -rf /var/lib/apt/lists/*
-COPY --from=build-gpu /opt/venv /opt/venv
-USER 10001
-
-
-FROM run-gpu AS gpu
-COPY --from=build-gpu /opt/venv /opt/venv
-USER 10001
+# The last stage is the one that is built when none is named.
+FROM gpu

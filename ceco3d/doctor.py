@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ceco3d.config import config_dir
-from ceco3d.sparse.kernels.build import READY, load
+from ceco3d.sparse.kernels.build import READY, best_level, load
 from ceco3d.sparse.kernels.triton_launch import unsupported
 
 CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors")
@@ -90,7 +90,7 @@ def cpu_kernels() -> str:
         half = load().ceco3d_has_bf16()
     except (OSError, subprocess.SubprocessError) as error:
         return f"not compiled, slower ones are used: {error}"
-    made = f"those of CECO3D_KERNELS={os.environ[READY]}" if os.environ.get(READY) else "compiled for this processor"
+    made = f"compiled ahead for {best_level()}" if os.environ.get(READY) else "compiled for this processor"
     return f"{made}; precision=bf16 is {'fast' if half else 'slow, it lacks AVX512-BF16'}"
 
 

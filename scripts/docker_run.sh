@@ -2,6 +2,7 @@
 # scripts/docker_run.sh COMMAND [key=value ...]: `ceco3d COMMAND ...` in the container of the Dockerfile, on all GPUs.
 #
 #   scripts/docker_run.sh train dataset=scannet200 dataset.raw=/raw precision=bf16    with RAW=/path/to/scannet
+#   scripts/docker_run.sh torchrun --nproc-per-node=8 -m ceco3d.train run_dir=outputs/mine resume=auto
 #   scripts/docker_run.sh doctor
 #
 # data/ and outputs/ of the current folder are mounted, files in them belong to the caller. From the environment:
@@ -16,26 +17,33 @@ case ${1:---help} in
   -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
 esac
 command -v docker >/dev/null || fail "no docker here (https://docs.docker.com/engine/install)"
-docker info >/dev/null 2>&1 || fail "docker does not answer: is its daemon running, may $(id -un) use it?"
+security=$(docker info --format '{{.SecurityOptions}}' 2>/dev/null) ||
+  fail "docker does not answer: is its daemon running, may $(id -un) use it?"
+user=$(id -u):$(id -g)
+[[ $security != *rootless* ]] || user=0:0 # the caller's own daemon: root in the container is the caller outside
 
-gpus=() target=gpu image=${IMAGE:-}
+gpus=() image=ceco3d target=gpu
 if nvidia-smi -L >/dev/null 2>&1; then
   gpus=(--gpus "${GPUS:-all}")
 else
-  target=cpu
+  image=ceco3d:cpu target=cpu
   echo "no GPU found: running on the CPU" >&2
 fi
-[ -n "$image" ] || { [ $target = gpu ] && image=ceco3d || image=ceco3d:cpu; }
-docker image inspect "$image" >/dev/null 2>&1 || fail "no image $image: docker build -t $image --target $target ."
+build="docker build -t $image --target $target $(dirname "$(dirname "$(realpath "$0")")")"
+[ -z "${IMAGE:-}" ] || { image=$IMAGE build="docker images lists those there are"; }
+docker image inspect "$image" >/dev/null 2>&1 || fail "no image $image: $build"
 [ -z "${RAW:-}" ] || [ -d "$RAW" ] || fail "RAW=$RAW is no folder"
 
 cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ceco3d-docker}
-mkdir -p data outputs "$cache" # else docker makes them, for root
+# What does not exist, docker would make for root.
+mkdir -p data outputs "$cache" 2>/dev/null || fail "cannot make data/ and outputs/ in $PWD, or $cache"
 terminal=()
 [ -t 0 ] && [ -t 1 ] && terminal=(--tty)
+entry=()
+[ "$1" != torchrun ] || { entry=(--entrypoint torchrun); shift; }
 
 # Loader processes hand over batches in shared memory, of which a container gets 64 MB otherwise.
 read -ra options <<<"${OPTIONS:-}"
-exec docker run --rm --init --interactive "${terminal[@]}" "${gpus[@]}" --ipc=host --user "$(id -u):$(id -g)" \
+exec docker run --rm --init --interactive "${terminal[@]}" "${gpus[@]}" --ipc=host --user "$user" \
   --volume "$PWD/data:/work/data" --volume "$PWD/outputs:/work/outputs" --volume "$cache:/cache" \
-  ${RAW:+--volume "$(realpath "$RAW"):/raw:ro"} "${options[@]}" "$image" "$@"
+  ${RAW:+--volume "$(realpath "$RAW"):/raw:ro"} "${entry[@]}" "${options[@]}" "$image" "$@"

@@ -129,19 +129,42 @@ def test_kernels_are_compiled_once_and_without_a_writable_cache(monkeypatch, no_
     assert build.load().ceco3d_panel() > 0
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="names x86 instruction sets")
-@pytest.mark.parametrize("architecture", ["x86-64", "x86-64-v3"])
-def test_kernels_compiled_ahead_for_older_processors_compute_the_same(monkeypatch, no_library, tmp_path, architecture):
+@pytest.fixture(scope="module")
+def compiled_ahead(tmp_path_factory):
+    build.compile_ahead(folder := tmp_path_factory.mktemp("kernels"))
+    return folder
+
+
+@pytest.mark.parametrize("level", build.LEVELS)
+def test_kernels_compiled_ahead_compute_the_same(monkeypatch, no_library, compiled_ahead, level):
+    if list(build.LEVELS).index(level) > list(build.LEVELS).index(build.best_level()):
+        pytest.skip(f"this processor lacks {level}")
     kernel_map, features, weight, bias, grad = problem("3", (40, 70), torch.float32)
     expected = [cpu.forward(features, weight, bias, kernel_map)]
     expected += cpu.backward(grad, features, weight, kernel_map, True, True)
     build.library.cache_clear()
-    build.compile_ahead(tmp_path / "kernels.so", architecture)
-    monkeypatch.setenv("CECO3D_KERNELS", str(tmp_path / "kernels.so"))
+    monkeypatch.setenv("CECO3D_KERNELS", str(compiled_ahead))
+    monkeypatch.setattr(build, "best_level", lambda: level)
     monkeypatch.setenv("PATH", "")  # no compiler
     monkeypatch.delenv("CXX", raising=False)
-    assert build.library().ceco3d_panel() < 32
+    assert build.library().ceco3d_has_bf16() == (level == "avx512-bf16")
     got = [cpu.forward(features, weight, bias, kernel_map)]
     got += cpu.backward(grad, features, weight, kernel_map, True, True)
     for a, b in zip(got, expected, strict=True):
         assert_near(a, b.double(), 1e-5)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have one level")
+@pytest.mark.parametrize(
+    ("flags", "level"),
+    [
+        ("sse2 avx", "baseline"),
+        ("sse2 avx2 abm bmi1 bmi2 f16c fma movbe", "avx2"),
+        ("avx512f avx512_bf16", "baseline"),
+        ("avx2 abm bmi1 bmi2 f16c fma movbe avx512f avx512bw avx512cd avx512dq avx512vl", "avx512"),
+        ("avx2 abm bmi1 bmi2 f16c fma movbe avx512f avx512bw avx512cd avx512dq avx512vl avx512_bf16", "avx512-bf16"),
+    ],
+)
+def test_the_best_level_that_the_processor_runs(monkeypatch, flags, level):
+    monkeypatch.setattr(build, "_processor", lambda: f"flags : {flags}".encode())
+    assert build.best_level() == level

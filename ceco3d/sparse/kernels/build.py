@@ -1,7 +1,7 @@
 """The C++ kernels of this folder as a shared library, compiled for this very processor when first needed.
 
-``compile_ahead`` compiles them for others; with the result's path in the environment variable CECO3D_KERNELS nothing is
-compiled and no compiler needed.
+``compile_ahead`` compiles them for other processors; with its folder in the environment variable CECO3D_KERNELS nothing
+is compiled and no compiler needed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,16 @@ SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
 FLAGS = ("-std=c++17", "-O3", "-fopenmp", "-shared", "-fPIC")
 READY = "CECO3D_KERNELS"
 
+_V3 = {"abm", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}
+_V4 = _V3 | {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"}
+# What is compiled ahead on x86, slowest first: the compiler's options, and what /proc/cpuinfo must list to run it.
+LEVELS = {
+    "baseline": ((), set()),  # what every processor of this kind can; the only one elsewhere
+    "avx2": (("-march=x86-64-v3",), _V3),
+    "avx512": (("-march=x86-64-v4",), _V4),
+    "avx512-bf16": (("-march=x86-64-v4", "-mavx512bf16"), _V4 | {"avx512_bf16"}),
+}
+
 
 @cache
 def library() -> ctypes.CDLL | None:
@@ -35,7 +45,7 @@ def library() -> ctypes.CDLL | None:
 def load() -> ctypes.CDLL:
     """Compile, once per machine and version, and load; OSError or SubprocessError with the reason when that fails."""
     if os.environ.get(READY):
-        return ctypes.CDLL(os.environ[READY])
+        return ctypes.CDLL(str(Path(os.environ[READY]) / f"{best_level()}.so"))
     compiler = find_compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     recipe = [" ".join(FLAGS).encode(), version, _processor(), *(source.read_bytes() for source in SOURCES)]
@@ -51,9 +61,19 @@ def load() -> ctypes.CDLL:
     return ctypes.CDLL(str(folder / name))
 
 
-def compile_ahead(target: str | Path, march: str) -> None:
-    """Compile to ``target`` for the processors that gcc knows as ``march``, such as x86-64-v3 (AVX2)."""
-    _compile(find_compiler(), Path(target), march)
+def compile_ahead(folder: str | Path) -> None:
+    """Compile into ``folder`` what the processors of ``LEVELS`` need, of which ``load`` takes the best it can run."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for level, (options, _) in LEVELS.items():
+        if level == "baseline" or platform.machine() == "x86_64":
+            _compile(find_compiler(), folder / f"{level}.so", options)
+
+
+def best_level() -> str:
+    """The fastest of ``LEVELS`` that this processor runs."""
+    found = set(_processor().decode().split())
+    return [level for level, (_, needed) in LEVELS.items() if needed <= found][-1]
 
 
 def cache_folder() -> Path:
@@ -69,11 +89,11 @@ def find_compiler() -> str:
     return compiler
 
 
-def _compile(compiler: str, target: Path, march: str = "native") -> None:
+def _compile(compiler: str, target: Path, options: tuple[str, ...] = ("-march=native",)) -> None:
     # Under another name first: several processes may do this at once, and none may load half a file.
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         part = Path(folder) / target.name
-        command = [compiler, *FLAGS, f"-march={march}", "-o", part, *SOURCES]
+        command = [compiler, *FLAGS, *options, "-o", part, *SOURCES]
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode:
             reason = next((line for line in run.stderr.splitlines() if "error" in line), run.stderr.strip())
