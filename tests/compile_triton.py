@@ -41,7 +41,8 @@ PTXAS = sorted((Path(triton.backends.nvidia.__file__).parent / "bin").glob("ptxa
 def compile_kernel(
     kernel: triton.JITFunction, types: dict[str, str], constants: dict[str, Any], warps: int, capability: int
 ) -> dict[str, Any]:
-    """Bytes of shared memory, registers of a thread, bytes of spilled registers, and how matrices are multiplied."""
+    """Bytes of shared memory, registers of a thread, bytes of spilled registers, how matrices are multiplied, and
+    ``_copies_ahead``."""
     names = kernel.arg_names
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
     aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if signature[name].startswith("*")}
@@ -59,8 +60,15 @@ def compile_kernel(
         "registers": int(re.search(r"Used (\d+) registers", report).group(1)),
         "spilled": int(re.search(r"(\d+) bytes spill stores", report).group(1)),
         "product": next((name for name in ("tc_gen5_mma", "warp_group_dot") if f"{name} " in code), "dot"),
-        "asynchronous": "async_copy_global_to_local" in code,
+        "ahead": _copies_ahead(code),
     }
+
+
+def _copies_ahead(code: str) -> int:
+    """How many groups of copies stay under way when the loop waits for its next rows: 0 if nothing is fetched ahead."""
+    loop = code[code.index("scf.for") :] if "scf.for" in code else ""
+    waits = [int(number) for number in re.findall(r"async_wait.*?num = (\d+)", loop.partition("scf.yield")[0])]
+    return min(waits, default=0)
 
 
 def compile_network(capability: int, precision: str) -> Iterator[dict[str, Any]]:

@@ -215,7 +215,8 @@ def test_a_vanished_data_folder_ends_the_run_with_one_line(own_scenes, tmp_path,
 # Steps ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_not_finite_changes_nothing(tiny, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_loss_that_is_not_finite_changes_nothing(tiny, tmp_path, monkeypatch, capsys, precision):
     original, seen = Trainer._step, []
 
     def step(self, batches, interrupt):
@@ -228,7 +229,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(tiny, tmp_path, monkeypatch, 
         return result
 
     monkeypatch.setattr(Trainer, "_step", step)
-    train(config(tiny, tmp_path, "trainer.epochs=1"))
+    train(config(tiny, tmp_path, "trainer.epochs=1", f"precision={precision}"))
     assert seen == [False, True, False]  # weights and statistics of batch norms
     assert all(value.isfinite().all() for value in weights(tmp_path / "checkpoints/last.pt")["model"].values())
     assert "step 2 skipped" in capsys.readouterr().err

@@ -288,3 +288,9 @@ def test_float16_recovers_from_too_large_a_scale(tiny, tmp_path, monkeypatch):
     scale = weights(tmp_path / "checkpoints/last.pt")["scaler"]["scale"]
     assert scale == start / 2 ** sum(overflowed)
     assert all(row["skipped"] in ("", "0.0") for row in rows(tmp_path))
+
+
+def test_memory_of_a_gpu_is_logged(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "_memory", lambda self: {"gpu_gib": 1.5, "gpu_reserved_gib": 2.0})
+    train(config(tiny, tmp_path, "trainer.epochs=1"))
+    assert [(row["gpu_gib"], row["gpu_reserved_gib"]) for row in rows(tmp_path) if row["loss"]] == [("1.5", "2.0")] * 3

@@ -29,7 +29,8 @@ def working(work: Work, systems: Sequence[System]) -> list[System]:
     Each is tried in a process of its own: where their binaries do not suit the GPU, they end it.
     """
     peers, broken = [system for system in systems if system.peer], set()
-    for system, future in run_parallel(partial(_peak, work=work, name="training"), peers, 1):
+    peak = partial(_peak, work=work.to("cpu"), device=work.device, name="training")
+    for system, future in run_parallel(peak, peers, 1):
         if (error := future.exception()) is not None:
             broken.add(system)
             print(f"leaving out {system}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
@@ -85,14 +86,16 @@ def peak_memory(work: Work, systems: Sequence[System], what: Sequence[str]) -> d
     """
     results: dict[str, dict[str, float]] = {name: {} for name in PASSES if name in what}
     for name, found in results.items():
+        peak = partial(_peak, work=work.to("cpu"), device=work.device, name=name)
         for system in systems:
-            for _, future in run_parallel(partial(_peak, work=work, name=name), [system], 1):
+            for _, future in run_parallel(peak, [system], 1):
                 found[str(system)] = future.result()
     return results
 
 
-def _peak(system: System, work: Work, name: str) -> float:
+def _peak(system: System, work: Work, device: torch.device, name: str) -> float:
     keep_freed_memory()
+    work = work.to(device)  # a GPU's tensors cannot always be given to another process
     model = network(work, system, name)
     for _ in range(2):
         PASSES[name](model, work, system)

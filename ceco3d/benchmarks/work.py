@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,11 @@ class Work:
 
     def __len__(self) -> int:
         return len(self.coordinates)
+
+    def to(self, device: torch.device | str) -> Work:
+        """The same on ``device``."""
+        moved = {name: getattr(self, name).to(device) for name in ("coordinates", "features", "labels")}
+        return replace(self, **moved, device=torch.device(device))
 
     def tensor(self, system: System) -> SparseTensor:
         """The input as ``system`` takes it."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ceco3d.errors import UserError
 from ceco3d.scenes.batch import Batch, make_batch
-from ceco3d.scenes.scene import Scene
+from ceco3d.scenes.scene import Scene, move
 from ceco3d.transforms import ChromaticJitter, RandomRotation
 from ceco3d.transforms.step import seeded_generator
 from ceco3d.transforms.voxelize import voxelize
@@ -84,7 +84,7 @@ class PairBatch:
     def to(self, device: torch.device | str) -> PairBatch:
         """The batch on ``device``; from pinned memory the copy overlaps with other work."""
         moved = {name: getattr(self, name).to(device) for name in ("first", "second")}
-        moved |= {name: getattr(self, name).to(device, non_blocking=True) for name in ("matches", "positions")}
+        moved |= {name: move(getattr(self, name), device) for name in ("matches", "positions")}
         return replace(self, **moved)
 
     def pin_memory(self) -> PairBatch:

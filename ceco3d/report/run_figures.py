@@ -14,7 +14,16 @@ from matplotlib.ticker import MaxNLocator
 from ceco3d.report.figures import BLUE, GREEN, GROUP_STYLES, ORANGE, PURPLE, RED, STYLE
 
 DPI = 130
-NOT_LOSSES = ("step", "epoch", "lr", "grad_norm", "voxels_per_second", "skipped")
+NOT_LOSSES = (
+    "step",
+    "epoch",
+    "lr",
+    "grad_norm",
+    "voxels_per_second",
+    "skipped",
+    "gpu_gib",
+    "gpu_reserved_gib",
+)
 SCORES = {"val_miou": ("mIoU", "black"), **{f"val_{g}": (g, GROUP_STYLES[g][0]) for g in ("head", "common", "tail")}}
 COLLAPSE = {
     "val_equiangularity": "Equiangularity",

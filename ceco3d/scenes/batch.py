@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.errors import UserError
-from ceco3d.scenes.scene import Scene, take_rows
+from ceco3d.scenes.scene import Scene, move, take_rows
 from ceco3d.sparse import SparseTensor
 from ceco3d.transforms.geometric import foot
 from ceco3d.transforms.voxelize import voxelize
@@ -59,7 +59,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on ``device``; from pinned memory the copy overlaps with other work."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._map(lambda tensor: move(tensor, device))
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory (the DataLoader calls this by its name)."""

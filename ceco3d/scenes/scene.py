@@ -52,7 +52,12 @@ class Scene:
 
     def to(self, device: torch.device | str) -> Scene:
         """The scene on ``device``."""
-        return self.replace(**{name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors().items()})
+        return self.replace(**{name: move(tensor, device) for name, tensor in self.tensors().items()})
+
+
+def move(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """``tensor`` on ``device``. Copies to a GPU overlap with other work; those from it are complete."""
+    return tensor.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
 def columns(values: Tensor) -> Tensor:

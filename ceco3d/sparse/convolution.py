@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ceco3d.sparse.kernels import cpu, gather_gemm
 
@@ -22,6 +23,7 @@ class _SparseConvolution(torch.autograd.Function):
             return kernels.forward(features, weight, bias, kernel_map)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         features, weight = ctx.saved_tensors
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
@@ -30,7 +32,8 @@ class _SparseConvolution(torch.autograd.Function):
                 grad_out.to(features.dtype), features, weight, ctx.kernel_map, needs_features, needs_weight
             )
         grad_weight = None if grad_weight is None else grad_weight.to(weight.dtype)
-        return grad_features, grad_weight, grad_out.sum(0) if needs_bias else None, None, None
+        grad_bias = grad_out.sum(0, dtype=torch.promote_types(grad_out.dtype, torch.float32)) if needs_bias else None
+        return grad_features, grad_weight, grad_bias, None, None
 
 
 def convolve(

@@ -162,6 +162,8 @@ def make_average(cfg: DictConfig, model: MinkUNet) -> AveragedModel | None:
         raise UserError(f"trainer.ema={decay}: must be null or a decay between 0 and 1, such as 0.999")
 
     def average(means: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-        get_ema_multi_avg_fn(min(decay, (1 + int(steps)) / (10 + int(steps))))(means, current, steps)
+        count = int(averaged.n_averaged)  # the same as `steps`, which may be on a GPU
+        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(means, current, steps)
 
-    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+    averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+    return averaged

@@ -42,6 +42,7 @@ class Feed:
         """The batches of each step of ``epoch`` from number ``first`` on, each after ``prepare``."""
         self.loader.batch_sampler.set_position(epoch, first * self.parts)
         self._batches, self._prepare, self._ahead = iter(self.loader), prepare, None
+        self._hand_over()
         while True:
             self.look_ahead()
             batches, self._ahead = self._ahead, None

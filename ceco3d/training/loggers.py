@@ -28,6 +28,8 @@ COLUMNS = (
     "grad_norm",
     "voxels_per_second",
     "skipped",
+    "gpu_gib",
+    "gpu_reserved_gib",
     "val_miou",
     "val_head",
     "val_common",

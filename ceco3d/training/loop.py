@@ -156,6 +156,7 @@ class Trainer:
         if someone_bad:
             for buffer, before in zip(self.objective.buffers(), buffers, strict=True):
                 buffer.copy_(before)
+            self.scaler.update(self.scaler.get_scale())  # the same scale; but these gradients are done with
             self.skipped.add(self.position.step + 1, batches, bad)
             return values, number
         self.skipped.clear()
@@ -176,12 +177,13 @@ class Trainer:
                     losses = self.parallel(batch)
                 self.scaler.scale(losses["loss"] / len(batches)).backward()
             found.append({name: value.detach() for name, value in losses.items()})
-        self.feed.look_ahead()  # while a GPU computes what was queued
         self.scaler.unscale_(self.optimizer)
         limit = self.settings.clip_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), math.inf if limit is None else limit)
         means = [torch.stack([losses[name] for losses in found]).mean() for name in found[0]]
-        values = torch.stack([*means, norm]).tolist()  # the only time that the host waits for the step
+        values = torch.stack([*means, norm])
+        self.feed.look_ahead()  # while a GPU computes all that
+        values = values.tolist()  # the only time that the host waits for the step
         return dict(zip([*found[0], "grad_norm"], values, strict=True))
 
     def _set_learning_rate(self, progress: float) -> None:
@@ -228,7 +230,7 @@ class Trainer:
         return evaluation
 
     def _evaluate(self) -> Evaluation:
-        broadcast_buffers(self.objective.model if self.average is None else self.average)
+        broadcast_buffers(self.objective.model if self.average is None else self.average.module)
         return self.validate(self.bad_scenes.add)
 
     def _save(self, name: str) -> bool:

@@ -20,21 +20,25 @@ class SyncBatchNorm(nn.BatchNorm1d):
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         # Two passes over the rows, as a variance from sums of squares would lose digits.
-        count = differentiable_sum(wide.new_tensor([float(len(x))])).clamp(min=1)
+        count = differentiable_sum(wide.new_full((1,), float(len(x)))).clamp(min=1)
         mean = differentiable_sum(wide.sum(0)) / count
         centred = wide - mean
         variance = differentiable_sum(centred.square().sum(0)) / count
-        if count > 1:
-            self._track(mean.detach(), variance.detach(), count)
+        self._track(mean.detach(), variance.detach(), count)
         y = centred * (variance + self.eps).rsqrt() * self.weight + self.bias
         return y.to(x.dtype)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """Running statistics as BatchNorm1d keeps them: with the unbiased variance."""
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
-        self.num_batches_tracked.add_(1)
+        """Running statistics as BatchNorm1d keeps them, with the unbiased variance; those before of less than two rows.
+
+        Without a look at ``count``, for which the host would have to wait.
+        """
+        enough = (count > 1).to(mean.dtype)
+        share = self.momentum * enough
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), share)
+        self.num_batches_tracked.add_(enough.squeeze().long())
 
 
 def synchronize(module: nn.Module) -> None:

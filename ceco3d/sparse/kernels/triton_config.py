@@ -18,7 +18,6 @@ from ceco3d.sparse.kernels.triton_launch import cdiv
 PROGRAMS = 264
 SHARED_BYTES = 96 << 10  # for rows in flight; leaves room for two programs on a processor of Hopper, one of Ampere
 MIN_BLOCK = 16  # the least that tensor cores multiply
-MAX_BUFFERS = 4  # steps whose rows are in flight
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,9 @@ def convolve_config(
     # An up-sampling (8 offsets) uses one offset a row: there is nothing to share out.
     splits = _splits(programs, volume // 4)
     warps = 4 if tile * columns <= 128 * 64 else 8
-    return ConvolveConfig(columns, depth, splits, warps, _stages((tile + columns) * depth * dtype.itemsize))
+    # A row is found by its index: every second stage of the pipeline adds a buffer, the first two none.
+    buffers = _buffers((tile + columns) * depth * dtype.itemsize, 3, 4)
+    return ConvolveConfig(columns, depth, splits, warps, stages=2 * buffers - 1)
 
 
 @lru_cache(maxsize=1024)
@@ -69,10 +70,13 @@ def gradient_config(
     columns = _block(out_channels, 256 if dtype.itemsize == 2 else 128)
     pairs = 64 if dtype.itemsize == 2 else 32
     programs = volume * cdiv(in_channels, rows) * cdiv(out_channels, columns)
-    # Offsets differ in their number of pairs: more programs than processors even that out.
-    splits = _splits(programs // 4, cdiv(num_out, tile))
+    # Offsets differ in their number of pairs: more programs than processors even that out. But every share is written
+    # and read again, so it has to be worth it: eight tiles at least.
+    splits = _splits(programs // 4, cdiv(num_out, tile) // 8)
     warps = 4 if rows * columns <= 128 * 64 else 8
-    return GradientConfig(rows, columns, pairs, splits, warps, _stages((rows + columns) * pairs * dtype.itemsize))
+    # The index of a row is found by way of its block: every third stage adds a buffer.
+    buffers = _buffers((rows + columns) * pairs * dtype.itemsize, 2, 3)
+    return GradientConfig(rows, columns, pairs, splits, warps, stages=3 * buffers - 1)
 
 
 def _block(channels: int, most: int) -> int:
@@ -86,6 +90,6 @@ def _splits(programs: int, most: int) -> int:
     return splits
 
 
-def _stages(step_bytes: int) -> int:
-    """Stages of Triton's pipeline for as many buffers as fit: every other one fetches the addresses of the next."""
-    return 2 * max(2, min(SHARED_BYTES // step_bytes, MAX_BUFFERS)) - 1
+def _buffers(step_bytes: int, least: int, most: int) -> int:
+    """Steps whose rows are in flight together."""
+    return max(least, min(SHARED_BYTES // step_bytes, most))

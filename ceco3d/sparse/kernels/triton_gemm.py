@@ -23,9 +23,10 @@ def _dot(a, b, total, OPERANDS: tl.constexpr):
 
 @triton.jit
 def _tf32(values):
-    """Round to the nearest of TF32's 10 bits: the tensor cores cut the rest off, always toward zero."""
+    """Round to the nearest of TF32's 10 bits: the tensor cores cut the rest off, always toward zero. NaN stays NaN."""
     bits = values.to(tl.int32, bitcast=True)
-    return ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+    rounded = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+    return tl.where(values == values, rounded, values)
 
 
 @triton.jit
@@ -122,8 +123,7 @@ def weight_gradient(
     """``grad_weight[s, k] = sum_row features[neighbour_k(row)]^T grad_out[row]`` over share s of the tiles that use k.
 
     features (num_in, CIN), grad_out (num_out, COUT), grad_weight (SPLITS, VOLUME, CIN, COUT) float32; a program has
-    ROWS input and COLUMNS output channels of one offset, and takes PAIRS pairs at a time. The block of the next step
-    is looked up a step ahead, so that the pipeline need not wait for it.
+    ROWS input and COLUMNS output channels of one offset, and takes PAIRS pairs at a time.
     """
     panels: tl.constexpr = (COUT + COLUMNS - 1) // COLUMNS
     k = tl.program_id(1)
@@ -138,8 +138,8 @@ def weight_gradient(
     mine = tl.maximum(tl.minimum(first + share, count) - first, 0)
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
     blocks += k.to(tl.int64) * tiles + first
-    block = tl.load(blocks, mask=mine > 0, other=0).to(tl.int64)
     for step in tl.range(0, mine * parts, num_stages=STAGES):
+        block = tl.load(blocks + step // parts).to(tl.int64)
         lane = (step % parts) * PAIRS + pair
         neighbour = tl.load(neighbours + block * TILE + lane)
         row = tl.load(rows + (block // VOLUME) * TILE + lane)
@@ -147,7 +147,6 @@ def weight_gradient(
         a = tl.load(_at(features, neighbour, CIN, channel), mask=found & (channel < CIN)[None, :], other=0.0)
         b = tl.load(_at(grad_out, row, COUT, column), mask=found & (column < COUT)[None, :], other=0.0)
         total = _dot(tl.trans(a), b, total, OPERANDS)
-        block = tl.load(blocks + (step + 1) // parts, mask=step + 1 < mine * parts, other=0).to(tl.int64)
     grad_weight += (split.to(tl.int64) * VOLUME + k) * (CIN * COUT)
     tl.store(
         grad_weight + channel[:, None] * COUT + column[None, :],

@@ -1,11 +1,13 @@
 """Kernel maps for the Triton kernels: tables of neighbours in tiles of output rows that look alike.
 
-Nothing here makes the host wait for the device: every size follows from the numbers of voxels.
+Nothing here makes the host wait for the device, but for two small tables of each kernel the first time: every size
+follows from the numbers of voxels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import triton
@@ -74,7 +76,7 @@ class TileMaps:
 
 def build_tile_maps(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int) -> TileMaps:
     """Maps between two sorted key sets; ``stride`` is the input's tensor stride in voxels."""
-    bits = signature_bits(kernel_size).to(in_keys.device)
+    bits = _bits_on(kernel_size, in_keys.device)
     table = search(in_keys, out_keys, kernel_size, stride)
     forward = arrange(table, bits, len(in_keys))
     if in_keys is out_keys and kernel_size % 2:
@@ -104,13 +106,24 @@ def signature_bits(kernel_size: int) -> Tensor:
     return rank[(place * torch.tensor([side * side, side, 1])).sum(1)].int()
 
 
+# Made once for each device: the host waits for such a copy.
+@cache
+def _bits_on(kernel_size: int, device: torch.device) -> Tensor:
+    return signature_bits(kernel_size).to(device)
+
+
+@cache
+def _columns_on(kernel_size: int, stride: int, device: torch.device) -> Tensor:
+    return offset_keys(kernel_offsets(kernel_size, stride)[: kernel_size**2]).to(device)
+
+
 def search(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int) -> Tensor:
     """(K, num_out) int32: the input row at each offset of each output row, or -1."""
     table = torch.empty(kernel_size**3, len(out_keys), dtype=torch.int32, device=out_keys.device)
     if table.numel() == 0:
         return table
     # A column has the offsets of one (x, y); its neighbours lie one after the other among the sorted keys.
-    columns = offset_keys(kernel_offsets(kernel_size, stride)[: kernel_size**2]).to(in_keys.device)
+    columns = _columns_on(kernel_size, stride, in_keys.device)
     grid = (cdiv(len(out_keys), SEARCH_ROWS), len(columns))
     with device_of(in_keys):
         _search[grid](
