@@ -1,7 +1,7 @@
 # ceco3d in a container; docs/docker.md tells how to use it.
 #
 #   docker build -t ceco3d .                                NVIDIA GPUs (and the CPU)
-#   docker build -t ceco3d:cpu --target cpu .               the CPU alone: a fifth of the size
+#   docker build -t ceco3d:cpu --target cpu .               the CPU alone: without the gigabytes of CUDA
 #   docker build -t ceco3d:minkowski --target minkowski .   the first with engine=minkowski
 #
 # Every stage is the same Ubuntu, so that environments built in one run in another. Of NVIDIA's images "base" is enough:
