@@ -35,7 +35,7 @@ FROM torch-cpu AS package
 COPY scripts/requirements.py pyproject.toml ./
 RUN python requirements.py tensorboard wandb las pcd plot >requirements.txt \
     && pip install -c scripts/constraints.txt --prefix /opt/needs -r requirements.txt
-COPY ceco3d/sparse/kernels kernels
+COPY ceco3d/sparse/cpp kernels
 RUN PYTHONPATH=kernels python -c 'import build; build.compile_ahead("/opt/package/lib/ceco3d-kernels")'
 COPY README.md LICENSE ./
 COPY conf conf

@@ -12,25 +12,26 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
-from ceco3d.benchmarks.busy import WARMUP, time_busy
 from ceco3d.benchmarks.compare import HEADER, compare, describe, table
 from ceco3d.benchmarks.data import FILES, describe_loader, make_scene, time_loader, time_preprocess, time_transforms
 from ceco3d.benchmarks.data import HEADER as DATA_HEADER
 from ceco3d.benchmarks.data import table as data_table
+from ceco3d.benchmarks.gpu_utilization import WARMUP, time_busy
 from ceco3d.benchmarks.loss import HEADER as LOSS_HEADER
 from ceco3d.benchmarks.loss import compare_loss, loss_row, loss_title
 from ceco3d.benchmarks.roofline import HEADER as ROOFLINE_HEADER
 from ceco3d.benchmarks.roofline import roofline, roofline_rows, roofline_title
 from ceco3d.benchmarks.systems import System
-from ceco3d.benchmarks.work import Work, make_work
-from ceco3d.config import check_lists, choose_device, command, compose_config, number
-from ceco3d.errors import UserError
-from ceco3d.output import check_writable, write_json, write_text
-from ceco3d.report.tables import markdown_table
-from ceco3d.scenes.dataset import Collate
-from ceco3d.scenes.scannet import LABEL_TABLE, read_label_table
-from ceco3d.scenes.sources import processed_scenes
+from ceco3d.benchmarks.workload import Work, make_work
+from ceco3d.cli.app import check_lists, command, compose_config, number
+from ceco3d.data.dataset import Collate
+from ceco3d.metrics.tables import markdown_table
+from ceco3d.preprocessing.scannet import LABEL_TABLE, read_label_table
+from ceco3d.preprocessing.sources import processed_scenes
 from ceco3d.training.run import train
+from ceco3d.utils.atomic import check_writable, write_json, write_text
+from ceco3d.utils.device import choose_device
+from ceco3d.utils.errors import UserError
 
 Measured = tuple[list[dict[str, Any]], list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]]  # results, tables
 

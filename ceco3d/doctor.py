@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from ceco3d.config import config_dir
-from ceco3d.sparse.kernels.build import READY, best_level, load
+from ceco3d.cli.app import config_dir
+from ceco3d.sparse.cpp.build import READY, best_level, load
 from ceco3d.sparse.kernels.triton_launch import unsupported
 
 CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors")

@@ -2,14 +2,15 @@
 
 from omegaconf import DictConfig
 
-from ceco3d.config import choose_device, command
-from ceco3d.distributed import is_main, process_group
-from ceco3d.environment import write_environment
+from ceco3d.cli.app import command
 from ceco3d.inference.evaluate import evaluate_scenes
 from ceco3d.inference.setup import output_folder, prepare_inference
-from ceco3d.output import write_text
-from ceco3d.report.finished import report_evaluation
-from ceco3d.report.tables import print_scores, scores_markdown
+from ceco3d.metrics.tables import print_scores, scores_markdown
+from ceco3d.reports.finished import report_evaluation
+from ceco3d.utils.atomic import write_text
+from ceco3d.utils.device import choose_device
+from ceco3d.utils.distributed import is_main, process_group
+from ceco3d.utils.environment import write_environment
 
 
 @command("evaluate")

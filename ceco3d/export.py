@@ -2,10 +2,10 @@
 
 from omegaconf import DictConfig
 
-from ceco3d.config import command
+from ceco3d.cli.app import command
 from ceco3d.inference.export import export_scenes
 from ceco3d.inference.setup import output_folder, prepare_inference
-from ceco3d.report.tables import print_scores
+from ceco3d.metrics.tables import print_scores
 
 
 @command("export")

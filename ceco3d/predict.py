@@ -4,13 +4,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from ceco3d.config import choose_device, choose_precision, command, number
-from ceco3d.errors import UserError
+from ceco3d.cli.app import command, number
+from ceco3d.data.pointclouds.files import find_scans
+from ceco3d.data.pointclouds.to_scene import AXES, METRES
 from ceco3d.inference.predict import Settings, predict_scans
 from ceco3d.inference.predictor import load_predictor, make_views
-from ceco3d.output import check_writable
-from ceco3d.scans.files import find_scans
-from ceco3d.scans.scene import AXES, METRES
+from ceco3d.utils.atomic import check_writable
+from ceco3d.utils.device import choose_device, choose_precision
+from ceco3d.utils.errors import UserError
 
 
 @command("predict")

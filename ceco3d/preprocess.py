@@ -5,9 +5,9 @@ import sys
 
 from omegaconf import DictConfig
 
-from ceco3d.config import command
-from ceco3d.errors import UserError
-from ceco3d.scenes.sources import make_processed
+from ceco3d.cli.app import command
+from ceco3d.preprocessing.sources import make_processed
+from ceco3d.utils.errors import UserError
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -2,8 +2,8 @@
 
 from omegaconf import DictConfig
 
-from ceco3d.config import command
-from ceco3d.training.pretrain import pretrain
+from ceco3d.cli.app import command
+from ceco3d.pretraining.run import pretrain
 
 
 @command("pretrain")

@@ -5,15 +5,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ceco3d.config import check_lists, choose_device, choose_precision, command, number
-from ceco3d.errors import UserError
+from ceco3d.cli.app import check_lists, command, number
+from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.predictor import make_views
-from ceco3d.output import check_writable, write_bytes, write_text
-from ceco3d.report.collapse import choose_classes, read_runs
-from ceco3d.scenes.labels import label_space
-from ceco3d.viewer.page import MAX_PANELS, viewer_page
-from ceco3d.viewer.segmented import SegmentedScene
-from ceco3d.viewer.sources import TURNS, find_scene, read_labelled, segment_scene
+from ceco3d.reports.collapse import choose_classes, read_runs
+from ceco3d.utils.atomic import check_writable, write_bytes, write_text
+from ceco3d.utils.device import choose_device, choose_precision
+from ceco3d.utils.errors import UserError
+from ceco3d.visualization.page import MAX_PANELS, viewer_page
+from ceco3d.visualization.segmented import SegmentedScene
+from ceco3d.visualization.sources import TURNS, find_scene, read_labelled, segment_scene
 
 
 @command("visualize")
@@ -29,7 +30,7 @@ def main(cfg: DictConfig) -> None:
 def draw_runs(cfg: DictConfig, out: Path) -> list[Path]:
     """Pictures of ``cfg.runs``; returns the files written."""
     try:
-        from ceco3d.report.figures import write_pictures
+        from ceco3d.reports.figures import write_pictures
     except ModuleNotFoundError as error:
         raise missing_plot(error) from error
     runs = read_runs([Path(str(folder)) for folder in cfg.runs], cfg.labels)
@@ -39,11 +40,11 @@ def draw_runs(cfg: DictConfig, out: Path) -> list[Path]:
 def draw_scene(cfg: DictConfig, out: Path) -> Iterator[Path]:
     """The picture and the page of ``cfg.scene`` or ``cfg.input``, and the window where asked for."""
     try:
-        from ceco3d.viewer.picture import scene_picture
+        from ceco3d.visualization.picture import scene_picture
     except ModuleNotFoundError as error:
         raise missing_plot(error) from error
     if cfg.window:
-        from ceco3d.viewer.window import load_open3d, show
+        from ceco3d.visualization.window import load_open3d, show
 
         load_open3d()
     scene = read_scene(cfg)

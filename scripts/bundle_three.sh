@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# scripts/bundle_three.sh: make ceco3d/viewer/three.min.js, the part of three.js that the viewer uses; needs npm.
+# scripts/bundle_three.sh: make ceco3d/visualization/three.min.js, the part of three.js that the viewer uses; needs npm.
 # No package on PyPI has three.js as a file that a page can use: those that ship it build it into their own widgets.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target=$PWD/ceco3d/viewer
+target=$PWD/ceco3d/visualization
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

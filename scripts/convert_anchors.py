@@ -22,11 +22,11 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ceco3d.errors import UserError
-from ceco3d.files import one_line
-from ceco3d.pickles import read_pickle
-from ceco3d.scenes.anchors import load_anchors, save_anchors
-from ceco3d.scenes.labels import LabelSpace, label_space
+from ceco3d.data.scenes.labels import LabelSpace, label_space
+from ceco3d.pretraining.anchors import load_anchors, save_anchors
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.pickles import read_pickle
+from ceco3d.utils.untrusted import one_line
 
 
 def read(path: Path) -> Any:

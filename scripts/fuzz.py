@@ -22,14 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from fuzz_readers import Reader, all_readers, broken_files
 from rich.console import Console
 from rich.table import Table
-from sandbox import Sandbox
 
-from ceco3d.scenes.rooms import generate_rooms
+from ceco3d.synthetic import generate_rooms
+from tests.helpers.fuzz_readers import Reader, all_readers, broken_files
+from tests.helpers.sandbox import Sandbox
 
 BATCH = 100
 

@@ -17,8 +17,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ceco3d.scenes.anchors import MINILM, embed_with_sentence_transformers, save_anchors, texts
-from ceco3d.scenes.labels import label_space
+from ceco3d.data.scenes.labels import label_space
+from ceco3d.pretraining.anchors import MINILM, embed_with_sentence_transformers, save_anchors, texts
 
 
 def main(arguments: list[str]) -> None:

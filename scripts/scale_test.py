@@ -18,10 +18,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from ceco3d.data.dataset import SceneDataset, SceneSampler
+from ceco3d.data.scenes import index
+from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.metrics import ClassMoments, Confusion
-from ceco3d.scenes import index
-from ceco3d.scenes.dataset import SceneDataset, SceneSampler
-from ceco3d.scenes.processed import list_scenes
 
 RANKS = 8
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import DictConfig
 
-from ceco3d import config
-from ceco3d.scenes.sources import make_processed
+from ceco3d.preprocessing.sources import make_processed
+from tests.helpers.commands import Outcome, compose_config
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined: it then runs on the CPU
@@ -23,20 +21,6 @@ if not torch.cuda.is_available():
 
 def pytest_configure() -> None:
     torch.set_num_threads(2)
-
-
-def compose_config(name: str, *overrides: str) -> DictConfig:
-    """The configuration of a command, as on its command line."""
-    return config.compose_config(name, list(overrides))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from ceco3d.benchmarks.convolutions import convolutions
 from ceco3d.benchmarks.engines import measure, peak_memory, working
 from ceco3d.benchmarks.systems import System, float32_products
 from ceco3d.benchmarks.timing import Times, gemm_rate
-from ceco3d.benchmarks.work import Work
-from ceco3d.config import PRECISIONS
+from ceco3d.benchmarks.workload import Work
+from ceco3d.utils.device import PRECISIONS
 
 HEADER = ("system", "maps", "forward", "training", "voxels/s", "peak GiB")
 

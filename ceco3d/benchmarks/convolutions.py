@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ceco3d.benchmarks.systems import System
-from ceco3d.benchmarks.work import Work
+from ceco3d.benchmarks.workload import Work
 from ceco3d.sparse import Convolution, SparseTensor, TransposedConvolution
 
 DIRECTIONS = ("forward", "input grad", "weight grad")

@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ceco3d.scenes import scannet
-from ceco3d.scenes.batch import make_batch
-from ceco3d.scenes.dataset import Collate, SceneDataset, make_loader
-from ceco3d.scenes.processed import SEGMENT, read_scene, write_scene
-from ceco3d.scenes.scene import Scene, concatenate
-from ceco3d.transforms import Transform, Transforms
-from ceco3d.transforms.geometric import bounds
-from ceco3d.transforms.step import seeded_generator
+from ceco3d.data.batch import make_batch
+from ceco3d.data.dataset import Collate, SceneDataset, make_loader
+from ceco3d.data.pointclouds.normals import vertex_normals
+from ceco3d.data.scenes.processed import SEGMENT, read_scene, write_scene
+from ceco3d.data.scenes.scene import Scene, concatenate
+from ceco3d.data.transforms import Transform, Transforms
+from ceco3d.data.transforms.geometric import bounds
+from ceco3d.data.transforms.step import seeded_generator
+from ceco3d.preprocessing import scannet
 
 HEADER = ("step", "ms", "fastest", "CPU ms", "scenes/s per core")
 FILES = 8  # scenes on disk that the loader reads again and again
@@ -46,7 +47,7 @@ def time_preprocess(folder: Path, table: scannet.LabelTable, repeats: int) -> di
         target = Path(root) / folder.name
         runs = {
             "read mesh": lambda _: scannet.read_mesh(path),
-            "vertex normals": lambda _: scannet.vertex_normals(vertices, faces),
+            "vertex normals": lambda _: vertex_normals(vertices, faces),
             "write": lambda _: write_scene(target, arrays),
             "preprocess": lambda _: write_scene(target, read()),
         }

@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ceco3d.allocator import keep_freed_memory
 from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.timing import Times, alternate, clock
-from ceco3d.benchmarks.work import Work
+from ceco3d.benchmarks.workload import Work
 from ceco3d.models.blocks import BasicBlock
 from ceco3d.models.minkunet import MinkUNet, Variant
-from ceco3d.parallel import run_parallel
+from ceco3d.utils.allocator import keep_freed_memory
+from ceco3d.utils.parallel import run_parallel
 
 # The levels and kernels of the family with next to no arithmetic.
 _THIN = Variant(BasicBlock, (1,) * 8, (1,) * 8)

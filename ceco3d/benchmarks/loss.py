@@ -10,7 +10,7 @@ import torch
 from ceco3d.benchmarks.engines import training_step
 from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.timing import Times, alternate, clock
-from ceco3d.benchmarks.work import Work
+from ceco3d.benchmarks.workload import Work
 from ceco3d.losses import CenterCollapseLoss
 
 HEADER = ("system", "training step", "centre loss", "share")

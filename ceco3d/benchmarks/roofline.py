@@ -17,7 +17,7 @@ from ceco3d.benchmarks.compare import gemm_rates
 from ceco3d.benchmarks.convolutions import DIRECTIONS, Counted, convolutions
 from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.timing import alternate, clock, copy_rate
-from ceco3d.benchmarks.work import Work
+from ceco3d.benchmarks.workload import Work
 from ceco3d.sparse import SparseTensor
 
 HEADER = ("stride: voxels", "direction", "GFLOP", "MB", "bound by", "floor ms", "ms", "roofline")

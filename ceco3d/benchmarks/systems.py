@@ -12,10 +12,10 @@ from unittest.mock import patch
 import torch
 
 from ceco3d.benchmarks.spconv_layers import spconv_layers
-from ceco3d.config import PRECISIONS
-from ceco3d.errors import UserError
 from ceco3d.models.minkunet import ENGINES, engine_layers
 from ceco3d.sparse.kernels.triton_launch import unsupported
+from ceco3d.utils.device import PRECISIONS
+from ceco3d.utils.errors import UserError
 
 PEERS = {"spconv-triton": "spconv_triton", "spconv": "spconv"}  # the packages they are
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ceco3d.benchmarks.engines import training_step
 from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.timing import alternate, clock
-from ceco3d.benchmarks.work import Work
+from ceco3d.benchmarks.workload import Work
 from ceco3d.sparse.kernels import triton_convolve as convolution
 from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig
 from ceco3d.sparse.kernels.triton_map import TileMap

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ceco3d.data.scenes.scene import Scene
+from ceco3d.data.transforms import Voxels, voxelize
+from ceco3d.data.transforms.geometric import bounds
 from ceco3d.inference.predictor import Predictor, View
-from ceco3d.progress import track
-from ceco3d.scenes.scene import Scene
-from ceco3d.transforms import Voxels, voxelize
-from ceco3d.transforms.geometric import bounds
+from ceco3d.utils.progress import track
 
 
 @dataclass(frozen=True)

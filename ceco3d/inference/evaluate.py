@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ceco3d.distributed import gather, rank, world
-from ceco3d.errors import UserError
+from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import ClassMoments, Confusion, neural_collapse, segmentation_scores
-from ceco3d.output import whole_file, write_json
-from ceco3d.progress import track
-from ceco3d.scenes.labels import LabelSpace
-from ceco3d.scenes.processed import read_scene
+from ceco3d.utils.atomic import whole_file, write_json
+from ceco3d.utils.distributed import gather, rank, world
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.progress import track
 
 # Takes (scene, reason) of scenes that cannot be read.
 ReportFailed = Callable[[list[tuple[str, str]]], None]
@@ -57,7 +57,7 @@ def evaluate_scenes(
 ) -> Evaluation:
     """Scores over all vertices, neural-collapse measures over all voxels of the scenes.
 
-    Several processes (``ceco3d.distributed``) share the scenes, and each returns the measures of all.
+    Several processes (``ceco3d.utils.distributed``) share the scenes, and each returns the measures of all.
     report_failed  is told (scene, reason) of scenes that cannot be read, which are then left out; None: UserError
     """
     confusion = Confusion(len(space))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.inference.evaluate import label_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.inference.submission import write_submission
 from ceco3d.metrics import Confusion, segmentation_scores
-from ceco3d.output import write_json, write_text
-from ceco3d.report.tables import scores_markdown
-from ceco3d.scenes.labels import LabelSpace
+from ceco3d.metrics.tables import scores_markdown
+from ceco3d.utils.atomic import write_json, write_text
 
 
 def export_scenes(

@@ -10,12 +10,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ceco3d.output import whole_file
-from ceco3d.report.tables import percent
-from ceco3d.scans.files import LABELS
-from ceco3d.scans.ply import PREFIX, extend_ply, write_ply
-from ceco3d.scans.scan import COLOR_NAMES, Scan, find_columns
-from ceco3d.scenes.labels import LabelSpace
+from ceco3d.data.pointclouds.files import LABELS
+from ceco3d.data.pointclouds.ply import PREFIX, extend_ply, write_ply
+from ceco3d.data.pointclouds.scan import COLOR_NAMES, Scan, find_columns
+from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.metrics.tables import percent
+from ceco3d.utils.atomic import whole_file
 
 UNLABELLED = 0  # raw id of points without a finite place; no label space has a class 0
 # Open3D leaves out properties of type ushort, hence an int for the label.

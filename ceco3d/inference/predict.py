@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceco3d.errors import UserError
+from ceco3d.data.pointclouds.files import LABELS, read_scan
+from ceco3d.data.pointclouds.to_scene import scene_of
+from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.transforms import voxelize
 from ceco3d.inference.chunks import label_chunks, receptive_field
 from ceco3d.inference.labelled import Labelled, print_classes
 from ceco3d.inference.predictor import Predictor
-from ceco3d.output import write_json
-from ceco3d.scans.files import LABELS, read_scan
-from ceco3d.scans.scene import scene_of
-from ceco3d.scenes.labels import LabelSpace
-from ceco3d.transforms import voxelize
+from ceco3d.utils.atomic import write_json
+from ceco3d.utils.errors import UserError
 
 SUMMARY = ".summary.json"
 SUFFIXES = (".ply", LABELS, SUMMARY)  # of what is written of each scan

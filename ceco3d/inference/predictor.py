@@ -12,15 +12,15 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from ceco3d.errors import UserError
+from ceco3d.data.batch import make_batch
+from ceco3d.data.scenes.labels import LabelSpace, label_space
+from ceco3d.data.scenes.scene import Scene
+from ceco3d.data.transforms import center_shift, flip, rotate, rotation_matrix, scale
 from ceco3d.metrics import ClassMoments
 from ceco3d.models import MinkUNet, load_trained
 from ceco3d.models.fold import fold_batch_norms
-from ceco3d.scenes.batch import make_batch
-from ceco3d.scenes.labels import LabelSpace, label_space
-from ceco3d.scenes.scene import Scene
 from ceco3d.sparse import SparseTensor
-from ceco3d.transforms import center_shift, flip, rotate, rotation_matrix, scale
+from ceco3d.utils.errors import UserError
 
 
 @dataclass(frozen=True)

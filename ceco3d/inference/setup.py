@@ -6,12 +6,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ceco3d.config import choose_device, choose_precision
-from ceco3d.errors import UserError
+from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.inference.predictor import Predictor, load_predictor, make_views
-from ceco3d.output import check_writable
-from ceco3d.scenes.labels import LabelSpace
-from ceco3d.scenes.sources import processed_scenes
+from ceco3d.preprocessing.sources import processed_scenes
+from ceco3d.utils.atomic import check_writable
+from ceco3d.utils.device import choose_device, choose_precision
+from ceco3d.utils.errors import UserError
 
 
 def output_folder(cfg: DictConfig, command: str) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ceco3d.scenes.labels import LabelSpace
+from ceco3d.data.scenes.labels import LabelSpace
 
 
 def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], space: LabelSpace) -> dict[str, int]:

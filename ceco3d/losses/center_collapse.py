@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ceco3d.distributed import differentiable_sum, reduce
 from ceco3d.losses.etf import simplex_etf
+from ceco3d.utils.distributed import differentiable_sum, reduce
 
 PROJECTORS = ("none", "linear", "mlp")
 CLASSIFIERS = ("etf", "learned", "random")

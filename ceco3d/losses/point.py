@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ceco3d.distributed import reduce
+from ceco3d.utils.distributed import reduce
 
 
 class PointLoss(nn.Module):
     """``(logits (N, K), labels (N,)) -> scalar``, the mean over points with a label >= 0; 0 without any.
 
-    When several processes train (``ceco3d.distributed``), each divides by the mean of their numbers of points with a
+    When several processes train (``utils.distributed``), each divides by the mean of their numbers of points with a
     label: averaged over the processes, loss and gradients are then those of one process with all the points.
 
     label_smoothing  target mass spread evenly over all classes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ceco3d.distributed import reduce
+from ceco3d.utils.distributed import reduce
 
 
 class Confusion:

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ceco3d.distributed import gather, reduce
+from ceco3d.utils.distributed import gather, reduce
 
 SAMPLE = 32  # points kept of a class
 

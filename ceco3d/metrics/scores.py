@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ceco3d.data.scenes.labels import GROUPS, LabelSpace
 from ceco3d.metrics.confusion import Confusion
-from ceco3d.scenes.labels import GROUPS, LabelSpace
 
 CONVENTIONS = ("present", "union", "zero_filled")
 

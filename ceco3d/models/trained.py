@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from ceco3d.errors import UserError
-from ceco3d.files import reading
 from ceco3d.models.minkunet import MinkUNet, build_model
 from ceco3d.models.weights import read_file
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import reading
 
 
 def load_trained(path: str | Path) -> tuple[MinkUNet, dict[str, Any]]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ceco3d.errors import UserError
-from ceco3d.files import RefusedError, reading
 from ceco3d.models.minkowski04 import looks_like_v04, reorder_v04
-from ceco3d.pickles import read_torch
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.pickles import read_torch
+from ceco3d.utils.untrusted import RefusedError, reading
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -9,16 +9,16 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from ceco3d.config import number
-from ceco3d.errors import UserError
+from ceco3d.cli.app import number
 from ceco3d.losses import Partition, SceneContextLoss
 from ceco3d.models import MinkUNet
+from ceco3d.preprocessing.sources import processed_scenes
 from ceco3d.pretraining.dataset import FramePairs, PairDataset, ScanPairs
 from ceco3d.pretraining.frames import list_frame_pairs
 from ceco3d.pretraining.method import Pretraining
 from ceco3d.pretraining.pairs import PairBatch, PairCollate, PairMaker
-from ceco3d.scenes.sources import processed_scenes
 from ceco3d.training.build import make_feed, make_model
+from ceco3d.utils.errors import UserError
 
 
 class ContrastObjective(nn.Module):

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from ceco3d.errors import UserError
+from ceco3d.data.scenes.processed import read_scene
+from ceco3d.data.scenes.scene import Scene
+from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.pretraining.frames import read_frame
 from ceco3d.pretraining.pairs import NoPairError, Pair, PairMaker
 from ceco3d.pretraining.views import draw_views
-from ceco3d.scenes.processed import read_scene
-from ceco3d.scenes.scene import Scene
-from ceco3d.transforms.step import seeded_generator
+from ceco3d.utils.errors import UserError
 
 ATTEMPTS = 10  # scenes that are tried before it is an error that none has two views
 _PAIR = 3  # a random stream of its own, see pairs._COLLATE
@@ -67,7 +67,7 @@ class PairDataset(Dataset, ABC):
 class ScanPairs(PairDataset):
     """Views from virtual cameras in processed scenes.
 
-    folders     one folder a scene (``ceco3d.scenes.processed``)
+    folders     one folder a scene (``ceco3d.data.scenes.processed``)
     min_overlap share of the smaller view's voxels, see ``Room.overlap``
     """
 

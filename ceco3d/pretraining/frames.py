@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from ceco3d.errors import UserError
-from ceco3d.files import RefusedError, one_line, read_npz
-from ceco3d.pickles import Array, read_torch
-from ceco3d.scenes.labels import IGNORE
-from ceco3d.scenes.scene import Scene
+from ceco3d.data.scenes.labels import IGNORE
+from ceco3d.data.scenes.scene import Scene
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.pickles import Array, read_torch
+from ceco3d.utils.untrusted import RefusedError, one_line, read_npz
 
 LISTS = ("splits/overlap30.txt", "overlap30.txt")
 FORMATS = (".npz", ".pth")

@@ -8,18 +8,19 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from ceco3d.config import choose_precision, number
-from ceco3d.errors import UserError
+from ceco3d.cli.app import number
+from ceco3d.data.batch import Batch
+from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.evaluate import Evaluation, ReportFailed, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.losses import LanguageHead, LanguageLoss
 from ceco3d.models import MinkUNet
+from ceco3d.preprocessing.sources import processed_scenes
+from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.method import Pretraining
-from ceco3d.scenes.anchors import load_anchors
-from ceco3d.scenes.batch import Batch
-from ceco3d.scenes.labels import label_space
-from ceco3d.scenes.sources import processed_scenes
 from ceco3d.training.build import make_model, make_training_feed
+from ceco3d.utils.device import choose_precision
+from ceco3d.utils.errors import UserError
 
 
 class LanguageObjective(nn.Module):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.inference.evaluate import Evaluation, ReportFailed
-from ceco3d.scenes.labels import LabelSpace
-from ceco3d.training.feed import Feed
+from ceco3d.training.prefetcher import Feed
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Pairs of views, augmented, voxelised and matched, and batches of them.
 
-Every random draw is a function of (seed, epoch, index), as in ``ceco3d.scenes.dataset``.
+Every random draw is a function of (seed, epoch, index), as in ``ceco3d.data.dataset``.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from ceco3d.errors import UserError
-from ceco3d.scenes.batch import Batch, make_batch
-from ceco3d.scenes.scene import Scene, move
-from ceco3d.transforms import ChromaticJitter, RandomRotation
-from ceco3d.transforms.step import seeded_generator
-from ceco3d.transforms.voxelize import voxelize
+from ceco3d.data.batch import Batch, make_batch
+from ceco3d.data.scenes.scene import Scene, move
+from ceco3d.data.transforms import ChromaticJitter, RandomRotation
+from ceco3d.data.transforms.step import seeded_generator
+from ceco3d.data.transforms.voxelize import voxelize
+from ceco3d.utils.errors import UserError
 
 SEARCH_RADIUS = 1.5  # voxels between two points that count as the same one (CSC)
 ROTATION = RandomRotation(x=2.8125, y=2.8125, z=180.0)  # degrees: pi/64 of tilt, any heading (CSC)
 FEWEST_MATCHES = 16  # fewer do not make a contrast
-_COLLATE = 4  # a random stream of its own; pretraining.dataset has 3, ceco3d.scenes.dataset those before
+_COLLATE = 4  # a random stream of its own; pretraining.dataset has 3, ceco3d.data.dataset those before
 
 
 class NoPairError(UserError):

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ceco3d.errors import UserError
+from ceco3d.data.scenes.scene import Scene
+from ceco3d.data.transforms.step import uniform
+from ceco3d.data.transforms.voxelize import voxelize
 from ceco3d.pretraining.camera import Camera, visible
 from ceco3d.pretraining.pairs import NoPairError
-from ceco3d.scenes.scene import Scene
-from ceco3d.transforms.step import uniform
-from ceco3d.transforms.voxelize import voxelize
+from ceco3d.utils.errors import UserError
 
 OVERLAP_VOXEL = 0.05  # metres; overlap is counted in these voxels (CSC)
 TRIES = 10  # pairs of cameras per scene

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ceco3d.sparse import coordinates as keys_of
-from ceco3d.sparse.kernel_map import CoordinateManager
+from ceco3d.sparse.maps import coordinates as keys_of
+from ceco3d.sparse.maps.kernel_map import CoordinateManager
 
 
 class SparseTensor:

@@ -13,21 +13,21 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import Dataset
 
-from ceco3d.config import number
-from ceco3d.distributed import rank, world
-from ceco3d.errors import UserError
-from ceco3d.files import read_npy
+from ceco3d.cli.app import number
+from ceco3d.data.batch import feature_channels
+from ceco3d.data.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
+from ceco3d.data.scenes.cache import ArrayCache
+from ceco3d.data.scenes.frequency import class_frequency
+from ceco3d.data.scenes.instance_bank import InstanceBank
+from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
-from ceco3d.scenes.bank import InstanceBank
-from ceco3d.scenes.batch import feature_channels
-from ceco3d.scenes.cache import ArrayCache
-from ceco3d.scenes.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
-from ceco3d.scenes.frequency import class_frequency
-from ceco3d.scenes.labels import label_space
-from ceco3d.training.feed import Feed
+from ceco3d.training.prefetcher import Feed
 from ceco3d.training.sync_batch_norm import synchronize
-from ceco3d.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
+from ceco3d.utils.distributed import rank, world
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import read_npy
 
 
 def make_model(cfg: DictConfig, out_channels: int | None = None) -> MinkUNet:

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ceco3d.errors import UserError
 from ceco3d.models.weights import DamagedError, read_file
+from ceco3d.utils.errors import UserError
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ceco3d.config import number
-from ceco3d.distributed import is_main, main_first, rank
-from ceco3d.environment import write_environment
-from ceco3d.errors import UserError
+from ceco3d.cli.app import number
 from ceco3d.inference.evaluate import Evaluation
-from ceco3d.output import check_writable, write_text
 from ceco3d.training.checkpoint import LAST, PREVIOUS, Saved, read_newest, restore
 from ceco3d.training.loggers import make_loggers
 from ceco3d.training.loop import Trainer
 from ceco3d.training.random_state import seed_all, set_random_state
+from ceco3d.utils.atomic import check_writable, write_text
+from ceco3d.utils.distributed import is_main, main_first, rank
+from ceco3d.utils.environment import write_environment
+from ceco3d.utils.errors import UserError
 
 
 def check_steps(cfg: DictConfig) -> None:

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from ceco3d.errors import UserError
-from ceco3d.output import write_text
+from ceco3d.utils.atomic import write_text
+from ceco3d.utils.errors import UserError
 
 COLUMNS = (
     "step",

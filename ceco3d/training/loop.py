@@ -16,25 +16,25 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-from ceco3d.distributed import broadcast_buffers, gather, is_main, reduce, world
+from ceco3d.data.batch import Batch
 from ceco3d.inference.evaluate import Evaluation, ReportFailed
 from ceco3d.metrics.neural_collapse import summary
-from ceco3d.progress import StepDisplay
-from ceco3d.scenes.batch import Batch
 from ceco3d.training.checkpoint import BEST, LAST, Position, training_state
-from ceco3d.training.feed import Feed
+from ceco3d.training.checkpoint_writer import Saver
+from ceco3d.training.guards import BadScenes, SkippedSteps, loader_deaths
 from ceco3d.training.interrupt import Interrupt
 from ceco3d.training.loggers import Loggers
+from ceco3d.training.prefetcher import Feed
 from ceco3d.training.random_state import random_state
-from ceco3d.training.saver import Saver
 from ceco3d.training.schedule import Schedule
-from ceco3d.training.trouble import BadScenes, SkippedSteps, loader_deaths
+from ceco3d.utils.distributed import broadcast_buffers, gather, is_main, reduce, world
+from ceco3d.utils.progress import StepDisplay
 
 SHOWN = ("loss", "ce", "lovasz", "ceco", "chance", "match_accuracy")  # on the progress line, where there are any
 
 
 class Trainer:
-    """Steps through epochs of batches, validates, saves; alone or as one of several processes (ceco3d.distributed).
+    """Steps through epochs of batches, validates, saves; alone or as one of several processes (utils.distributed).
 
     objective ``batch -> {"loss": ..., ...}``, with the modules ``model`` and ``criterion`` and a function ``prepare``
     feed      batches with ``scenes``, ``failed`` and a length in voxels (Batch, PairBatch)

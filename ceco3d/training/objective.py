@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ceco3d.data.batch import Batch
 from ceco3d.losses import SegmentationLoss
 from ceco3d.models import MinkUNet
-from ceco3d.scenes.batch import Batch
 
 
 class Objective(nn.Module):

@@ -13,24 +13,25 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ceco3d.config import choose_device, choose_precision, number
-from ceco3d.distributed import is_main, of_main, process_group
-from ceco3d.errors import UserError
+from ceco3d.cli.app import number
+from ceco3d.data.batch import feature_channels
+from ceco3d.data.scenes.frequency import class_frequency
+from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.evaluate import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.models.minkunet import count_parameters
-from ceco3d.output import patiently
-from ceco3d.scenes.batch import feature_channels
-from ceco3d.scenes.frequency import class_frequency
-from ceco3d.scenes.labels import label_space
-from ceco3d.scenes.sources import processed_scenes
+from ceco3d.preprocessing.sources import processed_scenes
+from ceco3d.pretraining.run import pretrain, pretraining_config
 from ceco3d.training import build
 from ceco3d.training.checkpoint import trained_setup
 from ceco3d.training.lifecycle import check_steps, find_checkpoint, resume, run_trainer
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
-from ceco3d.training.pretrain import pretrain, pretraining_config
 from ceco3d.training.random_state import seed_all
+from ceco3d.utils.atomic import patiently
+from ceco3d.utils.device import choose_device, choose_precision
+from ceco3d.utils.distributed import is_main, of_main, process_group
+from ceco3d.utils.errors import UserError
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:

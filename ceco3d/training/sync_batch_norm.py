@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ceco3d.distributed import differentiable_sum, world
+from ceco3d.utils.distributed import differentiable_sum, world
 
 
 class SyncBatchNorm(nn.BatchNorm1d):

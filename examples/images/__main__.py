@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from ceco3d.config import config_dir, fail
-from ceco3d.errors import UserError
+from ceco3d.cli.app import config_dir, fail
+from ceco3d.data.scenes.labels import GROUPS, label_space
+from ceco3d.data.scenes.processed import read_scene
 from ceco3d.metrics import segmentation_scores
-from ceco3d.output import check_writable
-from ceco3d.progress import track
-from ceco3d.report.tables import markdown_table, percent
-from ceco3d.scenes.labels import GROUPS, label_space
-from ceco3d.scenes.processed import read_scene
-from ceco3d.scenes.sources import processed_scenes
+from ceco3d.metrics.tables import markdown_table, percent
+from ceco3d.preprocessing.sources import processed_scenes
+from ceco3d.utils.atomic import check_writable
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.progress import track
 from examples.images.panel import need_matplotlib, write_panel
 from examples.images.render import View, look_around
 from examples.images.train import predict, score, train

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ceco3d.errors import UserError
-from ceco3d.scenes.labels import LabelSpace
+from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.utils.errors import UserError
 
 TITLES = ("Image", "Ground truth", "CE", "CeCo")
 NOTHING = 255  # grey value of pixels without ground truth, in the predictions too: nothing is right there

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ceco3d.scenes.labels import IGNORE
-from ceco3d.scenes.scene import Scene
+from ceco3d.data.scenes.labels import IGNORE
+from ceco3d.data.scenes.scene import Scene
 
 NEAR = 0.2  # metres; what is closer to the camera is not drawn
 RADIUS = 0.022  # metres; discs this large close the gaps between the vertices of a scan, 2 cm apart

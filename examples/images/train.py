@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ceco3d.losses import CenterCollapseLoss
 from ceco3d.metrics import Confusion
-from ceco3d.progress import track
+from ceco3d.utils.progress import track
 from examples.images.render import View
 from examples.images.unet import UNet
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ceco3d.sparse.kernel_map import KernelMap
-from ceco3d.sparse.kernels.build import library
+from ceco3d.sparse.cpp.build import library
+from ceco3d.sparse.maps.kernel_map import KernelMap
 
 BLOCK_ROWS = 2048
 MIN_BLOCK_ROWS = 128

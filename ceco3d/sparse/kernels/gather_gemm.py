@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ceco3d.sparse.kernel_map import KernelMap
+from ceco3d.sparse.maps.kernel_map import KernelMap
 
 CPU_BLOCK_ROWS = 1 << 14
 GPU_BLOCK_ROWS = 1 << 20

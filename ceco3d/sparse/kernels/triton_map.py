@@ -14,9 +14,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ceco3d.sparse.coordinates import offset_keys
-from ceco3d.sparse.kernel_map import kernel_offsets
 from ceco3d.sparse.kernels.triton_launch import cdiv, device_of
+from ceco3d.sparse.maps.coordinates import offset_keys
+from ceco3d.sparse.maps.kernel_map import kernel_offsets
 
 # Rows are ordered by neighbourhood within a segment only, so that what a segment gathers stays in the L2 cache.
 SEGMENT = 1 << 17

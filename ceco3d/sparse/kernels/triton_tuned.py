@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from ceco3d.sparse.kernels.build import cache_folder
+from ceco3d.sparse.cpp.build import cache_folder
 from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig
 
 CONFIGS = {"convolve": ConvolveConfig, "weight_gradient": GradientConfig}

@@ -1,0 +1,89 @@
+"""Which files are scans, and what reads them."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from ceco3d.data.pointclouds.arrays import read_npy, read_npz, read_scene_folder
+from ceco3d.data.pointclouds.las import read_las
+from ceco3d.data.pointclouds.pcd import read_pcd
+from ceco3d.data.pointclouds.ply import open_ply
+from ceco3d.data.pointclouds.scan import Scan, scan_of_columns
+from ceco3d.data.pointclouds.text import read_text
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import one_line
+
+LABELS = ".labels.txt"  # what predictions end in, so that they are not taken for scans
+
+
+def read_ply(path: Path) -> Scan:
+    """The vertices of a mesh or cloud."""
+    ply = open_ply(path)
+    vertices = ply.vertices()
+    return scan_of_columns({name: vertices[name] for name in vertices.dtype.names or ()}, ply)
+
+
+READERS = {
+    ".ply": read_ply,
+    ".pcd": read_pcd,
+    **dict.fromkeys((".las", ".laz"), read_las),
+    **dict.fromkeys((".xyz", ".txt", ".pts", ".csv", ".asc"), read_text),
+    ".npy": read_npy,
+    ".npz": read_npz,
+}
+
+
+def read_scan(path: Path) -> Scan:
+    """Read a file or the folder of a processed scene; UserError names what is wrong with it."""
+    reader = read_scene_folder if path.is_dir() else READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{path}: unknown format {path.suffix!r}; choose one of {', '.join(READERS)}")
+    try:
+        scan = reader(path)
+    except UserError as error:
+        raise UserError(f"{path}: {one_line(error, 300)}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:  # numpy, laspy and pypcd4 raise whatever bytes that are not what they should be lead to
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise UserError(f"{path}: damaged, or not a {path.suffix} file ({reason})") from None
+    if not len(scan):
+        raise UserError(f"{path}: has no points")
+    return scan
+
+
+def find_scans(inputs: Sequence[str]) -> list[Path]:
+    """The scans that files, folders and glob patterns name, sorted within each; UserError for one that names none.
+
+    A folder with ``coord.npy`` is one scan, of any other all scans directly in it are taken.
+    """
+    if not inputs:
+        raise UserError("input=[]: name a scan, a folder or a pattern")
+    scans: list[Path] = []
+    for entry in inputs:
+        path = Path(entry)
+        if path.is_dir() and not _is_scene(path):
+            found = sorted(child for child in path.iterdir() if _is_scene(child) or _is_scan_file(child))
+            if not found:
+                kinds = ", ".join(READERS)
+                raise UserError(f"input={entry}: no scan in this folder ({kinds}, or folders with coord.npy)")
+        elif path.exists():
+            found = [path]
+        else:
+            found = sorted(Path(match) for match in glob.glob(entry, recursive=True))
+            found = [match for match in found if _is_scene(match) or _is_scan_file(match)]
+            if not found:
+                what = "no scan matches this pattern" if glob.has_magic(entry) else "no such file or folder"
+                raise UserError(f"input={entry}: {what}")
+        scans += found
+    return list(dict.fromkeys(scans))
+
+
+def _is_scene(path: Path) -> bool:
+    return (path / "coord.npy").is_file()
+
+
+def _is_scan_file(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in READERS and not path.name.endswith(LABELS)

@@ -1,0 +1,44 @@
+"""Normals of clouds without faces."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+NEIGHBOURS = 16
+POINTS = 1 << 17  # at a time
+
+
+def estimate_normals(coord: np.ndarray) -> np.ndarray:
+    """Unit normals (N, 3) float32 of the plane through each point's 16 nearest points of (N, 3) finite coordinates.
+
+    The plane is that of the two largest principal components (Hoppe et al., SIGGRAPH 1992). Its sign is open; as
+    the faces of indoor scans look into the room, the normal points to the middle of the bounding box. Zero where the
+    neighbours lie on a line or in a point.
+    """
+    tree = cKDTree(coord)
+    middle = (coord.min(0) + coord.max(0)) / 2
+    normals = np.zeros(coord.shape, np.float32)
+    neighbours = min(NEIGHBOURS, len(coord))
+    for start in range(0, len(coord), POINTS):
+        part = coord[start : start + POINTS]
+        _, index = tree.query(part, k=[*range(1, neighbours + 1)], workers=-1)
+        offsets = coord[index].astype(np.float64)
+        offsets -= offsets.mean(1, keepdims=True)
+        values, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", offsets, offsets))
+        normal = vectors[:, :, 0]
+        normal *= np.where(np.einsum("ni,ni->n", normal, middle - part) < 0, -1, 1)[:, None]
+        flat = values[:, 1] > 1e-6 * values[:, 2]
+        normals[start : start + POINTS] = np.where(flat[:, None], normal, 0)
+    return normals
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit sums (N, 3) float32 of the area-weighted normals of counter-clockwise faces (F, 3); zero where undefined."""
+    coord = np.ascontiguousarray(vertices.T, np.float64)
+    corner = [coord.take(index, axis=1) for index in np.ascontiguousarray(faces.T)]  # three of (3, F)
+    (ax, ay, az), (bx, by, bz) = corner[1] - corner[0], corner[2] - corner[0]
+    weighted = (ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)  # cross product, twice the area long
+    sums = [np.bincount(faces.ravel(), np.repeat(values, 3), len(vertices)) for values in weighted]
+    length = np.linalg.norm(sums, axis=0)
+    return np.divide(sums, length, out=np.zeros((3, len(vertices))), where=length > 0).T.astype(np.float32, order="C")

@@ -1,0 +1,1 @@
+"""Scenes, label spaces and the processed format."""

@@ -1,0 +1,45 @@
+"""How often classes occur."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ceco3d.data.scenes.index import read_index, split_of, write_index
+from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.scenes.processed import read_labels
+from ceco3d.utils.errors import UserError
+
+
+def class_frequency(folders: Sequence[Path], space: str) -> tuple[Tensor, Tensor]:
+    """(K,) int64 in how many of the processed scenes each class of a label space occurs, and with how many points.
+
+    Counted once for a whole split (``scenes.index``). Scenes that cannot be read do not count; the data set reports
+    them.
+    """
+    whole = split_of(folders)
+    index = read_index(*whole) if whole else {"frequency": {}}
+    if space not in index["frequency"]:
+        index["frequency"][space] = [counts.tolist() for counts in _count(folders, space)]
+        if whole:
+            write_index(*whole, index)
+    scenes, points = (torch.tensor(counts) for counts in index["frequency"][space])
+    return scenes, points
+
+
+def _count(folders: Sequence[Path], space: str) -> tuple[Tensor, Tensor]:
+    size = len(label_space(space))
+    scenes, points = torch.zeros(2, size, dtype=torch.int64)
+    for folder in folders:
+        try:
+            segment, _ = read_labels(folder, space)
+        except UserError:
+            continue
+        counts = torch.from_numpy(np.bincount(segment[segment >= 0], minlength=size))
+        scenes += counts > 0
+        points += counts
+    return scenes, points

@@ -1,0 +1,85 @@
+"""The objects of the training scenes, to be pasted into others so that rare classes are seen more often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.scenes.processed import read_labels, read_scene
+from ceco3d.data.scenes.scene import Scene
+from ceco3d.utils.errors import UserError
+
+
+class InstanceBank:
+    """Where the M instances of processed scenes are; only what is drawn is read, from the scenes' files.
+
+    folders     scene folders with ``instance.npy``; scenes without are passed over
+    power       a class of n instances is drawn with a probability proportional to n^-power: -1 draws instances as they
+                occur, 0 all classes equally often, more prefers the rare ones
+    min_points, max_points  instances outside these bounds are left out: fragments, and what would fill the batch
+
+    An instance belongs to the class of most of its points; structure (``LabelSpace.structure``) is left out, as are
+    instances without a class. ``labels`` (M,) int64 are the classes by training index.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        space: str,
+        power: float = 0.5,
+        min_points: int = 100,
+        max_points: int = 20000,
+    ) -> None:
+        self.folders, self.space = list(folders), space
+        found = [_instances(folder, space, number) for number, folder in enumerate(self.folders)]
+        table = np.concatenate([np.empty((0, 4), np.int64), *found])
+        size = table[:, 3]
+        kept = (size >= min_points) & (size <= max_points) & ~np.isin(table[:, 2], label_space(space).structure)
+        scene, instance, label, _ = torch.from_numpy(table[kept]).unbind(1)
+        self.scenes, self.instances, self.labels = scene.clone(), instance.clone(), label.clone()
+        # Each of a class's n instances gets 1/n of the class's weight n^-power.
+        self.weights = torch.bincount(self.labels)[self.labels].double().pow(-power - 1)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, index: int) -> Scene:
+        """Instance number ``index`` as a scene of its own points, in its scene's coordinates (metres)."""
+        number = int(self.instances[index])
+        return read_scene(
+            self.folders[int(self.scenes[index])], self.space, lambda _, instance: np.flatnonzero(instance == number)
+        )
+
+    def draw(self, count: int, rng: torch.Generator) -> list[Scene]:
+        """``count`` instances, with replacement; none when the bank is empty."""
+        if len(self) == 0:
+            return []
+        chosen = torch.multinomial(self.weights, count, replacement=True, generator=rng)
+        return [self.read(index) for index in chosen.tolist()]
+
+
+def _instances(folder: Path, space: str, number: int) -> np.ndarray:
+    """(I, 4) int64: ``number``, instance id, class and points of each instance of a scene."""
+    nothing = np.empty((0, 4), np.int64)
+    try:
+        segment, instance = read_labels(folder, space)
+    except UserError:  # the data set reports it
+        return nothing
+    if instance is None:
+        return nothing
+    instance = instance.astype(np.int64)
+    classes = len(label_space(space))
+    labelled = (instance >= 0) & (segment >= 0)
+    rows = int(instance.max(initial=-1)) + 1
+    if rows > len(instance):  # the table below has so many rows
+        path = folder / "instance.npy"
+        raise UserError(f"{path} has instance ids up to {rows - 1} for {len(instance)} points; number them from 0")
+    votes = np.bincount(instance[labelled] * classes + segment[labelled], minlength=rows * classes)
+    votes = votes.reshape(rows, classes)
+    points = np.bincount(instance[instance >= 0], minlength=rows)
+    ids = np.flatnonzero(votes.any(1))
+    return np.stack([np.full(len(ids), number), ids, votes.argmax(1)[ids], points[ids]], 1)

@@ -1,0 +1,186 @@
+"""A processed scene on disk: ``<root>/<split>/<scene>/<array>.npy``, the layout that Pointcept writes and reads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ceco3d.data.scenes.index import read_index
+from ceco3d.data.scenes.labels import IGNORE, label_space
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import one_line, read_npy
+
+# torch is imported where a scene is read: preprocessing workers only write and start many times faster without it.
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ceco3d.data.scenes.scene import Scene
+
+# dtype and columns of every array; None = (N,). Frames and units as in Scene; labels are training
+# indices of ScanNet20 and ScanNet200, -1 = ignore.
+ARRAYS = {
+    "coord": (np.float32, 3),
+    "color": (np.uint8, 3),
+    "normal": (np.float32, 3),
+    "segment20": (np.int16, None),
+    "segment200": (np.int16, None),
+    "instance": (np.int16, None),
+}
+SEGMENT = {"scannet20": "segment20", "scannet200": "segment200"}
+TEMPORARY = ".*.tmp"  # what an unfinished scene is called, for Path.glob
+
+Load = Callable[[Path], np.ndarray]
+Rows = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
+
+
+def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write all of ``ARRAYS`` to ``folder``, which appears only when it is complete and replaces an older one.
+
+    ValueError if an array is missing or has another dtype or shape than ``ARRAYS`` says.
+    """
+    count = len(arrays["coord"])
+    for name, (dtype, width) in ARRAYS.items():
+        shape = (count,) if width is None else (count, width)
+        if arrays[name].dtype != dtype or arrays[name].shape != shape:
+            raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not {np.dtype(dtype)} {shape}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    temporary.mkdir()
+    try:
+        for name in ARRAYS:
+            np.save(temporary / f"{name}.npy", arrays[name])
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def is_finished(folder: Path, annotated: bool) -> bool:
+    """Whether ``folder`` holds a whole scene: also false for one that another program was stopped in."""
+    needed = ["coord", "color", *(["segment20", "segment200", "instance"] if annotated else [])]
+    return all((folder / f"{name}.npy").is_file() for name in needed)
+
+
+def remove_temporary(root: Path) -> None:
+    """Delete what killed runs left unfinished under ``root``. No other run may be writing there."""
+    for folder in root.glob(f"*/{TEMPORARY}"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def list_scenes(root: Path, split: str) -> list[Path]:
+    """The scene folders of a split, sorted by name. UserError if the split is missing or empty."""
+    folder = root / split
+    scenes = [folder / name for name in read_index(root, split)["scenes"]]
+    if not scenes:
+        state = "is empty" if folder.is_dir() else "does not exist"
+        raise UserError(
+            f"{folder} {state}: make its scenes with `python -m ceco3d.preprocess dataset=... "
+            f"dataset.raw=/path/to/raw dataset.root={root}`, or point dataset.root at processed scenes"
+        )
+    for name in (scene.name for scene in scenes):
+        if not name.isprintable():  # it would become the name of a file of a submission
+            raise UserError(f"{folder}: {name!r} is not the name of a scene; rename the folder")
+    return scenes
+
+
+def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: Load = read_npy) -> Scene:
+    """The scene in ``folder`` with ``segment`` in the label space ``scannet200`` or ``scannet20``.
+
+    rows  chooses the points to read from the (N, 3) coordinates and (N,) instance ids: their numbers, or None = all;
+          of the other arrays little more than those points is read
+    load  how an array gets into memory
+    Folders written by Pointcept are read too: normals may be absent (zeros), as may all labels (test scenes, -1), and
+    labels may be of any signed integer type. UserError names a file that is missing, damaged or of the wrong shape.
+    """
+    import torch
+
+    from ceco3d.data.scenes.scene import Scene
+
+    if label_space not in SEGMENT:
+        raise UserError(f"unknown label space {label_space!r}; choose {' or '.join(SEGMENT)}")
+    coord = _load(folder / "coord.npy", "f", 3, None, load)
+    count = len(coord)
+    if not count:
+        raise UserError(f"{folder / 'coord.npy'} has no points: delete the folder and run ceco3d.preprocess again")
+    color = _load(folder / "color.npy", "u1", 3, count, load)
+    normal = np.zeros((count, 3), np.float32)
+    if (folder / "normal.npy").exists():
+        normal = _load(folder / "normal.npy", "f", 3, count, load)
+    segment = instance = np.full(count, IGNORE, np.int16)
+    if any((folder / f"{name}.npy").exists() for name in SEGMENT.values()):
+        segment = _load(folder / f"{SEGMENT[label_space]}.npy", "i", None, count, load)
+    if (folder / "instance.npy").exists():
+        instance = _load(folder / "instance.npy", "i", None, count, load)
+    chosen = None if rows is None else rows(coord, instance)
+    if chosen is not None:
+        coord, color, normal = coord[chosen], color[chosen], normal[chosen]
+        segment, instance = segment[chosen], instance[chosen]
+    _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
+    coord, normal = _points(coord), _points(normal)
+    for name, points in (("coord", coord), ("normal", normal)):
+        if not points.isfinite().all():
+            raise UserError(
+                f"{folder / f'{name}.npy'} holds NaN or infinity: delete its folder and run ceco3d.preprocess again"
+            )
+    return Scene(
+        name=folder.name,
+        coord=coord,
+        color=_points(color),
+        normal=normal,
+        segment=torch.from_numpy(segment).long(),
+        instance=torch.from_numpy(instance).long(),
+    )
+
+
+def read_labels(folder: Path, label_space: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """(N,) training indices, -1 = ignore, and (N,) instance ids, None without such a file. Errors as ``read_scene``."""
+    path = folder / f"{SEGMENT[label_space]}.npy"
+    segment = _load(path, "i", None, None, read_npy)
+    _check_labels(path, segment, label_space)
+    path = folder / "instance.npy"
+    return segment, _load(path, "i", None, len(segment), read_npy) if path.exists() else None
+
+
+def _points(values: np.ndarray) -> Tensor:
+    """(N, 3) as float32 with contiguous columns (``Scene``). A copy: from then on the file may change or vanish."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
+
+
+def _load(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray:
+    """An array of dtype ``kind`` (f, i: any size), ``count`` rows (None: any), ``width`` columns (None: one axis)."""
+    try:
+        array = load(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: delete the folder and run ceco3d.preprocess again") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}): delete its folder and run ceco3d.preprocess again") from None
+    shape = tuple(length for length in (count, width) if length is not None)
+    same_shape = array.ndim == (1 if width is None else 2) and array.shape[array.ndim - len(shape) :] == shape
+    if not same_shape or not array.dtype.str[1:].startswith(kind):
+        rows = "N" if count is None else str(count)
+        wanted = f"({rows},)" if width is None else f"({rows}, {width})"
+        names = {"f": "float", "u1": "uint8", "i": "int"}
+        raise UserError(
+            f"{path} is {one_line(array.dtype)} {array.shape}, not {names[kind]} {wanted}: "
+            "delete its folder and run ceco3d.preprocess again"
+        )
+    return array
+
+
+def _check_labels(path: Path, segment: np.ndarray, space: str) -> None:
+    """UserError if a label is neither -1 nor a training index: on a GPU it would end the run without a reason."""
+    classes = len(label_space(space))
+    if len(segment) and (segment.min() < IGNORE or segment.max() >= classes):
+        raise UserError(
+            f"{path} holds labels {segment.min()}..{segment.max()}, not training indices -1..{classes - 1}: "
+            "delete its folder and run ceco3d.preprocess again"
+        )

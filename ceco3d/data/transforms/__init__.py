@@ -1,0 +1,69 @@
+"""Augmentation and voxelisation: functions on a Scene of tensors, on any device.
+
+Each module holds pure functions that take explicit parameters, and frozen dataclasses around them that draw those
+parameters. The dataclasses are the steps that ``conf/transforms/*.yaml`` names.
+"""
+
+from ceco3d.data.transforms.color import (
+    ChromaticJitter,
+    ChromaticTranslation,
+    RandomAutocontrast,
+    autocontrast,
+    chromatic_jitter,
+    chromatic_translation,
+)
+from ceco3d.data.transforms.crop import PointDropout, SphereCrop, point_dropout, sphere_crop
+from ceco3d.data.transforms.elastic import ElasticDistortion, elastic_distortion
+from ceco3d.data.transforms.geometric import (
+    CenterShift,
+    PointJitter,
+    RandomFlip,
+    RandomRotation,
+    RandomScale,
+    center_shift,
+    flip,
+    jitter,
+    rotate,
+    rotation_matrix,
+    scale,
+)
+from ceco3d.data.transforms.instances import InstanceAugmentation
+from ceco3d.data.transforms.mix import mix3d, mix_pairs
+from ceco3d.data.transforms.paste import PasteInstances, paste
+from ceco3d.data.transforms.step import Transform, Transforms
+from ceco3d.data.transforms.voxelize import Voxels, voxelize
+
+__all__ = [
+    "CenterShift",
+    "ChromaticJitter",
+    "ChromaticTranslation",
+    "ElasticDistortion",
+    "InstanceAugmentation",
+    "PasteInstances",
+    "PointDropout",
+    "PointJitter",
+    "RandomAutocontrast",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomScale",
+    "SphereCrop",
+    "Transform",
+    "Transforms",
+    "Voxels",
+    "autocontrast",
+    "center_shift",
+    "chromatic_jitter",
+    "chromatic_translation",
+    "elastic_distortion",
+    "flip",
+    "jitter",
+    "mix3d",
+    "mix_pairs",
+    "paste",
+    "point_dropout",
+    "rotate",
+    "rotation_matrix",
+    "scale",
+    "sphere_crop",
+    "voxelize",
+]

@@ -1,0 +1,74 @@
+"""Fewer points: random dropout and the nearest points of a sphere."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ceco3d.data.scenes.scene import Scene, columns
+from ceco3d.data.transforms.step import chance, points_generator
+
+
+def _ascending(index: Tensor, count: int) -> Tensor:
+    """``index``, distinct numbers below ``count``, in ascending order."""
+    mask = torch.zeros(count, dtype=torch.bool, device=index.device)
+    mask[index] = True
+    return mask.nonzero().squeeze(1)
+
+
+def point_dropout(scene: Scene, ratio: float, rng: torch.Generator) -> Scene:
+    """Drop floor(``ratio`` * N) points, 0 <= ratio < 1, every subset equally likely."""
+    kept = len(scene) - math.floor(ratio * len(scene))
+    device = scene.coord.device
+    index = torch.randperm(len(scene), generator=points_generator(rng, device), device=device)[:kept]
+    return scene.select(_ascending(index, len(scene)))
+
+
+def nearest(coord: Tensor, center: Tensor, count: int) -> Tensor:
+    """(count,) int64 ascending: the ``count`` points of ``coord`` (N, 3) nearest to ``center`` (3,)."""
+    distance = columns(coord - center).square_().sum(0)
+    return _ascending(distance.topk(count, largest=False, sorted=False).indices, len(coord))
+
+
+def sphere_crop(scene: Scene, center: Tensor, max_points: int) -> Scene:
+    """The ``max_points`` points nearest to ``center`` (3,) metres; the scene itself when it has no more than that."""
+    if len(scene) <= max_points:
+        return scene
+    return scene.select(nearest(scene.coord, center, max_points))
+
+
+@dataclass(frozen=True)
+class PointDropout:
+    """With probability ``p``: ``point_dropout`` of ``ratio``."""
+
+    ratio: float
+    p: float
+
+    def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
+        return point_dropout(scene, self.ratio, rng) if chance(self.p, rng) else scene
+
+
+@dataclass(frozen=True)
+class SphereCrop:
+    """``sphere_crop`` around a random point of the scene, to ``max_points`` and to the share ``rate`` of its points.
+
+    As a step it crops a scene; ``rows`` alone chooses what to read of one.
+    """
+
+    max_points: int | None = None
+    rate: float | None = None
+
+    def rows(self, coord: Tensor, rng: torch.Generator) -> Tensor | None:
+        """(M,) int64 ascending: the points of ``coord`` (N, 3) to keep; None: all of them."""
+        limits = (self.max_points, None if self.rate is None else math.ceil(self.rate * len(coord)))
+        most = min((limit for limit in limits if limit is not None), default=len(coord))
+        if len(coord) <= most:
+            return None
+        return nearest(coord, coord[int(torch.randint(len(coord), (), generator=rng))], most)
+
+    def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
+        index = self.rows(scene.coord, rng)
+        return scene if index is None else scene.select(index)

@@ -1,0 +1,71 @@
+"""Scores as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ceco3d.data.scenes.labels import GROUPS, LabelSpace
+from ceco3d.metrics.published import SCANNET200_TEST
+from ceco3d.metrics.scores import CONVENTIONS
+
+CONVENTION_NOTES = {
+    "present": "mean over classes with ground truth",
+    "union": "mean over classes with ground truth or predictions",
+    "zero_filled": "mean over all classes, absent = 0",
+}
+
+
+def scores_rows(scores: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One row per convention: its name and mIoU, head, common, tail in percent ("-" where undefined)."""
+    keys = ("miou", *GROUPS)
+    return [(name, *(percent(scores[key][name]) for key in keys)) for name in CONVENTIONS]
+
+
+def scores_markdown(scores: dict[str, Any], space: LabelSpace, title: str) -> str:
+    """``scores.md``: the run under three conventions, the published rows, and every class."""
+    header = ("", "mIoU", "head", "common", "tail")
+    own = [(f"{title}, {name}", *values) for name, *values in scores_rows(scores)]
+    notes = [f"- `{name}`: {CONVENTION_NOTES[name]}" for name in CONVENTIONS]
+    lines = ["# Scores", "", "IoU in percent on the mesh vertices.", "", *markdown_table(header, own), "", *notes]
+    if space.groups:
+        rows = [
+            (r.method, f"{r.miou:.1f}", f"{r.head:.1f}", f"{r.common:.1f}", f"{r.tail:.1f}") for r in SCANNET200_TEST
+        ]
+        lines += [
+            "",
+            "## Published",
+            "",
+            "ScanNet200 test set, other data than the rows above unless these are its test scenes.",
+            "",
+        ]
+        lines += markdown_table(header, rows)
+    group_of = {index: group for group, members in space.groups.items() for index in members}
+    classes = [
+        (name, str(space.ids[i]), group_of.get(i, "-"), percent(scores["per_class"][name]))
+        for i, name in enumerate(space.names)
+    ]
+    lines += ["", "## Classes", "", "`-`: neither in the ground truth nor predicted.", ""]
+    return "\n".join(lines + markdown_table(("class", "id", "group", "IoU"), classes)) + "\n"
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; all columns but the first are aligned right."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def percent(value: float | None) -> str:
+    """0.123 -> "12.3"; None -> "-"."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def print_scores(scores: dict[str, Any], title: str) -> None:
+    """The table of scores on the terminal."""
+    table = Table("IoU in percent", "mIoU", "head", "common", "tail", title=title, title_justify="left")
+    for row in scores_rows(scores):
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,257 @@
+"""Reader of raw ScanNet scenes: mesh, over-segmentation, object groups and alignment to per-vertex arrays.
+
+A raw root has ``scans/<scene>/`` (train and val), ``scans_test/<scene>/``, the label table
+``scannetv2-labels.combined.tsv`` and the split lists ``scannetv2_{train,val,test}.txt``. Only the decimated mesh
+``<scene>_vh_clean_2.ply`` is labelled; its vertices, in file order, are the points of a scene.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from plyfile import PlyData, PlyParseError
+
+from ceco3d.data.pointclouds.normals import vertex_normals
+from ceco3d.data.scenes.labels import IGNORE, label_space
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import one_line, read_json
+
+SPLITS = ("train", "val", "test")
+LABEL_TABLE = "scannetv2-labels.combined.tsv"
+MESH = "_vh_clean_2.ply"
+SEGMENTS = "_vh_clean_2.0.010000.segs.json"
+LABELS = ("segment20", "segment200", "instance")
+MAX_ID = 10**6  # of a class
+NO_ID = 0  # neither ScanNet200 nor nyu40 has a class 0
+HEADER_BYTES = 1 << 16  # far above any real PLY header
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Raw category name to raw ScanNet id and to nyu40 id, by exact text."""
+
+    raw_id: dict[str, int]
+    nyu40: dict[str, int]
+
+
+def read_label_table(path: Path) -> LabelTable:
+    """Read ``scannetv2-labels.combined.tsv``; of rows with the same name the first counts, as in ScanNet's own scripts.
+
+    nyu40 ids belong to the name, not to the raw id: ``pipe`` and ``pipes`` share raw id 107 but not the nyu40 id.
+    UserError if the file is missing, lacks a column or holds something other than integers as ids.
+    """
+    raw_id: dict[str, int] = {}
+    nyu40: dict[str, int] = {}
+    try:
+        # The csv module, with untranslated newlines, also copes with the copies that end their lines in \r\r\n.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                raw_id.setdefault(row["raw_category"], _label_id(row["id"]))
+                nyu40.setdefault(row["raw_category"], _label_id(row["nyu40id"]))
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): download this file from ScanNet") from None
+    except KeyError as error:
+        raise UserError(f"{path} has no column {error}: it is not ScanNet's label table; download it again") from None
+    except (ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({one_line(error)}); download it again") from None
+    if not raw_id:
+        raise UserError(f"{path} has no rows; download it again")
+    return LabelTable(raw_id, nyu40)
+
+
+def _label_id(text: str) -> int:
+    number = int(text)
+    if abs(number) > MAX_ID:
+        raise ValueError(f"a class of id {text:.30}")
+    return number
+
+
+def read_splits(raw: Path) -> dict[str, list[str]]:
+    """Scene names by split, in file order, from those of ``<raw>/scannetv2_{train,val,test}.txt`` that exist.
+
+    UserError if none exists, one lists no scene, or a name could lead out of its folder.
+    """
+    files = {split: path for split in SPLITS if (path := raw / f"scannetv2_{split}.txt").is_file()}
+    if not files:
+        raise UserError(
+            f"no split list in {raw}: copy scannetv2_train.txt, scannetv2_val.txt and scannetv2_test.txt there "
+            "from Tasks/Benchmark of https://github.com/ScanNet/ScanNet"
+        )
+    splits = {}
+    for split, path in files.items():
+        names = list(dict.fromkeys(path.read_text(encoding="utf-8", errors="replace").split()))
+        if not names:
+            raise UserError(f"{path} lists no scene; copy it again or remove it")
+        for name in names:
+            if not re.fullmatch(r"\w[\w.-]{,99}", name, re.ASCII):
+                raise UserError(f"{path}: {name[:80]!r} is not a scene name such as scene0000_00")
+        splits[split] = names
+    return splits
+
+
+def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices (N, 3) float32 in metres, colours (N, 3) uint8 and triangles (F, 3) int64 of a binary PLY mesh.
+
+    Properties are found by name; others (alpha, label) are ignored. UserError if the file is missing, truncated, not
+    a triangle mesh, empty, or holds non-finite coordinates or faces of vertices that do not exist.
+    """
+    try:
+        _check_header(path)
+        # Maps the file: a header that promises more than the file holds is refused before anything is allocated.
+        mesh = PlyData.read(path, known_list_len={"face": {"vertex_indices": 3}})
+        vertex, faces = mesh["vertex"].data, mesh["face"]["vertex_indices"].astype(np.int64)
+        vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float32)
+        colors = np.stack([vertex[channel] for channel in ("red", "green", "blue")], axis=1)
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): download it from ScanNet") from None
+    except (PlyParseError, KeyError, ValueError, OverflowError) as error:
+        raise UserError(f"{path} is not a complete triangle mesh ({one_line(error)}); download it again") from None
+    if colors.dtype != np.uint8:
+        raise UserError(f"{path} has colours of type {colors.dtype}, not uchar 0..255; download it again")
+    if not len(vertices):
+        raise UserError(f"{path} has no vertices; download it again")
+    if not np.isfinite(vertices).all():
+        raise UserError(f"{path} has coordinates that are NaN or infinite; download it again")
+    if faces.size and not 0 <= faces.min() <= faces.max() < len(vertices):
+        raise UserError(f"{path} has faces of vertices that do not exist; download it again")
+    return vertices, colors, faces
+
+
+def _check_header(path: Path) -> None:
+    """ValueError unless the header promises rows of fixed size, which plyfile maps instead of reading one by one."""
+    with path.open("rb") as file:
+        header, end, _ = file.read(HEADER_BYTES).partition(b"\nend_header\n")
+    if not header.startswith(b"ply\n") or not end or b"\r" in header:
+        raise ValueError("no PLY header")
+    if not re.search(rb"^format binary_", header, re.MULTILINE):
+        raise ValueError("not a binary PLY")
+    lists, element = [], b""
+    for words in (line.split() for line in header.split(b"\n")):
+        if words[:1] == [b"element"]:
+            element = words[1] if words[1:] else b""
+        elif words[:2] == [b"property", b"list"]:
+            lists.append((element, words[-1]))
+    if lists != [(b"face", b"vertex_indices")]:
+        raise ValueError("list properties other than the vertex_indices of faces")
+
+
+def read_alignment(path: Path) -> np.ndarray:
+    """``axisAlignment`` of ``<scene>.txt`` as (4, 4) float64, applied as M @ [x y z 1]; identity where it is not given.
+
+    Other lines, such as ``sceneType = Bedroom / Hotel``, may hold anything.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        hint = "download it from ScanNet or set dataset.align=false"
+        raise UserError(f"cannot read {path} ({error.strerror}): {hint}") from None
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "axisAlignment":
+            try:
+                matrix = np.array([float(number) for number in value.split()]).reshape(4, 4)
+            except ValueError:
+                matrix = np.full((4, 4), np.nan)
+            if not np.isfinite(matrix).all():
+                raise UserError(f"{path}: axisAlignment is not 16 finite numbers; download the file again")
+            return matrix
+    return np.eye(4)
+
+
+def _read_json(path: Path, key: str) -> dict:
+    """The object in a JSON file, which must have a list under ``key``."""
+    try:
+        value = read_json(path)
+    except OSError as error:
+        hint = "download it from ScanNet; .labels.ply cannot replace it, its nyu40 ids do not give ScanNet200 labels"
+        raise UserError(f"cannot read {path} ({error.strerror}): {hint}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); download it again") from None
+    if not isinstance(value, dict) or not isinstance(value.get(key), list):
+        raise UserError(f"{path} has no list {key!r}: it is not the ScanNet file of that name; download it again")
+    return value
+
+
+def _integers(values: object, path: Path, what: str) -> np.ndarray:
+    """A JSON list of integers as (n,) int64."""
+    try:
+        if isinstance(values, list):
+            return np.array(array("q", values), np.int64)  # NumPy would make long text of numbers beside long text
+    except (TypeError, OverflowError):
+        pass
+    raise UserError(f"{path}: {what} is not a list of integers; download the file again")
+
+
+def _read_groups(path: Path) -> list[tuple[str, np.ndarray]]:
+    """(raw name, segment ids) of every object of an ``aggregation.json``, in file order."""
+    aggregation = _read_json(path, "segGroups")
+    if str(aggregation.get("segmentsFile", "")).endswith("_vh_clean.segs.json"):
+        raise UserError(f"{path} is a copy of the high-resolution _vh_clean.aggregation.json; download the right one")
+    groups = []
+    for i, group in enumerate(aggregation["segGroups"]):
+        if not isinstance(group, dict) or not isinstance(group.get("label"), str):
+            raise UserError(f"{path}: segGroups[{i}] has no label; download the file again")
+        groups.append((group["label"], _integers(group.get("segments"), path, f"segGroups[{i}].segments")))
+    return groups
+
+
+def _read_labels(folder: Path, count: int, labels: LabelTable) -> dict[str, np.ndarray]:
+    """segment20, segment200 and instance, (count,) int16, by the rule of ScanNet's ScanNet200 preprocessing.
+
+    Groups apply in file order, a later one over an earlier one, also where its own label is ignored. A group that
+    repeats an earlier one exactly (scene0217_00 lists all of them twice) is the same instance.
+    """
+    path = folder / f"{folder.name}{SEGMENTS}"
+    seg_indices = _integers(_read_json(path, "segIndices")["segIndices"], path, "segIndices")
+    if len(seg_indices) != count:
+        hint = "a copy of the high-resolution _vh_clean.segs.json?"
+        raise UserError(f"{path} has {len(seg_indices)} entries for {count} vertices ({hint}); download it again")
+    groups = _read_groups(folder / f"{folder.name}.aggregation.json")
+    keys = [(name, np.sort(segments).tobytes()) for name, segments in groups]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    values = np.stack(
+        [
+            label_space("scannet20").index_of([labels.nyu40.get(name, NO_ID) for name, _ in groups]),
+            label_space("scannet200").index_of([labels.raw_id.get(name, NO_ID) for name, _ in groups]),
+            np.array([number[key] for key in keys], np.int16),
+        ]
+    )
+    # One row for each segment of a group, in order of ids, then one for all other segments.
+    ids = np.unique(np.concatenate([segments for _, segments in groups] or [np.zeros(0, np.int64)]))
+    by_segment = np.full((3, len(ids) + 1), IGNORE, np.int16)
+    for group, (_, segments) in enumerate(groups):
+        by_segment[:, np.searchsorted(ids, segments)] = values[:, [group]]
+    row = np.searchsorted(ids, seg_indices)
+    row[np.append(ids, -1)[row] != seg_indices] = len(ids)
+    return dict(zip(LABELS, by_segment.take(row, axis=1), strict=True))
+
+
+def read_scene(folder: Path, labels: LabelTable | None, annotated: bool, align: bool) -> dict[str, np.ndarray]:
+    """The raw scene in ``folder`` as the arrays of a processed scene (N = mesh vertices, in file order).
+
+    coord (N, 3) float32 metres, z up; color (N, 3) uint8; normal (N, 3) float32; segment20 and segment200 (N,) int16
+    training indices, instance (N,) int16, all three -1 = none. ``align`` turns the scene by its axisAlignment.
+    Without ``annotated`` (test scenes) only the mesh and, to align, ``<scene>.txt`` are read, and labels are -1.
+    UserError names the missing or broken file.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is missing: download the scene from ScanNet or take it off the split list")
+    vertices, color, faces = read_mesh(folder / f"{folder.name}{MESH}")
+    coord = vertices.astype(np.float64)
+    if align:
+        info = folder / f"{folder.name}.txt"
+        matrix = read_alignment(info)
+        coord = np.einsum("ij,nj->ni", matrix[:3, :3], coord) + matrix[:3, 3]
+        if not np.isfinite(coord.astype(np.float32)).all():
+            raise UserError(f"{info}: axisAlignment takes vertices out of float's range; download the file again")
+    scene = {"coord": coord.astype(np.float32), "color": color, "normal": vertex_normals(coord, faces)}
+    if annotated:
+        if labels is None:
+            raise ValueError("an annotated scene needs the label table")
+        return scene | _read_labels(folder, len(coord), labels)
+    return scene | {name: np.full(len(coord), IGNORE, np.int16) for name in LABELS}

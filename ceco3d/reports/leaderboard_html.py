@@ -1,0 +1,77 @@
+"""The leaderboard as one HTML file that opens from disk: sortable by every column, no network."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ceco3d.reports.leaderboard import OVERVIEW, PUBLISHED_NOTE, Leaderboard, Row
+
+STYLE = """
+:root { color-scheme: light dark; --line: #d0d4da; --head: #f3f5f8; --best: #0a7d55; --muted: #68707c; --page: #fff; }
+@media (prefers-color-scheme: dark) {
+  :root { --line: #3a4048; --head: #23272d; --best: #4fd3a2; --muted: #9aa3af; --page: #16191d; }
+}
+body { font: 14px/1.4 system-ui, sans-serif; margin: 24px; background: var(--page); }
+h1 { font-size: 20px; margin: 0 0 4px; } p { margin: 0 0 14px; color: var(--muted); }
+.scroll { overflow: auto; max-height: 85vh; border: 1px solid var(--line); border-radius: 6px; }
+table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
+th, td { padding: 5px 10px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+thead th { position: sticky; top: 0; background: var(--head); z-index: 2; vertical-align: bottom; }
+thead button { all: unset; cursor: pointer; font-weight: 600; }
+thead button:focus-visible { outline: 2px solid var(--best); outline-offset: 2px; }
+th:first-child { position: sticky; left: 0; background: var(--head); text-align: left; z-index: 1; }
+thead th:first-child { z-index: 3; }
+.overview { background: color-mix(in srgb, var(--head) 60%, transparent); font-weight: 600; }
+sup { color: var(--muted); font-size: 10px; margin-left: 3px; font-weight: 400; }
+.first { color: var(--best); font-weight: 700; }
+.note th { position: sticky; left: 0; font-weight: 400; color: var(--muted); text-align: left; padding-top: 16px; }
+th[aria-sort=descending] button::after { content: " ▾"; } th[aria-sort=ascending] button::after { content: " ▴"; }
+"""
+
+# Sorting stays within a group of rows: runs and published results are of different data.
+SCRIPT = """
+document.querySelectorAll("thead th").forEach((head, column) => head.addEventListener("click", () => {
+  const descending = column > 0 ? head.ariaSort !== "descending" : head.ariaSort === "ascending";
+  document.querySelectorAll("thead th").forEach(other => { other.ariaSort = "none"; });
+  head.ariaSort = descending ? "descending" : "ascending";
+  document.querySelectorAll("tbody.rows").forEach(body => {
+    const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
+    const compare = (a, b) => column === 0 ? key(a).localeCompare(key(b)) : Number(key(a)) - Number(key(b));
+    const sorted = [...body.rows].sort((a, b) => descending ? compare(b, a) : compare(a, b));
+    body.append(...sorted);
+  });
+}));
+"""
+
+
+def leaderboard_html(board: Leaderboard) -> str:
+    """The page: a column each for the averages and every class, with the place in small figures behind each value."""
+    heads = "".join(f'<th scope="col"><button>{escape(name)}</button></th>' for name in ("name", *board.columns))
+    groups = [f'<tbody class="rows">{"".join(_line(row, board) for row in board.rows)}</tbody>']
+    if board.published:
+        note = (
+            f'<tbody class="note"><tr><th colspan="{1 + len(board.columns)}">{escape(PUBLISHED_NOTE)}</th></tr></tbody>'
+        )
+        groups += [note, f'<tbody class="rows">{"".join(_line(row, board) for row in board.published)}</tbody>']
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{escape(board.title)}</title><style>{STYLE}</style></head><body>
+<h1>{escape(board.title)}</h1>
+<p>IoU in percent, with the place among the rows of the same data. Click a column to sort by it.</p>
+<div class="scroll"><table><thead><tr>{heads}</tr></thead>{"".join(groups)}</table></div>
+<script>{SCRIPT}</script></body></html>
+"""
+
+
+def _line(row: Row, board: Leaderboard) -> str:
+    cells = "".join(_cell(row, column) for column in board.columns)
+    return f'<tr><th scope="row">{escape(row.name)}</th>{cells}</tr>'
+
+
+def _cell(row: Row, column: str) -> str:
+    overview = " overview" if column in OVERVIEW else ""
+    if column not in row.values:
+        return f'<td class="{overview.strip()}" data-value="-1">-</td>'
+    value, rank = row.values[column], row.ranks[column]
+    first = " first" if rank == 1 and value > 0 else ""
+    return f'<td class="{(overview + first).strip()}" data-value="{value:.4f}">{value:.1f}<sup>{rank}</sup></td>'

@@ -1,0 +1,112 @@
+"""The figures of a run's report: curves over training and the confusion of classes, as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ceco3d.reports.figures import BLUE, GREEN, GROUP_STYLES, ORANGE, PURPLE, RED, STYLE
+
+DPI = 130
+NOT_LOSSES = (
+    "step",
+    "epoch",
+    "lr",
+    "grad_norm",
+    "voxels_per_second",
+    "skipped",
+    "gpu_gib",
+    "gpu_reserved_gib",
+)
+SCORES = {"val_miou": ("mIoU", "black"), **{f"val_{g}": (g, GROUP_STYLES[g][0]) for g in ("head", "common", "tail")}}
+COLLAPSE = {
+    "val_equiangularity": "Equiangularity",
+    "val_separation": "Maximal separation",
+    "val_nc1": "NC1, variability within classes",
+}
+WORST, COLUMNS = 10, 12  # rows and columns of the confusion
+
+Curves = Mapping[str, np.ndarray]
+
+
+@matplotlib.rc_context(STYLE)
+def draw_curves(curves: Curves) -> bytes:
+    """Losses, learning rate and validation scores over the steps; ``curves`` as of ``runs.read_curves``."""
+    figure, (left, middle, right) = _panels(3)
+    losses = [name for name in curves if name not in NOT_LOSSES and not name.startswith("val_")]
+    for name, color in zip(losses, (BLUE, ORANGE, GREEN, RED, PURPLE, "0.5"), strict=False):
+        _plot(left, curves[name], color, name)
+    if "lr" in curves:
+        _plot(middle, curves["lr"], BLUE, "lr")
+    for name, (label, color) in SCORES.items():
+        if name in curves:
+            _plot(right, curves[name] * (1, 100), color, label, marker=".")
+    for axes, title in zip((left, middle, right), ("Loss", "Learning rate", "Validation IoU (%)"), strict=True):
+        axes.set(title=title, xlabel="step")
+    for axes in (left, right):
+        if axes.lines:
+            axes.legend(framealpha=0.7, edgecolor="none", fontsize=8)
+    return _png(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def draw_collapse(curves: Curves) -> bytes:
+    """The neural-collapse measures of the class centres over the steps, each in a panel of its own."""
+    figure, panels = _panels(len(COLLAPSE))
+    for axes, (name, title) in zip(panels, COLLAPSE.items(), strict=True):
+        if name in curves:
+            _plot(axes, curves[name], BLUE, name, marker=".")
+        axes.set(title=title, xlabel="step", ylim=(0, None))
+    return _png(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def draw_confusion(counts: np.ndarray, iou: np.ndarray, names: Sequence[str]) -> bytes:
+    """What the classes with the lowest IoU are taken for, in percent of their points.
+
+    counts  (K, K + 1) points by ground truth and prediction, the last column of no prediction
+    iou     (K,), among equal ones the class with more points comes first
+    """
+    points = counts.sum(1)
+    order = np.lexsort((-points, np.nan_to_num(iou)))
+    rows = order[points[order] > 0][:WORST]
+    shares = 100 * counts[rows] / points[rows, None]
+    columns = np.argsort(-shares.sum(0), kind="stable")[:COLUMNS]
+    columns = columns[shares[:, columns].sum(0) > 0]
+    figure = Figure((9.6, 1.5 + 0.28 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    labels = [*names, "no prediction"]
+    axes.imshow(shares[:, columns], cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for (i, j), share in np.ndenumerate(shares[:, columns]):
+        if share >= 0.5:
+            axes.text(j, i, f"{share:.0f}", ha="center", va="center", color="white" if share > 55 else "black")
+    axes.set_xticks(range(len(columns)), [labels[k] for k in columns], rotation=35, ha="right")
+    axes.set_yticks(range(len(rows)), [f"{labels[k]} ({100 * np.nan_to_num(iou[k]):.0f})" for k in rows])
+    axes.tick_params(length=0)
+    axes.set(xlabel="predicted", ylabel="ground truth (IoU in %)")
+    return _png(figure)
+
+
+def _panels(number: int) -> tuple[Figure, np.ndarray]:
+    figure = Figure((9.6, 2.7), layout="constrained")
+    panels = figure.subplots(1, number)
+    for axes in panels:
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    return figure, panels
+
+
+def _plot(axes: Axes, curve: np.ndarray, color: str, label: str, marker: str = "") -> None:
+    axes.plot(*curve.T, color=color, label=label, linewidth=1.2, marker=marker)
+
+
+def _png(figure: Figure) -> bytes:
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    return file.getvalue()

@@ -1,0 +1,99 @@
+"""Many runs of a study as one table: means over seeds, and paired differences to a baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import t as student
+
+from ceco3d.data.scenes.labels import GROUPS
+from ceco3d.metrics.scores import CONVENTIONS
+from ceco3d.metrics.tables import markdown_table
+from ceco3d.runs.folder import read_collapse, read_config, read_scores
+from ceco3d.utils.errors import UserError
+
+SCORES = ("miou", *GROUPS)
+FRAME = ("equiangularity", "separation")  # of the centred class centres
+COLLAPSE = ("nc1", *FRAME, "self_duality", "nearest_center")
+Results = dict[str, dict[str, dict[str, float]]]
+
+
+def read_study(folder: Path, convention: str = "present") -> Results:
+    """{name: {seed: {"miou", "head", "common", "tail" in percent, and the neural-collapse measures}}}.
+
+    Reads every finished run directly below ``folder``. UserError when there is none, or one name has a seed twice.
+    """
+    if convention not in CONVENTIONS:
+        raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
+    results: Results = {}
+    for run in sorted(path.parent for path in folder.glob("*/metrics.json")):
+        try:
+            cfg, values = read_config(run), _scores(run, convention) | read_collapse(run, COLLAPSE, FRAME)
+        except UserError as error:
+            raise UserError(f"{run}: not a finished run of `python -m ceco3d.train` ({error}); remove it") from error
+        seeds = results.setdefault(cfg.name, {})
+        if cfg.seed in seeds:
+            raise UserError(f"{run}: a second run of name={cfg.name} seed={cfg.seed} in {folder}")
+        seeds[cfg.seed] = values
+    if not results:
+        raise UserError(f"{folder}: no finished runs (folders with metrics.json) below it; run the study first")
+    return results
+
+
+def _scores(run: Path, convention: str) -> dict[str, float]:
+    scores = read_scores(run / "metrics.json", run, SCORES, CONVENTIONS)
+    return {key: 100 * scores[key][convention] for key in SCORES if scores[key][convention] is not None}
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation of a sample (n - 1 in the denominator; NaN for a single value)."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def paired_difference(
+    runs: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]], key: str
+) -> tuple[float, float, float] | None:
+    """Mean over the seeds of both of ``runs - baseline``, and its 95 % interval (Student's t); None below two seeds."""
+    pairs = [(runs[seed][key], baseline[seed][key]) for seed in runs.keys() & baseline.keys()]
+    if len(pairs) < 2:
+        return None
+    mean, deviation = mean_and_deviation([a - b for a, b in pairs])
+    half = float(student.ppf(0.975, len(pairs) - 1)) * deviation / math.sqrt(len(pairs))
+    return mean, mean - half, mean + half
+
+
+def study_markdown(results: Results, baseline: str = "ce") -> str:
+    """The tables of a study; UserError when the baseline is not in it."""
+    if baseline not in results:
+        raise UserError(f"baseline={baseline} is not among the names of the runs: {', '.join(results)}")
+    names = [baseline, *(name for name in results if name != baseline)]
+    lines = ["# Study", "", "IoU in percent on the validation vertices, mean ± standard deviation over seeds.", ""]
+    rows = [(name, str(len(results[name])), *(_cell(results[name], key) for key in SCORES)) for name in names]
+    lines += markdown_table(("loss", "seeds", "mIoU", *GROUPS), rows)
+    lines += ["", "Neural collapse (centred class centres); 0 is a perfect frame, nearest_center is best at 1.", ""]
+    rows = [(name, *(_cell(results[name], key, 3) for key in COLLAPSE)) for name in names]
+    lines += markdown_table(("loss", *COLLAPSE), rows)
+    lines += ["", f"Paired difference to {baseline}, seed by seed: mean [95 % interval].", ""]
+    rows = [(name, *_differences(results[name], results[baseline])) for name in names[1:]]
+    lines += markdown_table(("loss", "mIoU", *GROUPS, *FRAME), rows)
+    return "\n".join(lines) + "\n"
+
+
+def _cell(runs: Mapping[str, Mapping[str, float]], key: str, digits: int = 2) -> str:
+    values = [run[key] for run in runs.values() if key in run]
+    if not values:
+        return "-"
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")
+
+
+def _differences(runs: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]]) -> list[str]:
+    cells = []
+    for key in (*SCORES, *FRAME):
+        found = paired_difference(runs, baseline, key)
+        digits = 3 if key in FRAME else 2
+        cells.append("-" if found is None else "{:+.{d}f} [{:+.{d}f}, {:+.{d}f}]".format(*found, d=digits))
+    return cells

@@ -1,0 +1,1 @@
+"""Voxel coordinates and kernel maps."""

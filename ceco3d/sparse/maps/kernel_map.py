@@ -1,0 +1,130 @@
+"""Which input row meets which output row under which kernel offset.
+
+Conventions are MinkowskiEngine's (src/kernel_region.hpp): offset ``i = ix + K*iy + K*K*iz`` (first axis fastest);
+odd kernels are centred, even ones start at the output coordinate; offsets are multiples of the input's stride.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ceco3d.sparse.maps import coordinates
+from ceco3d.sparse.maps.match import match
+
+
+@dataclass(frozen=True)
+class KernelMap:
+    """Pairs of rows, offset by offset: ``out[out_rows[p]] += in[in_rows[p]] @ weight[k]``.
+
+    in_rows, out_rows  (P,) int32, ascending and without repetition within an offset
+    starts             K + 1 positions: the pairs of offset k are ``starts[k]:starts[k + 1]``
+    num_in, num_out    row counts of the two sides
+    identity           the offset that maps every row to itself (submanifold kernels), else None
+    """
+
+    in_rows: Tensor
+    out_rows: Tensor
+    starts: tuple[int, ...]
+    num_in: int
+    num_out: int
+    identity: int | None = None
+    _cache: dict[int | str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def num_pairs(self) -> int:
+        """Number of (input, output) pairs over all offsets."""
+        return len(self.in_rows)
+
+    def transposed(self) -> KernelMap:
+        """The map of the transposed convolution: the same pairs, roles swapped."""
+        if "transposed" not in self._cache:
+            self._cache["transposed"] = KernelMap(
+                self.out_rows, self.in_rows, self.starts, self.num_out, self.num_in, self.identity
+            )
+        return self._cache["transposed"]
+
+    def cuts(self, rows: int) -> Tensor:
+        """Where each offset's pairs must be cut so that block b covers output rows ``[b*rows, (b+1)*rows)``.
+
+        Returns (blocks + 1, K) int64 positions on the CPU; computed once per block size.
+        """
+        if rows not in self._cache:
+            device = self.out_rows.device
+            edges = torch.arange(0, self.num_out + rows, rows, device=device, dtype=torch.int32)
+            offsets = zip(self.starts[:-1], self.starts[1:], strict=True)
+            cuts = [torch.searchsorted(self.out_rows[start:end], edges) + start for start, end in offsets]
+            self._cache[rows] = torch.stack(cuts, dim=1).cpu()
+        return self._cache[rows]
+
+
+def kernel_offsets(kernel_size: int, stride: int) -> Tensor:
+    """(K^3, 3) int64 spatial offsets of a cubic kernel on a tensor of the given stride, first axis fastest."""
+    start = -(kernel_size // 2) if kernel_size % 2 else 0
+    axis = torch.arange(start, start + kernel_size) * stride
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten(), z.flatten()], dim=1)
+
+
+def build_kernel_map(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int) -> KernelMap:
+    """Pairs between two sorted key sets; ``stride`` is the input's tensor stride in voxels."""
+    steps = coordinates.offset_keys(kernel_offsets(kernel_size, stride))
+    if in_keys is not out_keys or kernel_size % 2 == 0:
+        in_rows, out_rows, counts = match(in_keys, out_keys, steps)
+        return KernelMap(in_rows, out_rows, _starts(counts), len(in_keys), len(out_keys))
+    # Offset K-1-k is the mirror image of k: half of the searches give both.
+    centre = len(steps) // 2
+    in_rows, out_rows, counts = match(in_keys, out_keys, steps[:centre])
+    rows = torch.arange(len(in_keys), dtype=torch.int32, device=in_keys.device)
+    return KernelMap(
+        in_rows=torch.cat([in_rows, rows, *reversed(out_rows.split(counts))]),
+        out_rows=torch.cat([out_rows, rows, *reversed(in_rows.split(counts))]),
+        starts=_starts([*counts, len(rows), *reversed(counts)]),
+        num_in=len(in_keys),
+        num_out=len(out_keys),
+        identity=centre,
+    )
+
+
+def _starts(counts: list[int]) -> tuple[int, ...]:
+    return tuple(accumulate(counts, initial=0))
+
+
+class CoordinateManager:
+    """The coordinate sets of one batch, one per tensor stride, and the kernel maps between them, each built once.
+
+    Everything that comes out of one input tensor shares its manager, as in MinkowskiEngine.
+    """
+
+    def __init__(self, keys: Tensor) -> None:
+        self._keys = {1: keys}
+        self._maps: dict[tuple[Any, ...], Any] = {}
+
+    def keys(self, stride: int) -> Tensor:
+        """Sorted unique keys at a tensor stride; ValueError when no layer has made that level."""
+        if stride not in self._keys:
+            raise ValueError(
+                f"no coordinates at stride {stride}: a transposed convolution returns to an existing level"
+            )
+        return self._keys[stride]
+
+    def downsample(self, stride: int, factor: int) -> int:
+        """Make the level ``factor`` times coarser than ``stride`` (once); returns its stride."""
+        coarse = stride * factor
+        if coarse not in self._keys:
+            self._keys[coarse] = coordinates.downsample(self._keys[stride], coarse)
+        return coarse
+
+    def kernel_map(
+        self, in_stride: int, out_stride: int, kernel_size: int, build: Callable[..., Any] = build_kernel_map
+    ) -> Any:
+        """The map of a convolution from level ``in_stride`` to the same or a coarser level, as ``build`` makes it."""
+        name = (build, in_stride, out_stride, kernel_size)
+        if name not in self._maps:
+            self._maps[name] = build(self.keys(in_stride), self.keys(out_stride), kernel_size, in_stride)
+        return self._maps[name]

@@ -1,0 +1,136 @@
+"""Shape programs for flat things: pictures, screens, doors and windows, slats, cloth, partitions; see ``programs``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ceco3d.synthetic.programs import DARK, METAL, Draw, Program
+from ceco3d.synthetic.shapes import (
+    Shape,
+    ball,
+    block,
+    join,
+    mosaic,
+    sheet,
+)
+
+
+def panel(content: tuple[int, int] = (1, 1), frame: float = 0.03, spread: float = 0.0) -> Program:
+    """A flat thing facing -y: ``content`` rows x columns of patches around the accent colour, ``frame`` in the main."""
+
+    def draw(o: Draw) -> Shape:
+        patches = np.clip(o.accent + o.rng.normal(0, spread, (*content, 3)), 5, 250)
+        front, back = (
+            mosaic(o.w - 2 * frame, o.h - 2 * frame, 0, frame, patches).move(y=-o.d / 2),
+            block(o.w, 0.001, o.h, o.main, y=o.d / 2),
+        )
+        if not frame:
+            return join(front, back).solid()
+        bars = [block(frame, o.d, o.h, o.main, s * (o.w - frame) / 2) for s in (-1, 1)]
+        bars += [block(o.w, o.d, frame, o.main, z=z) for z in (0, o.h - frame)]
+        return join(front, back, *bars).solid()
+
+    return draw
+
+
+def flat(content: tuple[int, int] = (1, 1), spread: float = 0.0) -> Program:
+    """A flat thing lying down with patches of colour on it."""
+
+    def draw(o: Draw) -> Shape:
+        patches = np.clip(o.accent + o.rng.normal(0, spread, (*content, 3)), 5, 250)
+        face = mosaic(o.w, o.d, 0, -o.d / 2, patches).tip().move(z=o.h)
+        return join(face, *(block(o.w, 0.005, o.h, o.main, y=s * o.d / 2) for s in (-1, 1))).solid()
+
+    return draw
+
+
+def slats(count: int = 12, vertical: bool = False, thick: float = 0.01) -> Program:
+    """Parallel bars in a frameless field: blinds, vents, radiators, racks."""
+
+    def draw(o: Draw) -> Shape:
+        at = (np.arange(count) + 0.5) / count
+        if vertical:
+            width = 0.7 * o.w / count
+            bars = [block(width, o.d, o.h, o.main * (0.9 + 0.1 * (i % 2)), (t - 0.5) * o.w) for i, t in enumerate(at)]
+        else:
+            height = 0.7 * o.h / count
+            bars = [
+                block(o.w, o.d, height, o.main * (0.88 + 0.12 * (i % 2)), z=t * o.h - height / 2)
+                for i, t in enumerate(at)
+            ]
+        return join(*bars, block(o.w, thick, o.h, o.accent, y=o.d / 2 - thick / 2)).solid()
+
+    return draw
+
+
+def opening(leaf: float = 0.0, muntins: tuple[int, int] = (0, 0), knob: bool = False) -> Program:
+    """A frame around a hole: ``leaf`` > 0 closes it with a door leaf; ``muntins`` columns x rows divide the glass."""
+
+    def draw(o: Draw) -> Shape:
+        t = 0.07
+        parts = [block(t, o.d, o.h, o.accent, s * (o.w - t) / 2) for s in (-1, 1)]
+        parts.append(block(o.w, o.d, t, o.accent, z=o.h - t))
+        if muntins != (0, 0):
+            columns, rows = muntins
+            parts.append(block(o.w, o.d, t, o.accent))
+            parts.append(mosaic(o.w - 2 * t, o.h - 2 * t, 0.3 * o.d, t, o.main + o.rng.normal(0, 14, (4, 4, 3))))
+            xs = np.linspace(-o.w / 2, o.w / 2, columns + 1)[1:-1]
+            zs = np.linspace(0, o.h, rows + 1)[1:-1]
+            parts += [block(0.04, 0.04, o.h - t, o.accent, x) for x in xs]
+            parts += [block(o.w - t, 0.04, 0.04, o.accent, z=z) for z in zs]
+        if leaf:
+            parts.append(block(o.w - 2 * t, leaf, o.h - t, o.main))
+            inset = o.main * 0.92
+            parts += [block(0.6 * o.w, 0.01, 0.32 * o.h, inset, y=-leaf / 2 - 0.005, z=z * o.h) for z in (0.1, 0.54)]
+        if knob:
+            parts.append(ball((0.07, 0.09, 0.07), METAL, 0.36 * o.w, -leaf / 2 - 0.04, 0.95))
+        return join(*parts)
+
+    return draw
+
+
+def screen(stand: bool = True, keys: bool = False) -> Program:
+    """A flat display; ``keys``: a laptop's base in front of it."""
+
+    def draw(o: Draw) -> Shape:
+        z = 0.25 * o.h if stand else 0.02 if keys else 0.0
+        y = o.d / 2 - 0.03
+        glow = o.accent * o.rng.uniform(0.2, 1.0) if o.rng.random() < 0.4 else DARK * 0.6
+        parts = [block(o.w, 0.03, o.h - z, o.main, y=y, z=z)]
+        parts.append(block(0.94 * o.w, 0.01, 0.9 * (o.h - z), glow, y=y - 0.02, z=z + 0.05 * (o.h - z)))
+        if stand:
+            parts += [block(0.06, 0.04, z + 0.05, o.main, y=y), block(0.4 * o.w, o.d, 0.02, o.main)]
+        if keys:
+            parts.append(block(o.w, o.d, 0.02, o.main))
+            parts.append(block(0.85 * o.w, 0.45 * o.d, 0.005, DARK, y=0.1 * o.d, z=0.02))
+        return join(*parts)
+
+    return draw
+
+
+def hanging(folds: int = 5, depth: float = 0.04) -> Program:
+    """Cloth hanging in vertical folds."""
+
+    def draw(o: Draw) -> Shape:
+        u = np.linspace(-0.5, 0.5, 8 * folds + 1)
+        v = np.linspace(0, 1, 9)[:, None]
+        wave = np.sin(2 * np.pi * folds * u + o.rng.uniform(0, 6)) * (0.4 + 0.6 * (1 - v)) * depth
+        x, z = np.broadcast_arrays(u[None] * o.w, v * o.h)
+        stripes = o.main + (o.accent - o.main) * (np.sin(2 * np.pi * folds * u[:-1] + 1)[None, :, None] > 0.8)
+        return sheet(np.stack([x, wave, z], -1), np.broadcast_to(stripes, (8, 8 * folds, 3)).reshape(-1, 3)).solid()
+
+    return draw
+
+
+def stall(sides: int = 2, front: bool = False) -> Program:
+    """An open booth of thin walls."""
+
+    def draw(o: Draw) -> Shape:
+        parts = [block(0.03, o.d, o.h - 0.15, o.main, s * (o.w / 2 - 0.015), z=0.15) for s in (-1, 1)[:sides]]
+        parts += [block(0.05, 0.05, 0.15, o.accent, s * (o.w / 2 - 0.025), -o.d / 2 + 0.03) for s in (-1, 1)[:sides]]
+        if front:
+            parts.append(block(o.w * 0.3, 0.03, o.h - 0.15, o.main, -0.35 * o.w, -o.d / 2 + 0.015, 0.15))
+        parts.append(block(o.w, 0.03, 0.06, o.accent, y=-o.d / 2 + 0.015, z=o.h - 0.06))
+        return join(*parts)
+
+    return draw

@@ -1,0 +1,59 @@
+"""Checkpoints, full disks and folders that cannot be written: training goes on, saving is tried again."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ceco3d.training.checkpoint import LAST, PREVIOUS, save
+from ceco3d.utils import atomic
+from ceco3d.utils.errors import UserError
+
+
+class Saver:
+    """Writes checkpoints into ``folder``; what cannot be written is kept in memory until it can."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.waiting: dict[str, dict[str, Any]] = {}  # name -> content
+        self._next_try = 0.0
+
+    def save(self, name: str, content: dict[str, Any]) -> bool:
+        """Write ``content`` as ``folder/name`` or, with a warning, keep a copy for later; whether it was written."""
+        self.waiting.pop(name, None)
+        try:
+            save(self.folder / name, content, self.folder / PREVIOUS if name == LAST else None)
+        except OSError as error:
+            print(
+                f"WARNING: {self.folder / name} not saved ({error.strerror}); training goes on, the checkpoint before "
+                f"it is kept, next try in {atomic.RETRY_SECONDS:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+            self.waiting[name] = copy.deepcopy(content)  # its tensors change with the next step
+            self._next_try = time.monotonic() + atomic.RETRY_SECONDS
+            return False
+        return True
+
+    def retry(self) -> None:
+        """Write what waits, if it is time to."""
+        if not self.waiting or time.monotonic() < self._next_try:
+            return
+        for name, content in list(self.waiting.items()):
+            if self.save(name, content):
+                print(f"{self.folder / name} saved after all", file=sys.stderr, flush=True)
+
+    def finish(self) -> None:
+        """Wait until nothing waits any more; UserError after atomic.PATIENCE_SECONDS."""
+        end = time.monotonic() + atomic.PATIENCE_SECONDS
+        while self.waiting and time.monotonic() < end:
+            time.sleep(max(0.0, self._next_try - time.monotonic()))
+            self.retry()
+        if self.waiting:
+            raise UserError(
+                f"{self.folder}: {', '.join(self.waiting)} could not be saved; make room and go on with resume=auto, "
+                "which repeats what came after the checkpoint that is there"
+            )

@@ -1,0 +1,1 @@
+"""What every part shares: files, processes, devices, random streams, errors."""

@@ -1,0 +1,30 @@
+"""What a command ran with, kept beside its results."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from ceco3d.utils.atomic import write_json
+from ceco3d.utils.distributed import world
+
+
+def write_environment(folder: Path, device: torch.device) -> None:
+    """``environment.json``: the command line as it was typed, versions, device and number of processes."""
+    gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    content = {
+        "command": shlex.join(sys.orig_argv),
+        "ceco3d": version("ceco3d"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": f"{device.type}{gpu}",
+        "threads": torch.get_num_threads(),
+        "processes": world(),
+    }
+    write_json(folder / "environment.json", content)

@@ -1,0 +1,65 @@
+"""Jobs over worker processes that leave nothing behind: no stray process, no traceback storm on Ctrl-C."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import TypeVar
+
+from ceco3d.utils.allocator import keep_freed_memory
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def run_parallel(
+    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int
+) -> Iterator[tuple[Job, Future[Result]]]:
+    """``function`` of every job in ``workers`` processes of one thread each: (job, finished future), as they finish.
+
+    ``function`` and jobs must be picklable. When the caller stops early (Ctrl-C, an error, a worker's death) the jobs
+    at work are finished first and the others dropped.
+    """
+    # spawn: this process may run threads (torch, progress), which do not survive a fork
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
+        try:
+            with _inherited_by_workers():
+                job_of = {pool.submit(function, job): job for job in jobs}
+            for future in as_completed(job_of):
+                yield job_of[future], future
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _inherited_by_workers() -> Iterator[None]:
+    """Processes started inside compute on one thread and leave Ctrl-C to this process, from their first moment on."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _start_worker() -> None:
+    """Start of a worker: keep freed memory, and end as soon as the parent is gone, even if it was killed."""
+    keep_freed_memory()
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

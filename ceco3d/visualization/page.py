@@ -1,0 +1,96 @@
+"""The viewer: one HTML file that opens from disk and holds the points, the page and three.js."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from ceco3d.utils.errors import UserError
+from ceco3d.visualization.render import CUT, point_radius, without_ceiling
+from ceco3d.visualization.segmented import SegmentedScene
+
+HERE = Path(__file__).parent
+SCRIPTS = ("points.js", "shaders.js", "view.js", "page.js")
+MAX_PANELS = 4
+NONE = 255  # no label, in the page; label spaces have fewer classes
+
+
+def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0) -> str:
+    """The page: a panel each for the original, the ground truth and every prediction.
+
+    Of more than ``max_points`` so many are drawn, at random (``seed``); counts of classes are of all points.
+    UserError for more than MAX_PANELS panels.
+    """
+    if 1 + len(scene.panels) > MAX_PANELS:
+        raise UserError(f"{scene.name}: {1 + len(scene.panels)} panels, the viewer shows {MAX_PANELS}; pass fewer runs")
+    index = np.arange(len(scene))
+    if len(scene) > max_points:
+        index = np.sort(np.random.default_rng(seed).choice(len(scene), max_points, replace=False))
+    arrays, meta = _arrays(scene, index), _meta(scene, index)
+    packed = gzip.compress(b"".join(array.tobytes() for array in arrays), 6, mtime=0)
+    return Template((HERE / "page.html").read_text()).substitute(
+        title=escape(scene.name),
+        style=(HERE / "page.css").read_text(),
+        meta=json.dumps(meta).replace("<", "\\u003c"),
+        points=base64.b64encode(packed).decode(),
+        three=(HERE / "three.min.js").read_text(),
+        script="\n".join((HERE / name).read_text() for name in SCRIPTS),
+    )
+
+
+def _arrays(scene: SegmentedScene, index: np.ndarray) -> list[np.ndarray]:
+    """What points.js reads, one after the other; M points.
+
+    (M, 3) uint16 position in the bounding box, (M, 3) uint8 colour, (M, 3) int8 normal where there are normals, of
+    every panel (M,) uint8 label, then of every panel with confidences (M,) uint8 those.
+    """
+    coord = scene.coord[index].astype(float)
+    low, extent = _box(coord)
+    arrays = [np.round((coord - low) / extent * 65535).astype("<u2"), scene.original[index]]
+    if scene.normal is not None:
+        arrays.append(np.round(scene.normal[index] * 127).astype(np.int8))
+    arrays += [(panel.labels[index] % (NONE + 1)).astype(np.uint8) for panel in scene.panels]
+    known = [panel.confidence[index] for panel in scene.panels if panel.confidence is not None]
+    return arrays + [np.round(confidence * 255).astype(np.uint8) for confidence in known]
+
+
+def _meta(scene: SegmentedScene, index: np.ndarray) -> dict:
+    """Everything else: names, colours and counts of the classes that occur, the box, sizes."""
+    coord = scene.coord[index].astype(float)
+    low, extent = _box(coord)
+    group = {k: name for name, members in scene.space.groups.items() for k in members}
+    rows = [*map(int, scene.classes), *([-1] if scene.counts[:, -1].any() else [])]
+    has_ceiling = not without_ceiling(coord).all()
+    return {
+        "name": scene.name,
+        "points": len(index),
+        "total": len(scene),
+        "normals": scene.normal is not None,
+        "truth": scene.truth is not None,
+        "panels": [{"title": p.title, "confidence": p.confidence is not None} for p in scene.panels],
+        "classes": [
+            {
+                "index": k % (NONE + 1),
+                "name": "no label" if k < 0 else scene.space.names[k],
+                "group": group.get(k, ""),
+                "color": scene.palette[k].tolist(),
+                "counts": scene.counts[:, k].tolist(),
+            }
+            for k in rows
+        ],
+        "low": low.tolist(),
+        "extent": extent.tolist(),
+        "radius": point_radius(coord),
+        "cut": CUT if has_ceiling else 1.0,
+    }
+
+
+def _box(coord: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    low = coord.min(0)
+    return low, np.maximum(coord.max(0) - low, 1e-6)

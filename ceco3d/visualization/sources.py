@@ -1,0 +1,150 @@
+"""Segmented scenes out of run folders and out of labelled files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from plyfile import PlyData, PlyParseError
+
+from ceco3d.data.scenes.labels import IGNORE, LabelSpace
+from ceco3d.data.scenes.processed import list_scenes, read_scene
+from ceco3d.inference.predictor import View, load_predictor
+from ceco3d.runs.naming import run_labels
+from ceco3d.utils.errors import UserError
+from ceco3d.visualization.segmented import Panel, SegmentedScene
+
+SPLITS = ("val", "test", "train")
+# Rows x, y, z of the scene in the axes of the file, by the axis of the file that points up.
+TURNS = {
+    "z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
+    "-y": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+}
+COLORS = ("red", "green", "blue")
+
+
+def find_scene(name: str, dataset: DictConfig) -> Path:
+    """The folder of the processed scene ``name``: a path, or the name of a scene of ``dataset``; UserError if none."""
+    if (Path(name) / "coord.npy").is_file():
+        return Path(name)
+    root = Path(dataset.root)
+    splits = [split for split in SPLITS if (root / split).is_dir()]
+    for split in splits:
+        if name and (root / split / name / "coord.npy").is_file():
+            return root / split / name
+    if not splits:
+        raise UserError(
+            f"scene={name}: no processed scenes in {root}; make them with `python -m ceco3d.preprocess`, "
+            "choose dataset=..., or pass the folder of a processed scene"
+        )
+    first = ", ".join(path.name for path in list_scenes(root, splits[0])[:3])
+    raise UserError(f"scene={name}: no such scene in {root}/{{{','.join(splits)}}}; there are {first}, ...")
+
+
+def find_checkpoint(run: Path) -> Path:
+    """``checkpoints/best.pt`` of a run folder, or ``last.pt`` where there is no best; UserError without either."""
+    for name in ("best.pt", "last.pt"):
+        if (run / "checkpoints" / name).is_file():
+            return run / "checkpoints" / name
+    raise UserError(f"{run}: no checkpoints/best.pt in it; train it with `python -m ceco3d.train run_dir={run}`")
+
+
+def segment_scene(
+    folder: Path,
+    space: LabelSpace,
+    runs: Sequence[Path],
+    labels: Sequence[str] | None,
+    device: torch.device,
+    views: Sequence[View],
+    dtype: torch.dtype,
+) -> SegmentedScene:
+    """The processed scene in ``folder`` with its ground truth in ``space`` and what each of ``runs`` predicts.
+
+    ``labels`` are the titles of the runs, by default their names. UserError for a run of another label space.
+    """
+    titles = run_labels(runs, labels)
+    checkpoints = [find_checkpoint(run) for run in runs]
+    scene = read_scene(folder, space.name)
+    predictions = []
+    for title, checkpoint in zip(titles, checkpoints, strict=True):
+        predictor, predicted = load_predictor(checkpoint, device, views, dtype)
+        if predicted.name != space.name:
+            raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
+        label, confidence = predictor.predict(scene)
+        predictions.append(Panel(title, label.numpy(), confidence.numpy()))
+    truth = scene.segment.numpy()
+    return SegmentedScene(
+        name=scene.name,
+        coord=scene.coord.numpy(),
+        color=scene.color.byte().numpy(),
+        normal=scene.normal.numpy() if scene.normal.any() else None,
+        space=space,
+        truth=Panel("Ground truth", truth) if (truth >= 0).any() else None,
+        predictions=predictions,
+    )
+
+
+def read_labelled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
+    """The points of a PLY with vertex properties ``label`` (raw id of ``space``) and, if known, ``confidence``.
+
+    It is what `python -m ceco3d.predict` writes: colours of the scan are ``original_red`` ... where ``red`` ... are
+    those of the classes. ``up`` is one of TURNS. UserError when the file is damaged or has no labels of ``space``.
+    """
+    vertex = _read_vertices(path)
+    fields = set(vertex.dtype.names)
+    if "label" not in fields:
+        raise UserError(f"{path}: no vertex property label; label the scan with `python -m ceco3d.predict` first")
+    ids = vertex["label"].astype(np.int64)
+    labels = space.index_of(ids)
+    unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = not labelled
+    if len(unknown):
+        raise UserError(f"{path}: label {unknown[0]} is no class of {space.name}; choose the dataset= of its network")
+    turn = np.array(TURNS[up], np.float32)
+    coord = _columns(vertex, "xyz")
+    finite = np.isfinite(coord).all(1)
+    if not finite.any():
+        raise UserError(f"{path}: no points with finite coordinates")
+    normal = _columns(vertex, ("nx", "ny", "nz")) if {"nx", "ny", "nz"} <= fields else None
+    confidence = vertex["confidence"].astype(np.float32) if "confidence" in fields else None
+    return SegmentedScene(
+        name=path.stem,
+        coord=coord @ turn.T,
+        color=_scan_colors(vertex, labels, space),
+        normal=None if normal is None else normal.astype(np.float32) @ turn.T,
+        space=space,
+        predictions=[Panel("Prediction", labels, confidence)],
+    ).select(np.flatnonzero(finite))
+
+
+def _read_vertices(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise UserError(f"input={path}: no such file; pass a .ply that `python -m ceco3d.predict` wrote")
+    try:
+        vertex = PlyData.read(path)["vertex"].data
+        _columns(vertex, "xyz")
+    except (PlyParseError, KeyError, ValueError, OSError, OverflowError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a PLY file with vertices ({' '.join(str(error).split())[:160]})") from None
+    if not len(vertex):
+        raise UserError(f"{path}: no points in it")
+    return vertex
+
+
+def _scan_colors(vertex: np.ndarray, labels: np.ndarray, space: LabelSpace) -> np.ndarray | None:
+    """(N, 3) uint8 colours of the scan; None where there are only those of the classes."""
+    fields = set(vertex.dtype.names)
+    original = tuple(f"original_{name}" for name in COLORS)
+    if set(original) <= fields:
+        return _columns(vertex, original).astype(np.uint8)
+    if not set(COLORS) <= fields:
+        return None
+    colors = _columns(vertex, COLORS).astype(np.uint8)
+    classes = (colors == space.colors[labels]).all(1) | (labels == IGNORE)
+    return None if classes.all() else colors
+
+
+def _columns(vertex: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    return np.stack([vertex[name] for name in names], 1)

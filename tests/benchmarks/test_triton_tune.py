@@ -1,0 +1,124 @@
+"""Tuning the Triton kernels: what is kept must be right, and is then used."""
+
+import json
+import warnings
+
+import pytest
+import torch
+
+pytest.importorskip("triton")
+from ceco3d.benchmarks import tune
+from ceco3d.benchmarks.systems import System
+from ceco3d.benchmarks.workload import Work
+from ceco3d.sparse.kernels import triton_convolve, triton_tuned
+from ceco3d.sparse.kernels.triton_config import ConvolveConfig
+from tests.helpers.kernel_inputs import DEVICE, make_maps, make_values
+from tests.helpers.sparse import sparse_input
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    triton_tuned._read.cache_clear()
+    yield tmp_path
+    triton_tuned._read.cache_clear()
+
+
+@pytest.mark.parametrize("kernel", ["convolve", "weight_gradient"])
+def test_reference_and_default_agree(kernel):
+    _, maps = make_maps("3")
+    call = (kernel, maps.forward, 16, 16, torch.float32)
+    values = tune.random_values(call)
+    config = triton_convolve.default_config(*call)
+    extra = (None,) if kernel == "convolve" else ()
+    out = getattr(triton_convolve, kernel)(*values, *extra, maps.forward, config)
+    wanted = tune.reference(kernel, values, maps.forward)
+    assert (out - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+def test_faster_but_wrong_sizes_are_not_kept(monkeypatch):
+    """A kernel that is wrong in one value for 8 warps, and fastest there."""
+    _, maps = make_maps("down")
+    call = ("convolve", maps.forward, 16, 16, torch.float32)
+    compute = triton_convolve.convolve
+
+    def broken(*arguments):
+        out = compute(*arguments)
+        out[-1, -1] += float(arguments[-1].warps == 8)
+        return out
+
+    def seconds(run, device, calls):
+        config = run.args[0]
+        return 1.0 / config.warps + 0.01 * config.stages
+
+    monkeypatch.setattr(triton_convolve, "convolve", broken)
+    monkeypatch.setattr(tune, "clock", seconds)
+    result = tune.tune_call(call, 1e-5, repeats=1)
+    assert result["wrong"] == 1
+    assert result["sizes"]["warps"] == 4  # 2 is right but slower
+    assert result["sizes"]["stages"] == triton_convolve.default_config(*call).stages - 2
+    assert result["after"] < result["before"]
+
+
+def test_a_wrong_default_is_an_error(monkeypatch):
+    _, maps = make_maps("down")
+    compute = triton_convolve.convolve
+    monkeypatch.setattr(triton_convolve, "convolve", lambda *arguments: compute(*arguments) * 1.01)
+    with pytest.raises(RuntimeError, match="engine=native"):
+        tune.tune_call(("convolve", maps.forward, 16, 16, torch.float32), 1e-5, repeats=1)
+
+
+def test_what_was_kept_is_used(cache, monkeypatch):
+    pairs, maps = make_maps("down")
+    features, weight, bias, _ = make_values(pairs, 8, 16, 16, torch.float32)
+    key = triton_convolve.call_key(maps.forward, 16, 16, torch.float32)
+    kept = ConvolveConfig(columns=16, depth=16, splits=2, warps=4, stages=3)
+    assert triton_tuned.tuned_config("convolve", features.device, key) is None
+    triton_tuned.store_tuned(features.device, {"convolve": {key: vars(kept)}, "weight_gradient": {}})
+    triton_tuned.store_tuned(features.device, {"convolve": {"another shape": vars(kept)}, "weight_gradient": {}})
+    triton_tuned._read.cache_clear()
+    assert triton_convolve.choose("convolve", maps.forward, 16, 16, torch.float32) == kept
+    exact = triton_convolve.convolve(features, weight, bias, maps.forward, kept)
+    assert torch.equal(triton_convolve.forward(features, weight, bias, maps), exact)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"convolve": {"x": {"columns": 1}}}', '{"convolve": 3}'])
+def test_a_broken_file_is_told_and_passed_over(cache, content):
+    device = torch.device(DEVICE)
+    path = triton_tuned.tuned_path(device)
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.warns(UserWarning, match="what=tune"):
+        assert triton_tuned.tuned_config("convolve", device, "x") is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert triton_tuned.tuned_config("convolve", device, "x") is None
+
+
+@pytest.mark.slow
+def test_every_kernel_of_a_training_step_is_tuned(monkeypatch):
+    monkeypatch.setattr(tune, "tune_call", lambda call, tolerance, repeats: (call[2:4], tolerance, repeats))
+    x, _ = sparse_input(0, share=0.02)
+    coordinates = x.coordinates.to(DEVICE)
+    features = torch.randn(len(coordinates), 3).to(DEVICE)
+    labels = torch.zeros(len(coordinates), dtype=torch.int64, device=DEVICE)
+    work = Work(coordinates, features, labels, {"name": "MinkUNet14A", "stem_kernel": 3}, 4, torch.device(DEVICE))
+    results = tune.tune(work, System("triton", "fp32"), 3)
+    channels = {kernel: {found[0] for found in shapes.values()} for kernel, shapes in results.items()}
+    assert {(96, 96), (128, 96), (96, 128), (32, 64), (64, 32)} <= channels["convolve"]  # forward and input gradients
+    assert {(4, 32), (96, 96), (128, 96)} <= channels["weight_gradient"]  # the stem's 3 channels are padded
+    assert {found[1:] for shapes in results.values() for found in shapes.values()} == {(1e-5, 3)}
+
+
+def test_the_command(cache, run_command, tiny, tmp_path, monkeypatch):
+    sizes = {"columns": 16, "depth": 16, "splits": 1, "warps": 4, "stages": 3}
+    result = {"sizes": sizes, "before": 0.002, "after": 0.001, "tried": 9, "wrong": 1}
+    monkeypatch.setattr(tune, "tune", lambda work, system, repeats: {"convolve": {"shape": result}})
+    arguments = [*tiny, "what=tune", "voxels=[1000]", "voxel_size=0.2", f"out={tmp_path}/out"]
+    outcome = run_command("benchmark", *arguments, "systems=[triton-fp32]")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(triton_tuned.tuned_path(torch.device(DEVICE)).read_text()) == {"convolve": {"shape": sizes}}
+    assert "| convolve | shape | 2.000 | 1.000 | columns 16" in (tmp_path / "out" / "tune.md").read_text()
+    wrong = run_command("benchmark", *arguments, "systems=[native-fp32]")
+    assert (wrong.code, "only triton has sizes" in wrong.err) == (2, True)

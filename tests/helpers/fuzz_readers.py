@@ -1,0 +1,354 @@
+"""Every reader of files from outside, each with whole files to begin with."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import pickle
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from ceco3d.data.pointclouds.files import read_scan
+from ceco3d.data.scenes import processed
+from ceco3d.data.scenes.frequency import class_frequency
+from ceco3d.data.scenes.instance_bank import InstanceBank
+from ceco3d.data.scenes.labels import GROUPS as FREQUENCIES
+from ceco3d.data.scenes.labels import label_space
+from ceco3d.metrics.scores import CONVENTIONS
+from ceco3d.models.trained import load_trained
+from ceco3d.models.weights import read_state_dict
+from ceco3d.preprocessing import scannet
+from ceco3d.pretraining.anchors import load_anchors
+from ceco3d.pretraining.frames import list_frame_pairs, read_frame
+from ceco3d.reports.collapse import ARRAYS, CURVES, read_runs
+from ceco3d.reports.leaderboard import leaderboard_markdown, read_leaderboard
+from ceco3d.reports.study import read_study, study_markdown
+from tests.helpers.fuzz_mutate import mutate
+from tests.helpers.raw_scene import grid, ply_bytes, write_raw_scene
+
+NAME = "scene0000_00"
+SPACE = label_space("scannet20")
+CONVERTER = Path(__file__).parents[2] / "scripts" / "convert_anchors.py"
+
+
+@dataclass
+class Reader:
+    """One reader on one kind of file.
+
+    file    where an input is put before ``read`` gets its path
+    kind    its format, see fuzz_mutate
+    seeds   whole files
+    names   what an error has to name, one of; by default the file (of a scene one cannot know which file is wrong)
+    slow    takes milliseconds a file
+    """
+
+    name: str
+    file: Path
+    kind: str
+    read: Callable[[Path], object]
+    seeds: Sequence[bytes]
+    names: Sequence[str] = field(default_factory=tuple)
+    slow: bool = False
+
+    def __call__(self, data: bytes) -> None:
+        """Read ``data`` from a file of its own."""
+        self.file.unlink(missing_ok=True)  # a new file: the last one may still be mapped
+        self.file.write_bytes(data)
+        self.read(self.file)
+
+
+def all_readers(folder: Path, raw: Path) -> list[Reader]:
+    """The readers; they write below ``folder``, and ``raw`` is a raw root of rooms200."""
+    makers = (
+        *(_raw_readers, _processed_readers, _scan_readers, _anchor_readers),
+        *(_frame_readers, _weight_readers, _report_readers),
+    )
+    readers = [reader for maker in makers for reader in maker(folder, raw)]
+    for reader in readers:
+        reader.names = reader.names or (reader.file.name,)
+        if reader.name != "trained network":  # its weights are none of a network, which would be large
+            reader(reader.seeds[0])
+    return readers
+
+
+def broken_files(reader: Reader, count: int, seed: int) -> Iterator[bytes]:
+    """``count`` inputs; small files are chosen more often than large ones."""
+    weights = [1 / (2000 + len(data)) for data in reader.seeds]
+    for number in range(count):
+        rng = random.Random(f"{seed} {reader.name} {number}")
+        yield mutate(rng.choices(reader.seeds, weights)[0], reader.kind, reader.seeds, rng)
+
+
+# Raw scenes
+
+
+def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
+    labels = scannet.read_label_table(raw / scannet.LABEL_TABLE)
+    info = next(raw.glob("scans/*/scene????_??.txt")).read_text()
+    table = (raw / scannet.LABEL_TABLE).read_bytes()
+
+    def read_scene(path: Path) -> None:
+        arrays = scannet.read_scene(path.parent, labels, annotated=True, align=True)
+        assert all(len(array) == len(arrays["coord"]) for array in arrays.values())
+        assert np.isfinite(arrays["coord"]).all()
+        assert np.isfinite(arrays["normal"]).all()
+
+    def read_splits(path: Path) -> None:
+        for names in scannet.read_splits(path.parent).values():
+            assert all(Path(name).name == name and name.isprintable() and name[0] != "." for name in names)
+
+    def read_table(path: Path) -> None:
+        found = scannet.read_label_table(path)
+        for space, ids in ((SPACE, found.nyu40), (label_space("scannet200"), found.raw_id)):
+            assert len(space.index_of(list(ids.values()))) == len(ids)
+
+    readers = []
+    for name, (kind, end) in _RAW_FILES.items():
+        file = write_raw_scene(folder / name, NAME, info=info) / f"{NAME}{end}"
+        readers.append(Reader(f"raw scene: {name}", file, kind, read_scene, _seeds(file, raw), (NAME,)))
+    header = table.splitlines(keepends=True)
+    return [
+        *readers,
+        Reader("mesh", folder / "room.ply", "ply", scannet.read_mesh, _meshes(raw)),
+        Reader("label table", folder / "labels.tsv", "tsv", read_table, [b"".join(header[:6]), table]),
+        Reader("split list", folder / "scannetv2_train.txt", "list", read_splits, _seeds_of(raw, "scannetv2_*.txt")),
+    ]
+
+
+_RAW_FILES = {
+    "mesh": ("ply", scannet.MESH),
+    "segments": ("json", scannet.SEGMENTS),
+    "objects": ("json", ".aggregation.json"),
+    "alignment": ("text", ".txt"),
+}
+
+
+def _seeds(file: Path, raw: Path) -> list[bytes]:
+    """The small file, and that of a whole room, which fits none of the other files: a source of pieces."""
+    return [file.read_bytes(), *_seeds_of(raw, f"scans/*/scene????_??{file.name.removeprefix(NAME)}")[:1]]
+
+
+def _seeds_of(raw: Path, pattern: str) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(raw.glob(pattern))]
+
+
+def _meshes(raw: Path) -> list[bytes]:
+    """A whole room, its first vertices alone, and a sheet in both byte orders of the header."""
+    whole = next(raw.glob(f"scans/*/*{scannet.MESH}"))
+    vertices, colors, faces = scannet.read_mesh(whole)
+    few = faces[(faces < 400).all(1)]
+    small = ply_bytes(*grid())
+    return [small, ply_bytes(vertices[:400], few, colors[:400]), ply_bytes(vertices[:3], faces[:0]), whole.read_bytes()]
+
+
+# Processed scenes and text anchors
+
+
+def _npy(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array)
+    return out.getvalue()
+
+
+def _processed_readers(folder: Path, raw: Path) -> list[Reader]:
+    root = folder / "processed"
+    arrays = scannet.read_scene(write_raw_scene(folder / "other", NAME, None), None, annotated=False, align=True)
+    arrays |= {name: np.arange(12, dtype=np.int16) - 1 for name in scannet.LABELS}
+
+    def read(path: Path) -> None:
+        space = "scannet20" if path.name == "segment20.npy" else "scannet200"
+        scene = processed.read_scene(path.parent, space)
+        assert all(len(tensor) == len(scene) for tensor in scene.tensors().values())
+        assert scene.coord.isfinite().all()
+        processed.read_scene(path.parent, space, lambda _, instance: np.flatnonzero(instance == 3))
+        InstanceBank([path.parent], space)
+
+    readers = []
+    for name in arrays:
+        scene = root / name / NAME  # a folder each, so that one broken file does not show in the others
+        processed.write_scene(scene, arrays)
+        other = {"f": np.float64, "i": np.int64, "u": np.uint8}[arrays[name].dtype.kind]
+        seeds = [_npy(arrays[name]), _npy(arrays[name].astype(other))]
+        readers.append(Reader(f"processed scene: {name}", scene / f"{name}.npy", "npy", read, seeds, (NAME,)))
+    return [*readers, _index_reader(root)]
+
+
+def _index_reader(root: Path) -> Reader:
+    folders = [root / "coord" / NAME]
+
+    def read(path: Path) -> None:
+        assert all(scene.resolve().parent == folders[0].parent for scene in processed.list_scenes(root, "coord"))
+        for counts in class_frequency(folders, "scannet20"):
+            assert counts.shape == (len(SPACE),)
+            assert not counts.is_floating_point()
+
+    counts = [[1] * len(SPACE), [7] * len(SPACE)]
+    changed = folders[0].parent.stat().st_mtime_ns
+    index = {"changed": changed, "scenes": [NAME], "frequency": {"scannet20": counts}}
+    return Reader("index of scenes", root / ".index-coord.json", "json", read, [json.dumps(index).encode()], ("coord",))
+
+
+def _scan_readers(folder: Path, raw: Path) -> list[Reader]:
+    """What predict takes: files of scans."""
+    rng = np.random.default_rng(0)
+    coord, color = rng.random((6, 3), np.float32), rng.integers(0, 256, (6, 3), np.uint8)
+    table = np.concatenate([coord, color], 1)
+    rows = "\n".join(" ".join(f"{value:.3f}" for value in row) for row in table)
+    header = (
+        "# .PCD v0.7\nVERSION 0.7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\nWIDTH 6\nHEIGHT 1\n"
+        "VIEWPOINT 0 0 0 1 0 0 0\nPOINTS 6\nDATA "
+    )
+    pcd = [header.encode() + b"binary\n" + coord.tobytes()]
+    pcd.append(header.encode() + b"ascii\n" + "\n".join(" ".join(map(str, row)) for row in coord).encode())
+    seeds = {
+        "ply": ("ply", _meshes(raw)[:3]),
+        "npy": ("npy", [_npy(table), _npy(coord)]),
+        "npz": ("zip", [_npz(coord=coord, color=color)]),
+        "xyz": ("text", [rows.encode(), b"x,y,z\n1,2,3\n4,5,6\n"]),
+        "pcd": ("ply", pcd),
+    }
+
+    def read(path: Path) -> None:
+        scan = read_scan(path)
+        assert scan.coord.shape == (len(scan), 3)
+
+    return [Reader(f"scan: .{end}", folder / f"scan.{end}", kind, read, data) for end, (kind, data) in seeds.items()]
+
+
+def _anchor_readers(folder: Path, raw: Path) -> list[Reader]:
+    spec = importlib.util.spec_from_file_location("convert_anchors", CONVERTER)
+    convert = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(convert)
+    table = torch.linspace(-1, 1, len(SPACE) * 3).reshape(len(SPACE), 3)
+    names = {"names": json.dumps(SPACE.names)}
+    by_name = {name: row.numpy() for name, row in zip(SPACE.names, table, strict=True)}
+
+    def load(path: Path) -> None:
+        anchors = load_anchors(path, SPACE)
+        assert anchors.shape[0] == len(SPACE)
+        assert anchors.isfinite().all()
+
+    def unpickle(path: Path) -> None:
+        convert.table(path, SPACE, 0)
+
+    pickles = [pickle.dumps(content, protocol) for content in (table.numpy(), by_name, table) for protocol in (2, 5)]
+    tensors = [save({"a": table}), save({"a": table}, names), save({"a": table.double()}, names)]
+    return [
+        Reader("anchors .npy", folder / "a.npy", "npy", load, [_npy(table.numpy()), _npy(table.double().numpy())]),
+        Reader("anchors .safetensors", folder / "a.safetensors", "safetensors", load, tensors),
+        Reader("anchors, pickled", folder / "a.pkl", "pickle", unpickle, pickles),
+        Reader("anchors, torch", folder / "b.pkl", "torch", unpickle, [_torch(table)]),
+    ]
+
+
+# Frames, weights and runs
+
+
+def _torch(content: Any, zipped: bool = True) -> bytes:
+    out = io.BytesIO()
+    torch.save(content, out, _use_new_zipfile_serialization=zipped)
+    return out.getvalue()
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+def _frame_readers(folder: Path, raw: Path) -> list[Reader]:
+    coord, color = torch.rand(5, 3, generator=torch.Generator().manual_seed(0)), torch.full((5, 3), 7.0)
+    arrays = {"coord": coord.numpy(), "color": color.numpy().astype(np.uint8)}
+    points = torch.cat([coord, color], 1).numpy()
+    compressed = io.BytesIO()
+    np.savez_compressed(compressed, pcd=points)
+    root = folder / "frames"
+    root.mkdir()
+
+    def list_pairs(path: Path) -> None:
+        for frame in (frame for pair in list_frame_pairs(path, 0.3) for frame in pair):
+            assert str(frame).isprintable()
+            assert frame.resolve().is_relative_to(root.resolve())
+
+    lists = [b"a/pcd/0.npz a/pcd/1.npz 0.5\n/a/0.pth a/1.pth 0.2\n\na/2.pth a/3.pth\n", b"s/0.npz s/1.npz 1"]
+    npz, pth = [_npz(pcd=points), compressed.getvalue()], [_torch(arrays), _torch({"coord": coord, "color": color})]
+    return [
+        Reader("frame list", root / "overlap30.txt", "list", list_pairs, lists),
+        Reader("frame .npz", folder / "0.npz", "zip", read_frame, npz),
+        Reader("frame .pth", folder / "0.pth", "torch", read_frame, pth),
+    ]
+
+
+def _weight_readers(folder: Path, raw: Path) -> list[Reader]:
+    state = {"conv0p1s1.kernel": torch.zeros(2, 3), "bn0.bn.weight": torch.ones(4).half(), "step": torch.tensor(3)}
+    setup = {"name": "MinkUNet14A", "in_channels": 3, "out_channels": 20, "stem_kernel": 3, "engine": "native"}
+    setup = {"model": setup, "label_space": "scannet20", "features": ["color"], "voxel_size": 0.05}
+    trained = {"setup": setup, "position": {"epoch": 1, "best": 0.5}, "model": state}
+    contents = [state, trained, {"state_dict": {f"model.{name}": value for name, value in state.items()}}]
+    zipped, legacy = [_torch(c) for c in contents], [_torch(c, zipped=False) for c in contents]
+
+    def read_weights(path: Path) -> None:
+        tensors = read_state_dict(path)
+        assert sum(t.numel() * t.element_size() for t in tensors.values()) <= 10 * path.stat().st_size
+        for tensor in tensors.values():
+            tensor.clone()
+
+    return [
+        Reader("weights .pt", folder / "w.pt", "torch", read_weights, zipped),
+        Reader("weights .pt, old format", folder / "old.pt", "pickle", read_weights, legacy),
+        Reader("weights .safetensors", folder / "w.safetensors", "safetensors", read_weights, [save(state)]),
+        Reader("trained network", folder / "best.pt", "torch", load_trained, [_torch(trained)], slow=True),
+    ]
+
+
+def _report_readers(folder: Path, raw: Path) -> list[Reader]:
+    count, rng = len(SPACE), np.random.default_rng(0)
+    means = {key: dict.fromkeys(CONVENTIONS, 0.25) for key in ("miou", *FREQUENCIES)}
+    scores = json.dumps(means | {"per_class": {name: i / 20 or None for i, name in enumerate(SPACE.names)}}).encode()
+    config = b"name: ce\nseed: 3\nvoxel_size: 0.05\ndataset:\n  name: rooms200\n  label_space: scannet20\n  seed: 0\n"
+    collapse = dict.fromkeys(("nc1", "self_duality", "nearest_center"), 0.5)
+    collapse |= {"centers": {"centred": {"equiangularity": 0.1, "separation": 0.2}}}
+    curves = "step,epoch,loss," + ",".join(CURVES) + "\n1,,2.5,,\n2,1,2.25,0.5,0.25\n"
+    arrays = {name: rng.normal(size=(count, 8)) for name in ARRAYS[:2]}
+    arrays |= {name: np.arange(1, count + 1) for name in ARRAYS[2:4]}
+    arrays |= {"features": rng.normal(size=(9, 8)).astype(np.float32), "feature_labels": np.arange(9)}
+    files = {
+        "config.yaml": ("yaml", config),
+        "metrics.json": ("json", scores),
+        "neural_collapse.json": ("json", json.dumps({"all": collapse}).encode()),
+        "metrics.csv": ("csv", curves.encode()),
+        "collapse.npz": ("zip", _npz(**arrays)),
+    }
+
+    def table(path: Path) -> None:
+        leaderboard_markdown(read_leaderboard([path.parent]))
+
+    def study(path: Path) -> None:
+        study_markdown(read_study(path.parent.parent), "ce")
+
+    def pictures(path: Path) -> None:
+        read_runs([path.parent])
+
+    readers = []
+    for what, read, used in (
+        ("table", table, ("config.yaml", "metrics.json")),
+        ("study", study, ("config.yaml", "metrics.json", "neural_collapse.json")),
+        ("pictures", pictures, tuple(files)[:2] + tuple(files)[3:]),
+    ):
+        for name in used:
+            run = folder / what / name / "run0"
+            run.mkdir(parents=True)
+            for other, (_, content) in files.items():
+                (run / other).write_bytes(content)
+            kind, content = files[name]
+            names = (name, "run0", "baseline=")
+            readers.append(Reader(f"{what}: {name}", run / name, kind, read, [content], names))
+    return readers

@@ -1,0 +1,172 @@
+"""What runs the arithmetic: the compiled CPU kernels against the plain torch ones in float64."""
+
+import platform
+import warnings
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ceco3d.sparse import Convolution, SparseTensor
+from ceco3d.sparse.cpp import build
+from ceco3d.sparse.kernels import cpu, gather_gemm
+from ceco3d.sparse.maps import match
+from ceco3d.sparse.maps.kernel_map import build_kernel_map
+from tests.helpers.sparse import sparse_input
+
+DTYPES = [torch.float32, torch.bfloat16]
+pytestmark = pytest.mark.skipif(build.library() is None, reason="no C++ compiler: the CPU kernels cannot be built")
+
+
+def problem(kernel, channels, dtype, seed=0):
+    """A kernel map by name, and (features, weight, bias, grad_out) whose values ``dtype`` holds exactly."""
+    if not cpu.supports(dtype):
+        pytest.skip(f"this processor does not compute in {dtype}")
+    x, _ = sparse_input(seed, share=0.4)
+    size, stride = {"3": (3, 1), "5": (5, 1), "down": (2, 2), "up": (2, 2), "1": (1, 1)}[kernel]
+    kernel_map = x.manager.kernel_map(1, x.manager.downsample(1, stride), size)
+    if kernel == "up":
+        kernel_map = kernel_map.transposed()
+    generator = torch.Generator().manual_seed(seed)
+    cin, cout = channels
+    shapes = [(kernel_map.num_in, cin), (size**3, cin, cout), (cout,), (kernel_map.num_out, cout)]
+    values = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+    return kernel_map, *values
+
+
+@pytest.mark.parametrize("channels", [(3, 32), (9, 5), (40, 200), (64, 96), (1, 1)])
+@pytest.mark.parametrize("kernel", ["1", "3", "5", "down", "up"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_compiled_kernels_equal_plain_ones(monkeypatch, dtype, kernel, channels):
+    monkeypatch.setattr(cpu, "BLOCK_ROWS", 64)  # several blocks, and a last one that is not full
+    monkeypatch.setattr(cpu, "MIN_BLOCK_ROWS", 64)
+    kernel_map, features, weight, bias, grad = problem(kernel, channels, dtype)
+    wide = [value.double() for value in (features, weight, bias, grad)]
+    rounding = {torch.float32: 1e-5, torch.bfloat16: 1e-2}[dtype]
+
+    out = cpu.forward(features, weight.float(), bias.float(), kernel_map)
+    assert out.dtype == dtype
+    assert_near(out, gather_gemm.forward(*wide[:3], kernel_map), rounding)
+
+    got = cpu.backward(grad, features, weight.float(), kernel_map, True, True)
+    wanted = gather_gemm.backward(wide[3], wide[0], wide[1], kernel_map, True, True)
+    assert_near(got[0], wanted[0], rounding)
+    assert_near(got[1], wanted[1], 1e-5)  # the products are exact, the sums float32
+    assert cpu.backward(grad, features, weight.float(), kernel_map, False, False) == (None, None)
+
+
+def assert_near(got, wanted, share):
+    assert (got.double() - wanted).abs().max() <= share * wanted.abs().max()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_number_of_threads_changes_no_bit(monkeypatch, dtype):
+    kernel_map, features, weight, _, grad = problem("3", (40, 70), dtype)
+    results = []
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        out = cpu.forward(features, weight.float(), None, kernel_map)
+        results.append([out, *cpu.backward(grad, features, weight.float(), kernel_map, True, True)])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_an_odd_last_channel_does_not_read_the_next_row():
+    kernel_map, features, weight, _, _ = problem("3", (3, 8), torch.bfloat16)
+    features[:, 0] = torch.inf  # a row's fourth value would be the next row's first
+    weight[:, 0] = 0
+    assert cpu.forward(features[:, 1:], weight[:, 1:].float(), None, kernel_map).isfinite().all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sets(st.integers(-40, 40)), st.sets(st.integers(-40, 40)), st.lists(st.integers(-9, 9), max_size=4))
+def test_walking_finds_what_searching_finds(in_keys, out_keys, steps):
+    in_keys, out_keys = (torch.tensor(sorted(keys), dtype=torch.int64) for keys in (in_keys, out_keys))
+    in_rows, out_rows, counts = match.match(in_keys, out_keys, torch.tensor(steps, dtype=torch.int64))
+    found = list(zip(in_rows.split(counts), out_rows.split(counts), strict=True))
+    for step, rows in zip(steps, found, strict=True):
+        expected = match._search(in_keys, out_keys, step)
+        assert all(torch.equal(a, b) for a, b in zip(rows, expected, strict=True))
+
+
+@pytest.fixture
+def no_library():
+    """Forget the loaded kernels during the test."""
+    build.library.cache_clear()
+    yield
+    build.library.cache_clear()
+
+
+def test_without_a_compiler_plain_torch_computes_the_same(monkeypatch, no_library):
+    x, _ = sparse_input(0)
+    x = SparseTensor(x.features.detach().float(), x.coordinates)
+    layer = Convolution(3, 4, 3)
+    expected = layer(x).features
+    build.library.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.warns(UserWarning, match=r"no C\+\+ compiler.*g\+\+.*slower"):
+        out = layer(SparseTensor(x.features, x.coordinates)).features
+    torch.testing.assert_close(out, expected)
+    with warnings.catch_warnings():  # said once
+        warnings.simplefilter("error")
+        assert build_kernel_map(*[x.manager.keys(1)] * 2, 3, 1).num_pairs > len(x)
+
+
+def test_a_failing_compiler_is_named(monkeypatch, no_library):
+    monkeypatch.setenv("CXX", "false")
+    with pytest.warns(UserWarning, match="false"):
+        assert build.library() is None
+
+
+def test_kernels_are_compiled_once_and_without_a_writable_cache(monkeypatch, no_library, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    build.load()
+    (first,) = (tmp_path / "ceco3d").iterdir()
+    written = first.stat().st_mtime_ns
+    build.load()
+    assert first.stat().st_mtime_ns == written
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert build.load().ceco3d_panel() > 0
+
+
+@pytest.fixture(scope="module")
+def compiled_ahead(tmp_path_factory):
+    build.compile_ahead(folder := tmp_path_factory.mktemp("kernels"))
+    return folder
+
+
+@pytest.mark.parametrize("level", build.LEVELS)
+def test_kernels_compiled_ahead_compute_the_same(monkeypatch, no_library, compiled_ahead, level):
+    if list(build.LEVELS).index(level) > list(build.LEVELS).index(build.best_level()):
+        pytest.skip(f"this processor lacks {level}")
+    kernel_map, features, weight, bias, grad = problem("3", (40, 70), torch.float32)
+    expected = [cpu.forward(features, weight, bias, kernel_map)]
+    expected += cpu.backward(grad, features, weight, kernel_map, True, True)
+    build.library.cache_clear()
+    monkeypatch.setenv("CECO3D_KERNELS", str(compiled_ahead))
+    monkeypatch.setattr(build, "best_level", lambda: level)
+    monkeypatch.setenv("PATH", "")  # no compiler
+    monkeypatch.delenv("CXX", raising=False)
+    assert build.library().ceco3d_has_bf16() == (level == "avx512-bf16")
+    got = [cpu.forward(features, weight, bias, kernel_map)]
+    got += cpu.backward(grad, features, weight, kernel_map, True, True)
+    for a, b in zip(got, expected, strict=True):
+        assert_near(a, b.double(), 1e-5)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have one level")
+@pytest.mark.parametrize(
+    ("flags", "level"),
+    [
+        ("sse2 avx", "baseline"),
+        ("sse2 avx2 abm bmi1 bmi2 f16c fma movbe", "avx2"),
+        ("avx512f avx512_bf16", "baseline"),
+        ("avx2 abm bmi1 bmi2 f16c fma movbe avx512f avx512bw avx512cd avx512dq avx512vl", "avx512"),
+        ("avx2 abm bmi1 bmi2 f16c fma movbe avx512f avx512bw avx512cd avx512dq avx512vl avx512_bf16", "avx512-bf16"),
+    ],
+)
+def test_the_best_level_that_the_processor_runs(monkeypatch, flags, level):
+    monkeypatch.setattr(build, "_processor", lambda: f"flags : {flags}".encode())
+    assert build.best_level() == level

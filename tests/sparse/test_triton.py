@@ -1,0 +1,208 @@
+"""The Triton kernels against plain torch in float64: on a GPU where there is one, else interpreted."""
+
+import warnings
+
+import pytest
+import torch
+
+from ceco3d.models import build_model
+from ceco3d.sparse import SparseTensor
+from ceco3d.sparse.kernels import gather_gemm
+from ceco3d.sparse.kernels.triton_launch import unsupported
+from ceco3d.sparse.maps.kernel_map import build_kernel_map
+from tests.helpers.sparse import sparse_input
+
+tiled = pytest.importorskip("ceco3d.sparse.triton")
+from ceco3d.sparse.kernels import triton_convolve, triton_map  # noqa: E402
+from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig  # noqa: E402
+from tests.helpers.kernel_inputs import DEVICE, KERNELS, make_maps, make_values  # noqa: E402
+
+# Relative to the largest value, for every single cell.
+ROUNDING = {"fp32": 1e-5, "tf32": 1e-3, "fp16": 1e-2, "bf16": 1e-2}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@pytest.fixture(params=ROUNDING)
+def precision(request):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if request.param == "tf32" else "highest")
+    yield request.param
+    torch.set_float32_matmul_precision(before)
+
+
+def assert_near(got, wanted, share):
+    assert got.isfinite().all()
+    assert (got.double() - wanted).abs().max() <= share * wanted.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "cin", "cout"),
+    [("3", 32, 96), ("3", 9, 5), ("5", 3, 32), ("down", 32, 32), ("up", 64, 48), ("3 strided", 33, 200), ("4", 1, 1)],
+)
+def test_forward_and_gradients_equal_float64(precision, kernel, cin, cout):
+    pairs, maps = make_maps(kernel)
+    features, weight, bias, grad = make_values(pairs, KERNELS[kernel][0] ** 3, cin, cout, DTYPES[precision])
+    wide = [value.double() for value in (features, weight, bias, grad)]
+
+    out = triton_convolve.forward(features, weight.float(), bias.float(), maps)
+    assert out.dtype == features.dtype
+    assert_near(out, gather_gemm.forward(*wide[:3], pairs), ROUNDING[precision])
+
+    got = triton_convolve.backward(grad, features, weight.float(), maps, True, True)
+    wanted = gather_gemm.backward(wide[3], wide[0], wide[1], pairs, True, True)
+    assert_near(got[0], wanted[0], ROUNDING[precision])
+    assert got[1].dtype == torch.float32
+    # The products of 16-bit numbers are exact in float32.
+    assert_near(got[1], wanted[1], 1e-3 if precision == "tf32" else 1e-5)
+    assert triton_convolve.backward(grad, features, weight.float(), maps, False, False) == (None, None)
+
+
+@pytest.mark.parametrize("splits", [1, 4])
+def test_shares_of_the_sum_are_bitwise_repeatable(splits):
+    pairs, maps = make_maps("3")
+    features, weight, bias, grad = make_values(pairs, 27, 32, 40, torch.float32)
+    convolution = ConvolveConfig(columns=32, depth=16, splits=splits, warps=4, stages=3)
+    gradient = GradientConfig(rows=16, columns=32, pairs=32, splits=splits, warps=4, stages=3)
+
+    def run():
+        out = triton_convolve.convolve(features, weight, bias, maps.forward, convolution)
+        return out, triton_convolve.weight_gradient(features, grad, maps.forward, gradient)
+
+    first, second = run(), run()
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert_near(first[0], gather_gemm.forward(features.double(), weight.double(), bias.double(), pairs), 1e-5)
+    wanted = gather_gemm.backward(grad.double(), features.double(), weight.double(), pairs, False, True)[1]
+    assert_near(first[1], wanted, 1e-5)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_tiles_hold_every_pair_once(kernel):
+    pairs, maps = make_maps(kernel)
+    one = maps.forward
+    found = set()
+    for tile, count in enumerate(one.counts.tolist()):
+        used = one.offsets[tile, :count].tolist()
+        assert used == sorted(set(used))
+        rows = one.rows[tile * one.tile : (tile + 1) * one.tile].tolist()
+        for slot, k in enumerate(used):
+            neighbours = one.neighbours[tile, slot].tolist()
+            assert any(row >= 0 for row in neighbours)
+            assert all(row < 0 for row, out in zip(neighbours, rows, strict=True) if out < 0)
+            found |= {(k, row, out) for row, out in zip(neighbours, rows, strict=True) if row >= 0}
+            assert tile * one.volume + slot in one.blocks[k, : one.block_counts[k]].tolist()
+    offset = torch.repeat_interleave(torch.arange(one.volume), torch.tensor(pairs.starts).diff())
+    assert found == set(zip(offset.tolist(), pairs.in_rows.tolist(), pairs.out_rows.tolist(), strict=True))
+    assert int(one.counts.sum()) == int(one.block_counts.sum())
+
+
+def test_rows_alike_share_tiles():
+    """Sorting by neighbourhood must pay: fewer products with absent neighbours than in the order of the keys."""
+    x, _ = sparse_input(0, batch=4, share=0.15)
+    keys = x.manager.keys(1).to(DEVICE)
+    pairs = build_kernel_map(keys, keys, 3, 1)
+    one = triton_map.build_tile_maps(keys, keys, 3, 1).forward
+    table = triton_map.search(keys, keys, 3, 1)
+    table = torch.nn.functional.pad(table, (0, -len(keys) % one.tile), value=-1).reshape(27, -1, one.tile)
+    unsorted = int((table >= 0).any(2).sum()) * one.tile
+    assert pairs.num_pairs <= int(one.counts.sum()) * one.tile < unsorted
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 64, 65])
+def test_empty_and_tiny_levels(count):
+    generator = torch.Generator().manual_seed(0)
+    coordinates = torch.nn.functional.pad(torch.arange(count).reshape(-1, 1), (3, 0)).int().to(DEVICE)
+    features = torch.randn(count, 4, generator=generator).to(DEVICE).requires_grad_()
+    for make, size, stride in ((tiled.Convolution, 3, 1), (tiled.Convolution, 5, 1), (tiled.Convolution, 2, 2)):
+        torch.manual_seed(0)
+        layer = make(4, 6, size, stride, bias=True).to(DEVICE)
+        out = layer(SparseTensor(features, coordinates)).rows
+        assert out.shape == ((count + 1) // 2 if stride == 2 else count, 6)
+        out.sum().backward()
+        assert features.grad.isfinite().all()
+        if count == 0:
+            assert (layer.kernel.grad == 0).all()
+
+
+def test_float16_weight_gradients_pass_its_range():
+    """Real weight gradients reach millions, float16 ends at 65504."""
+    pairs, maps = make_maps("3")
+    features, weight, _, grad = make_values(pairs, 27, 16, 16, torch.float16)
+    features, grad = features * 100 + 50, grad * 100 + 50
+    _, got = triton_convolve.backward(grad, features, weight.float(), maps, False, True)
+    _, wanted = gather_gemm.backward(grad.double(), features.double(), weight.double(), pairs, False, True)
+    assert wanted.abs().max() > 65504
+    assert_near(got, wanted, 1e-5)
+
+
+@pytest.mark.parametrize("bits", [0x7FFFFFFF, 0x7FC00000, -1])  # the first is what NVIDIA's processors make
+def test_nan_stays_nan(precision, bits):
+    _, maps = make_maps("3")
+    rows = maps.forward.num_in
+    features = torch.full((rows, 16), bits, dtype=torch.int32, device=DEVICE).view(torch.float32).to(DTYPES[precision])
+    weight = torch.ones(27, 16, 4, device=DEVICE)
+    assert triton_convolve.forward(features, weight, None, maps).isnan().all()
+    ones = torch.ones(maps.forward.num_out, 4, device=DEVICE).to(DTYPES[precision])
+    assert triton_convolve.weight_gradient(features, ones, maps.forward)[13].isnan().all()
+
+
+def test_addresses_beyond_31_bits():
+    """Rows that lie more than 2**31 values into the features."""
+    channels = 512
+    rows = (1 << 31) // channels + 64
+    features = torch.zeros(rows, channels, dtype=torch.float16, device=DEVICE)  # only touched where it is read
+    features[-64:] = torch.randn(64, channels, generator=torch.Generator().manual_seed(0)).half().to(DEVICE)
+    table = torch.arange(rows - 64, rows, dtype=torch.int32, device=DEVICE)[None]
+    tiles = triton_map.arrange(table, torch.zeros(1, dtype=torch.int32, device=DEVICE), rows)
+    weight = torch.eye(channels, 16, device=DEVICE)[None]
+    assert torch.equal(triton_convolve.convolve(features, weight, None, tiles), features[-64:, :16])
+
+
+def test_values_at_unaligned_addresses():
+    pairs, maps = make_maps("3")
+    features, weight, bias, grad = make_values(pairs, 27, 8, 8, torch.float16)
+
+    def shifted(values):
+        return torch.cat([values.flatten()[:1], values.flatten()])[1:].view(values.shape)
+
+    aligned = triton_convolve.forward(features, weight, bias, maps)
+    assert torch.equal(triton_convolve.forward(*map(shifted, (features, weight, bias)), maps), aligned)
+    got = triton_convolve.backward(shifted(grad), shifted(features), weight, maps, True, True)
+    wanted = triton_convolve.backward(grad, features, weight, maps, True, True)
+    assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
+
+
+@pytest.mark.slow
+def test_network_equals_the_native_one():
+    x, _ = sparse_input(1, share=0.03)
+    coordinates = x.coordinates.to(DEVICE)
+    features = torch.randn(len(coordinates), 3, generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    torch.manual_seed(0)
+    native = build_model("MinkUNet14A", 3, 20, stem_kernel=3).to(DEVICE)
+    ours = build_model("MinkUNet14A", 3, 20, stem_kernel=3, engine="triton").to(DEVICE)
+    ours.load_state_dict(native.state_dict())
+    inputs = SparseTensor(features, coordinates)
+    ours.build_maps(inputs)
+    made = dict(inputs.manager._maps)
+    outs = native(SparseTensor(features, coordinates)).features, ours(inputs).features
+    assert inputs.manager._maps == made  # the pass found all maps there
+    assert_near(outs[1].detach(), outs[0].detach(), 1e-4)
+    for out in outs:
+        out.square().mean().backward()
+    for (name, got), wanted in zip(ours.named_parameters(), native.parameters(), strict=True):
+        assert (got.grad - wanted.grad).abs().max() <= 1e-3 * wanted.grad.abs().max(), name
+
+
+def test_reasons(monkeypatch):
+    cpu = torch.device("cpu")
+    assert "float64" in unsupported(cpu, torch.float64)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert "run on a GPU" in unsupported(cpu)
+    x, _ = sparse_input(0)
+    x = SparseTensor(x.features.detach().float(), x.coordinates)
+    tiled._warn_once.cache_clear()
+    layer = tiled.Convolution(3, 4, 3)
+    with pytest.warns(UserWarning, match="works as engine=native here: they run on a GPU"):
+        out = layer(x).features
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # told once
+        assert torch.equal(layer(x).features, out)

@@ -1,0 +1,55 @@
+"""The Triton kernels compile for real GPUs, without one: resources, tensor cores, pipelining."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("triton")
+
+ROOT = Path(__file__).parents[2]
+# Most shared memory of a block (CUDA C++ programming guide, compute capabilities).
+SHARED = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
+TENSOR_CORES = {80: "dot", 90: "warp_group_dot", 100: "tc_gen5_mma"}
+
+
+def results(script, *arguments):
+    """The JSON lines that a script prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    command = [sys.executable, "-m", f"tests.helpers.{script}", *map(str, arguments)]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [(80, "bf16"), (90, "bf16"), (90, "tf32"), (90, "fp32"), (100, "bf16")],
+)
+def test_kernels_fit(capability, precision):
+    kernels = results("compile_triton", capability, precision)
+    assert len(kernels) > 20
+    for kernel in kernels:
+        assert kernel["spilled"] == 0, kernel
+        assert kernel["shared"] <= SHARED[capability], kernel
+        if kernel["kernel"] in ("convolve", "weight_gradient"):
+            assert kernel["ahead"] >= 1, kernel
+        large = min(kernel.get("cin", 0), kernel.get("cout", 0)) >= 64
+        if large and precision != "fp32":
+            assert kernel["product"] == TENSOR_CORES[capability], kernel
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="pretends to be the GPU")
+def test_a_step_launches_and_others_compile_little_new():
+    first, *others = results("launch_triton", 90)
+    assert set(first) == {"_search", "_signature", "_active", "_fill", "convolve", "weight_gradient"}
+    assert first["convolve"] > 15
+    assert first["weight_gradient"] > 15
+    # Other numbers of voxels compile again only where a sum gets twice or half as many shares.
+    assert all(sum(step.values()) <= 1.4 * sum(first.values()) for step in others), (first, others)

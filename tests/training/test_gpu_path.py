@@ -1,0 +1,129 @@
+"""The way of a batch on a GPU, on one that is pretended: every tensor on the right device, and few waits for it."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from ceco3d.data.scenes.labels import label_space
+from ceco3d.inference.evaluate import evaluate_scenes
+from ceco3d.inference.predictor import Predictor, View
+from ceco3d.models import build_model
+from ceco3d.preprocessing.sources import processed_scenes
+from ceco3d.pretraining.run import METHODS
+from ceco3d.sparse import SparseTensor
+from ceco3d.training import build
+from ceco3d.training.objective import Objective
+from tests.helpers.commands import compose_config
+from tests.helpers.pretend_gpu import DEVICE, OnGPU, pretend_gpu
+from tests.helpers.sparse import sparse_input
+
+SMALL = ["model=minkunet14a", "voxel_size=0.25", "trainer.batch_size=4", "trainer.augment_on=device"]
+
+
+def test_the_pretended_gpu_catches_what_a_real_one_would():
+    with pretend_gpu() as gpu:
+        here, there = torch.arange(4.0), torch.arange(4.0, device=DEVICE)
+        assert (there.device, (there + 1).device, there.cpu().device) == (DEVICE, DEVICE, torch.device("cpu"))
+        with pytest.raises(RuntimeError, match="same device"):
+            here + there
+        with pytest.raises(RuntimeError, match="same device"):
+            torch.nn.Linear(4, 2)(there)
+        with pytest.raises(RuntimeError, match="another device"):
+            torch.rand(3, generator=torch.Generator(), device=DEVICE)
+        with pytest.raises(TypeError, match="numpy"):
+            there.numpy()
+        assert torch.nn.Linear(4, 2).to(DEVICE)(there).device == DEVICE
+        gpu.waits.clear()
+        there[there > 1].sum().item()
+        assert gpu.waits == {"__getitem__": 1, "item": 1}
+
+
+@pytest.mark.filterwarnings("ignore:'pin_memory'")
+@pytest.mark.parametrize("transforms", ["modern", "lground", "pointcept", "light"])
+def test_every_augmentation(tiny, transforms):
+    assert take_steps(compose_config("train", *tiny, *SMALL, f"transforms={transforms}")) <= 4
+
+
+@pytest.mark.filterwarnings("ignore:'pin_memory'")
+@pytest.mark.parametrize(
+    # Losses select the labelled points and the classes that are present, Lovász some points of each class.
+    ("loss", "waits"),
+    [("ce", 0), ("cecol", 4), ("balanced_focal", 0), ("logit_adjustment", 0), ("modern_ceco", 120)],
+)
+def test_every_loss(tiny, loss, waits):
+    assert take_steps(compose_config("train", *tiny, *SMALL, "transforms=none", f"loss={loss}")) <= waits
+
+
+def take_steps(cfg) -> int:
+    """An epoch of updates from raw scenes on; how often one waits for the device, at most."""
+    scenes, most = processed_scenes(cfg.dataset, ("train",), 1)["train"], 0
+    loss, model = build.make_loss(cfg, 96, scenes), build.make_model(cfg)
+    with pretend_gpu() as gpu:
+        objective = Objective(model, loss).to(DEVICE)
+        optimizer = torch.optim.SGD(objective.parameters(), lr=0.01)
+        feed = build.make_training_feed(cfg, scenes, DEVICE)
+        for (batch,) in feed.steps(0, 0, objective.prepare):
+            assert isinstance(batch.features, OnGPU)
+            gpu.waits.clear()
+            losses = objective(batch)
+            losses["loss"].backward()
+            optimizer.step()
+            most = max(most, sum(gpu.waits.values()))
+            assert all(value.isfinite() for value in losses.values())
+    return most
+
+
+@pytest.mark.filterwarnings("ignore:'pin_memory'")
+@pytest.mark.parametrize("method", ["csc", "lground"])
+def test_pretraining(tiny, method):
+    cfg = compose_config("pretrain", *tiny, *SMALL[:-1], f"method={method}", "trainer.repeat=1")
+    with pretend_gpu():
+        parts = METHODS[method](cfg, DEVICE)
+        batches = next(parts.feed.steps(0, 0, parts.objective.prepare))
+        losses = parts.objective(batches[0])
+        losses["loss"].backward()
+        assert losses["loss"].device == DEVICE
+        assert losses["loss"].isfinite()
+
+
+def test_validation(tiny):
+    cfg = compose_config("train", *tiny, *SMALL)
+    scenes = processed_scenes(cfg.dataset, ("val",), 1)["val"]
+    model = build.make_model(cfg)
+
+    def score(device):
+        predictor = Predictor(model.to(device), cfg.features, 0.25, device, [View(), View(90.0, "x")])
+        return evaluate_scenes(predictor, scenes, label_space("scannet200"), lambda failed: None)
+
+    expected = score(torch.device("cpu"))
+    with pretend_gpu():
+        found = score(DEVICE)
+    assert found.scores == expected.scores
+
+
+@pytest.mark.slow
+def test_triton_waits_for_the_sizes_of_four_levels_alone(monkeypatch):
+    tiled = pytest.importorskip("ceco3d.sparse.triton")
+    from ceco3d.sparse.kernels import triton_convolve, triton_map, triton_tuned
+
+    if torch.cuda.is_available():
+        pytest.skip("the kernels are not interpreted here")
+    monkeypatch.setattr(tiled, "unsupported", lambda device, dtype: None)
+    monkeypatch.setattr(triton_tuned, "tuned_config", lambda *call: None)
+    monkeypatch.setattr(triton_convolve, "tuned_config", lambda *call: None)
+    for module in (triton_map, triton_convolve):
+        monkeypatch.setattr(module, "device_of", lambda tensor: nullcontext())
+    x, _ = sparse_input(0, share=0.02)
+    coordinates, features = x.coordinates, torch.randn(len(x), 3)
+    with pretend_gpu() as gpu:
+        model = build_model("MinkUNet14A", 3, 5, stem_kernel=3, engine="triton").to(DEVICE)
+        inputs = SparseTensor(features.to(DEVICE), coordinates.to(DEVICE))
+        gpu.waits.clear()
+        model.build_maps(inputs)
+        assert gpu.waits == {"unique": 4}
+        gpu.waits.clear()
+        out = model(inputs).features
+        assert out.device == DEVICE
+        out.sum().backward()
+        assert not gpu.waits
