@@ -1,10 +1,12 @@
 """``python -m ceco3d.evaluate``: score a checkpoint on a split (conf/evaluate.yaml)."""
 
-from omegaconf import DictConfig
+from __future__ import annotations
+
+import logging
 
 from ceco3d.cli.app import command
+from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.inference.evaluate import evaluate_scenes
-from ceco3d.inference.setup import output_folder, prepare_inference
 from ceco3d.metrics.tables import print_scores, scores_markdown
 from ceco3d.reports.finished import report_evaluation
 from ceco3d.utils.atomic import write_text
@@ -12,22 +14,23 @@ from ceco3d.utils.device import choose_device
 from ceco3d.utils.distributed import is_main, process_group
 from ceco3d.utils.environment import write_environment
 
+logger = logging.getLogger(__name__)
 
-@command("evaluate")
-def main(cfg: DictConfig) -> None:
+
+@command("evaluate", ScoringSettings)
+def main(settings: ScoringSettings) -> None:
     """Evaluate, write ``metrics.json``, ``scores.md``, ``report.html`` and what they are made of, print the scores."""
-    out = output_folder(cfg, "evaluate")
-    with process_group(choose_device(cfg.device)):
-        predictor, folders, space = prepare_inference(cfg)
+    out = settings.output_folder("evaluate")
+    with process_group(choose_device(settings.device)):
+        predictor, folders, space = settings.load()
         evaluation = evaluate_scenes(predictor, folders, space)
-        title = f"{cfg.checkpoint} on {cfg.dataset.name} {cfg.split}"
         if is_main():
             evaluation.write(out)
-            write_text(out / "scores.md", scores_markdown(evaluation.scores, space, title))
+            write_text(out / "scores.md", scores_markdown(evaluation.scores, space, settings.title))
             write_environment(out, predictor.device)
-            report_evaluation(out, space, title)
-        print_scores(evaluation.scores, title)
-        print(f"written to {out}")
+            report_evaluation(out, space, settings.title)
+        print_scores(evaluation.scores, settings.title)
+        logger.info(f"written to {out}")
 
 
 if __name__ == "__main__":

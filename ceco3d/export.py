@@ -1,22 +1,21 @@
 """``python -m ceco3d.export``: write a benchmark submission (conf/export.yaml)."""
 
-from omegaconf import DictConfig
+from __future__ import annotations
 
 from ceco3d.cli.app import command
+from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.inference.export import export_scenes
-from ceco3d.inference.setup import output_folder, prepare_inference
 from ceco3d.metrics.tables import print_scores
 
 
-@command("export")
-def main(cfg: DictConfig) -> None:
+@command("export", ScoringSettings)
+def main(settings: ScoringSettings) -> None:
     """Export, and print the scores where the split has labels."""
-    out = output_folder(cfg, "export")
-    predictor, folders, space = prepare_inference(cfg)
-    title = f"{cfg.checkpoint} on {cfg.dataset.name} {cfg.split}"
-    scores = export_scenes(predictor, folders, space, out, title)
+    out = settings.output_folder("export")
+    predictor, folders, space = settings.load()
+    scores = export_scenes(predictor, folders, space, out, settings.title)
     if scores is not None:
-        print_scores(scores, title)
+        print_scores(scores, settings.title)
 
 
 if __name__ == "__main__":

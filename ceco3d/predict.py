@@ -1,39 +1,55 @@
 """``python -m ceco3d.predict``: label scan files (conf/predict.yaml)."""
 
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from omegaconf import DictConfig, ListConfig
+from pydantic import BeforeValidator
 
-from ceco3d.cli.app import command, number
+from ceco3d.cli.app import command
+from ceco3d.cli.scoring import ViewSettings
 from ceco3d.data.pointclouds.files import find_scans
-from ceco3d.data.pointclouds.to_scene import AXES, METRES
 from ceco3d.inference.predict import Settings, predict_scans
-from ceco3d.inference.predictor import load_predictor, make_views
+from ceco3d.inference.predictor import load_predictor
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
-from ceco3d.utils.errors import UserError
+from ceco3d.utils.settings import CommonSettings, Count, Index, settings
+
+logger = logging.getLogger(__name__)
 
 
-@command("predict")
-def main(cfg: DictConfig) -> None:
+def _listed(value: Any) -> list[str]:
+    return [str(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
+
+
+@settings
+class PredictSettings(CommonSettings):
+    """conf/predict.yaml."""
+
+    tta: ViewSettings
+    checkpoint: Path
+    input: Annotated[Sequence[str], BeforeValidator(_listed)]
+    out: Annotated[Path, BeforeValidator(str)]
+    unit: Literal["m", "cm", "mm"] = "m"
+    up: Literal["z", "y", "-y"] = "z"
+    max_voxels: Count = 500_000
+    overlap: Index | None = 64
+
+
+@command("predict", PredictSettings)
+def main(settings: PredictSettings) -> None:
     """Find the scans, load the network, label one scan after the other."""
-    settings = read_settings(cfg)
-    scans = find_scans([str(entry) for entry in (cfg.input if isinstance(cfg.input, ListConfig) else [cfg.input])])
-    out = Path(str(cfg.out))
-    check_writable(out)
-    device = choose_device(cfg.device)
-    dtype = choose_precision(cfg.precision, device)
-    predictor, space = load_predictor(Path(cfg.checkpoint), device, make_views(cfg.tta), dtype)
-    predict_scans(predictor, space, scans, out, settings, str(cfg.checkpoint))
-    print(f"written to {out}")
-
-
-def read_settings(cfg: DictConfig) -> Settings:
-    """The settings of ``cfg``; UserError for values that make no sense."""
-    if cfg.unit not in METRES or cfg.up not in AXES:
-        raise UserError(f"unit={cfg.unit} up={cfg.up}: choose unit={'|'.join(METRES)} and up={'|'.join(AXES)}")
-    overlap = None if cfg.overlap is None else number(cfg, "overlap", above=-1, whole=True)
-    return Settings(cfg.unit, cfg.up, number(cfg, "max_voxels", whole=True), overlap)
+    scans = find_scans(settings.input)
+    check_writable(settings.out)
+    device = choose_device(settings.device)
+    dtype = choose_precision(settings.precision, device)
+    predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype)
+    how = Settings(settings.unit, settings.up, settings.max_voxels, settings.overlap)
+    predict_scans(predictor, space, scans, settings.out, how, str(settings.checkpoint))
+    logger.info(f"written to {settings.out}")
 
 
 if __name__ == "__main__":

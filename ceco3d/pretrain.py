@@ -1,18 +1,23 @@
 """``python -m ceco3d.pretrain``: pretrain a network (conf/pretrain.yaml)."""
 
-from omegaconf import DictConfig
+from __future__ import annotations
+
+import logging
 
 from ceco3d.cli.app import command
+from ceco3d.pretraining.method import PretrainSettings
 from ceco3d.pretraining.run import pretrain
 
+logger = logging.getLogger(__name__)
 
-@command("pretrain")
-def main(cfg: DictConfig) -> None:
-    """Pretrain, then say how to go on."""
-    checkpoint = pretrain(cfg)
-    features = ",".join(cfg.features)
-    model = f"model={cfg.model.name.lower()} model.stem_kernel={cfg.model.stem_kernel}"
-    print(f"go on with: python -m ceco3d.train init={checkpoint} features=[{features}] {model}")
+
+@command("pretrain", PretrainSettings)
+def main(settings: PretrainSettings) -> None:
+    """Pretrain, then say how to continue."""
+    checkpoint = pretrain(settings)
+    features, model = ",".join(settings.features), settings.model
+    network = f"model={model.name.lower()} model.stem_kernel={model.arguments.get('stem_kernel', 5)}"
+    logger.info(f"continue with: python -m ceco3d.train init={checkpoint} features=[{features}] {network}")
 
 
 if __name__ == "__main__":

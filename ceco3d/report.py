@@ -1,66 +1,85 @@
-"""``python -m ceco3d.report [study|table|run]``: tables and pages of finished runs (conf/report.yaml)."""
+"""``python -m ceco3d.report [run|study|table]``: tables and pages of finished runs (conf/report.yaml)."""
 
+from __future__ import annotations
+
+import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
-from omegaconf import DictConfig
+from pydantic import BeforeValidator
 
-from ceco3d.cli.app import check_lists, command
+from ceco3d.cli.app import command
 from ceco3d.reports.leaderboard import leaderboard_csv, leaderboard_markdown, read_leaderboard
 from ceco3d.reports.leaderboard_html import leaderboard_html
 from ceco3d.reports.study import read_study, study_markdown
 from ceco3d.utils.atomic import check_writable, write_text
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.settings import CommonSettings, settings
+
+logger = logging.getLogger(__name__)
+
+TextPath = Annotated[Path, BeforeValidator(str)]  # a name such as 2026 is a number in YAML
 
 
-@command("report")
-def report(cfg: DictConfig) -> None:
-    """Write what ``cfg.what`` names."""
+@settings
+class ReportSettings(CommonSettings):
+    """conf/report.yaml."""
+
+    what: Literal["run", "study", "table"] | None = None
+    run: TextPath | None = None
+    study: TextPath | None = None
+    baseline: str = "ce"
+    runs: Sequence[TextPath] | None = None
+    labels: Sequence[str] | None = None
+    out: TextPath
+    convention: Literal["present", "union", "zero_filled"] = "present"
+
+
+@command("report", ReportSettings)
+def report(settings: ReportSettings) -> None:
+    """Write what ``what`` names."""
     kinds = {"study": study, "table": table, "run": run}
-    what = cfg.what or ("study" if cfg.run is None else "run")
-    if what not in kinds:
-        raise UserError(f"what={what}: choose {' or '.join(kinds)}")
-    kinds[what](cfg)
+    kinds[settings.what or ("study" if settings.run is None else "run")](settings)
 
 
-def run(cfg: DictConfig) -> None:
+def run(settings: ReportSettings) -> None:
     """Write ``report.html`` into the folder of a run."""
-    if cfg.run is None:
+    if settings.run is None:
         raise UserError("run is not set: pass the folder of a finished run, e.g. run=outputs/ceco")
     try:
         from ceco3d.reports.run_page import write_run_report
     except ModuleNotFoundError as error:
         raise UserError(f"the report needs {error.name}: pip install 'ceco3d[plot]'") from error
-    check_writable(Path(str(cfg.run)))
-    print(f"written to {write_run_report(Path(str(cfg.run)), choose_device(cfg.device))}")
+    check_writable(settings.run)
+    logger.info(f"written to {write_run_report(settings.run, choose_device(settings.device))}")
 
 
-def study(cfg: DictConfig) -> None:
+def study(settings: ReportSettings) -> None:
     """Write ``study.md`` beside the runs of a study and print it."""
-    if cfg.study is None:
+    if settings.study is None:
         raise UserError("study is not set: pass the folder with the runs, e.g. study=outputs/longtail")
-    folder = Path(cfg.study)
-    text = study_markdown(read_study(folder, cfg.convention), cfg.baseline)
-    write_text(folder / "study.md", text)
+    text = study_markdown(read_study(settings.study, settings.convention), settings.baseline)
+    write_text(settings.study / "study.md", text)
     print(text)
-    print(f"written to {folder / 'study.md'}")
+    logger.info(f"written to {settings.study / 'study.md'}")
 
 
-def table(cfg: DictConfig) -> None:
-    """Write the leaderboard of ``cfg.runs`` as ``leaderboard.{html,md,csv}`` and print its overview."""
-    check_lists(cfg, ("runs", "labels"))
-    if not cfg.runs:
+def table(settings: ReportSettings) -> None:
+    """Write the leaderboard of the runs as ``leaderboard.{html,md,csv}`` and print its overview."""
+    if not settings.runs:
         raise UserError("runs is not set: pass the folders of finished runs, e.g. runs=[outputs/ceco,outputs/csc]")
-    out = Path(cfg.out)
+    out = settings.out
     check_writable(out)
-    board = read_leaderboard([Path(str(folder)) for folder in cfg.runs], cfg.convention, cfg.labels)
+    board = read_leaderboard(settings.runs, settings.convention, settings.labels)
     text = leaderboard_markdown(board)
     write_text(out / "leaderboard.html", leaderboard_html(board))
     write_text(out / "leaderboard.csv", leaderboard_csv(board))
     write_text(out / "leaderboard.md", text)
     print(text.split("\n## Classes")[0])
-    print(f"written to {out / 'leaderboard.html'}, .md and .csv")
+    logger.info(f"written to {out / 'leaderboard.html'}, .md and .csv")
 
 
 def main() -> None:

@@ -1,24 +1,59 @@
 """``python -m ceco3d.train``: train a network (conf/train.yaml)."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
-
-from ceco3d.cli.app import command
+from ceco3d.cli.app import command, compose
+from ceco3d.cli.settings import to_settings
 from ceco3d.metrics.tables import print_scores
+from ceco3d.pretraining.method import PretrainSettings
+from ceco3d.pretraining.run import pretrain
 from ceco3d.reports.finished import report_run
 from ceco3d.training.run import train
+from ceco3d.training.settings import TrainSettings
 from ceco3d.utils.device import choose_device
 
+# What the pretraining before a training shares with it.
+SHARED = ("dataset", "model", "features", "engine", "device", "precision", "seed", "workers", "log_level")
 
-@command("train")
-def main(cfg: DictConfig) -> None:
+
+@command("train", TrainSettings)
+def main(settings: TrainSettings) -> None:
     """Train, then print the final validation scores and write the report of the run."""
-    scores = train(cfg)
+    scores = train(settings, pretraining(settings))
     if os.environ.get("RANK", "0") == "0":
-        print_scores(scores, f"{cfg.run_dir}, validation")
-        report_run(Path(cfg.run_dir), choose_device(cfg.device))
+        print_scores(scores, f"{settings.run_dir}, validation")
+        report_run(settings.run_dir, choose_device(settings.device))
+
+
+def pretraining(settings: TrainSettings) -> Callable[[], Path] | None:
+    """The pretraining that ``settings.pretrain`` asks for (conf/experiment/csc.yaml), to be called for its weights."""
+    if settings.pretrain is None:
+        return None
+    return lambda: pretrain(to_settings(PretrainSettings, pretraining_config(settings)))
+
+
+def pretraining_config(settings: TrainSettings) -> dict[str, Any]:
+    """The configuration of that pretraining: data, augmentation and network of the training, the method's schedule."""
+    request, config = settings.pretrain, settings.config
+    assert request is not None
+    dataset = config["dataset"]
+    content = compose(
+        "pretrain",
+        [f"method={request.method}", f"dataset={dataset['name']}", f"dataset.voxel_size={dataset['voxel_size']}"],
+    )
+    content |= {key: config[key] for key in SHARED}
+    content["transforms"] = {**config["transforms"], "paste": None}  # pasting is for the training's rare classes
+    content |= {"run_dir": str(request.run_dir), "resume": "auto"}
+    if request.voxel_size is not None:
+        content["voxel_size"] = request.voxel_size
+    if request.epochs is not None:
+        content["trainer"]["epochs"] = request.epochs
+    return content
 
 
 if __name__ == "__main__":

@@ -1,89 +1,109 @@
 """``python -m ceco3d.visualize``: pictures of segmentations and of runs (conf/visualize.yaml)."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
-from omegaconf import DictConfig
+from pydantic import BeforeValidator
 
-from ceco3d.cli.app import check_lists, command, number
+from ceco3d.cli.app import command
+from ceco3d.cli.scoring import ViewSettings
 from ceco3d.data.scenes.labels import label_space
-from ceco3d.inference.predictor import make_views
+from ceco3d.preprocessing.datasets import DataSet
 from ceco3d.reports.collapse import choose_classes, read_runs
 from ceco3d.utils.atomic import check_writable, write_bytes, write_text
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.settings import BUILT, CommonSettings, Count, settings
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
 from ceco3d.visualization.segmented import SegmentedScene
-from ceco3d.visualization.sources import TURNS, find_scene, read_labelled, segment_scene
+from ceco3d.visualization.sources import find_scene, read_labelled, segment_scene
+
+TextPath = Annotated[Path, BeforeValidator(str)]  # a name such as 2026 is a number in YAML
 
 
-@command("visualize")
-def main(cfg: DictConfig) -> None:
+@settings
+class VisualizeSettings(CommonSettings):
+    """conf/visualize.yaml."""
+
+    dataset: Annotated[DataSet, BUILT]
+    tta: ViewSettings
+    scene: str | None = None
+    input: TextPath | None = None
+    runs: Sequence[TextPath] = ()
+    labels: Sequence[str] | None = None
+    out: TextPath
+    up: Literal["z", "y", "-y"] = "z"
+    points: Count = 500_000
+    window: bool = False
+    classes: Sequence[str] | None = None
+
+
+@command("visualize", VisualizeSettings)
+def main(settings: VisualizeSettings) -> None:
     """Draw a scene or, when none is named, the neural collapse of the runs; print what was written."""
-    check(cfg)
-    out = Path(str(cfg.out))
-    check_writable(out)
-    for path in draw_runs(cfg, out) if cfg.scene is None and cfg.input is None else draw_scene(cfg, out):
+    check(settings)
+    check_writable(settings.out)
+    of_runs = settings.scene is None and settings.input is None
+    for path in draw_runs(settings) if of_runs else draw_scene(settings):
         print(path)
 
 
-def draw_runs(cfg: DictConfig, out: Path) -> list[Path]:
-    """Pictures of ``cfg.runs``; returns the files written."""
+def draw_runs(settings: VisualizeSettings) -> list[Path]:
+    """Pictures of the runs; returns the files written."""
     try:
         from ceco3d.reports.figures import write_pictures
     except ModuleNotFoundError as error:
         raise missing_plot(error) from error
-    runs = read_runs([Path(str(folder)) for folder in cfg.runs], cfg.labels)
-    return write_pictures(runs, choose_classes(runs, cfg.classes), out)
+    runs = read_runs(settings.runs, settings.labels)
+    return write_pictures(runs, choose_classes(runs, settings.classes), settings.out)
 
 
-def draw_scene(cfg: DictConfig, out: Path) -> Iterator[Path]:
-    """The picture and the page of ``cfg.scene`` or ``cfg.input``, and the window where asked for."""
+def draw_scene(settings: VisualizeSettings) -> Iterator[Path]:
+    """The picture and the page of a scene or a labeled file, and the window where asked for."""
     try:
         from ceco3d.visualization.picture import scene_picture
     except ModuleNotFoundError as error:
         raise missing_plot(error) from error
-    if cfg.window:
+    if settings.window:
         from ceco3d.visualization.window import load_open3d, show
 
         load_open3d()
-    scene = read_scene(cfg)
-    picture, page = scene_picture(scene), viewer_page(scene, cfg.points, cfg.seed)
+    scene, out = read_scene(settings), settings.out
+    picture, page = scene_picture(scene), viewer_page(scene, settings.points, settings.seed)
     write_bytes(out / f"{scene.name}.png", picture)
     yield out / f"{scene.name}.png"
     write_text(out / f"{scene.name}.html", page)
     yield out / f"{scene.name}.html"
-    if cfg.window:
+    if settings.window:
         show(scene)
 
 
-def read_scene(cfg: DictConfig) -> SegmentedScene:
-    """The labelled file, or the scene with what the runs predict."""
-    space = label_space(cfg.dataset.label_space)
-    if cfg.input is not None:
-        return read_labelled(Path(str(cfg.input)), space, str(cfg.up))
-    device = choose_device(cfg.device)
-    dtype = choose_precision(cfg.precision, device)
-    runs = [Path(str(run)) for run in cfg.runs]
-    return segment_scene(
-        find_scene(str(cfg.scene), cfg.dataset), space, runs, cfg.labels, device, make_views(cfg.tta), dtype
-    )
+def read_scene(settings: VisualizeSettings) -> SegmentedScene:
+    """The labeled file, or the scene with what the runs predict."""
+    space = label_space(settings.dataset.label_space)
+    if settings.input is not None:
+        return read_labelled(settings.input, space, settings.up)
+    device = choose_device(settings.device)
+    dtype = choose_precision(settings.precision, device)
+    folder = find_scene(str(settings.scene), settings.dataset.root)
+    return segment_scene(folder, space, settings.runs, settings.labels, device, settings.tta.views(), dtype)
 
 
-def check(cfg: DictConfig) -> None:
-    """Refuse values that would only fail later."""
-    check_lists(cfg, ("runs", "labels", "classes"))
-    number(cfg, "points", whole=True)
-    if cfg.scene is not None and cfg.input is not None:
-        raise UserError(f"scene={cfg.scene} input={cfg.input}: choose one of them")
-    if cfg.input is not None and cfg.runs:
-        raise UserError(f"input={cfg.input}: has its own labels; leave runs= out, or name a scene=")
-    if cfg.up not in TURNS:
-        raise UserError(f"up={cfg.up}: choose one of {', '.join(TURNS)}")
-    if cfg.scene is None and cfg.input is None and not cfg.runs:
-        raise UserError("runs=[]: name a run folder at least, e.g. runs=[outputs/mine], or a labelled file, input=")
-    if cfg.scene is not None and len(cfg.runs) > MAX_PANELS - 2:
-        raise UserError(f"runs: {len(cfg.runs)} given, but of {MAX_PANELS} panels two are original and ground truth")
+def check(settings: VisualizeSettings) -> None:
+    """Refuse combinations that make no sense."""
+    if settings.scene is not None and settings.input is not None:
+        raise UserError(f"scene={settings.scene} input={settings.input}: choose one of them")
+    if settings.input is not None and settings.runs:
+        raise UserError(f"input={settings.input}: has its own labels; leave runs= out, or name a scene=")
+    if settings.scene is None and settings.input is None and not settings.runs:
+        raise UserError("runs=[]: name at least one run folder, e.g. runs=[outputs/mine], or a labeled file, input=")
+    if settings.scene is not None and len(settings.runs) > MAX_PANELS - 2:
+        raise UserError(
+            f"runs: {len(settings.runs)} given, but of {MAX_PANELS} panels two are original and ground truth"
+        )
 
 
 def missing_plot(error: ModuleNotFoundError) -> UserError:

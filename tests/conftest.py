@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ceco3d.preprocessing.sources import make_processed
-from tests.helpers.commands import Outcome, compose_config
+from ceco3d.cli import logs
+from ceco3d.preprocessing.datasets import make_processed
+from tests.helpers.commands import Outcome, settings_of
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined: it then runs on the CPU
@@ -21,6 +22,7 @@ if not torch.cuda.is_available():
 
 def pytest_configure() -> None:
     torch.set_num_threads(2)
+    logs.install()  # as commands do, so capsys sees what is logged
 
 
 @pytest.fixture
@@ -46,11 +48,11 @@ def tiny(tmp_path_factory) -> list[str]:
     """Overrides that select rooms200 tiny, generated and preprocessed once for all tests (which must not change it)."""
     folder: Path = tmp_path_factory.mktemp("tiny")
     overrides = ["dataset.size=tiny", f"dataset.raw={folder / 'raw'}", f"dataset.root={folder / 'processed'}"]
-    make_processed(compose_config("preprocess", *overrides).dataset, ("train", "val", "test"), workers=2)
+    make_processed(settings_of("preprocess", *overrides).dataset, ("train", "val", "test"), workers=2)
     return overrides
 
 
 @pytest.fixture(scope="session")
 def tiny_raw(tiny) -> Path:
     """The raw root of ``tiny``."""
-    return Path(compose_config("preprocess", *tiny).dataset.raw)
+    return Path(settings_of("preprocess", *tiny).dataset.raw)

@@ -1,27 +1,33 @@
-"""From the command line to a checked configuration, and from errors to one line and an exit code."""
+"""From a command line to typed settings, and from errors to one line and an exit code."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ceco3d.cli import logs
+from ceco3d.cli.overrides import flat_keys, presets, quote_nested, suggestion
+from ceco3d.cli.settings import plain, to_settings
+from ceco3d.models.minkunet import VARIANTS
 from ceco3d.utils.allocator import keep_freed_memory, let_segments_grow
 from ceco3d.utils.errors import UserError
 
-Task = Callable[[DictConfig], Any]
+S = TypeVar("S")
 
-# What a machine does to a program: disk full, quota, read-only, not permitted, device or network file system gone.
+# What the machine does to a program: disk full, quota, read-only, not permitted, device or network file system gone.
 MACHINE_ERRORS = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -40,32 +46,51 @@ def config_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "conf"
 
 
-def compose_config(name: str, overrides: list[str]) -> DictConfig:
-    """The configuration of another command, ``conf/<name>.yaml`` with ``overrides``; inside of a command or without.
+def offer_models() -> None:
+    """Make ``model=minkunet34c`` and so on choices: ``conf/model/minkunet.yaml`` with that name."""
+    for name in VARIANTS:
+        if not (config_dir() / "model" / f"{name.lower()}.yaml").is_file():
+            node = {"defaults": ["minkunet", "_self_"], "name": name}
+            ConfigStore.instance().store(group="model", name=name.lower(), node=node)
 
-    UserError when an override names nothing that exists.
+
+def prepare(name: str, arguments: Sequence[str]) -> list[str]:
+    """What Hydra gets for the ``arguments`` of a command: nested lists quoted, the presets of the data set added."""
+    offer_models()
+    arguments = [quote_nested(argument) for argument in arguments]
+    return [*presets(config_dir(), name, arguments), *arguments]
+
+
+def compose(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The configuration of a command, ``conf/<name>.yaml`` with ``overrides``, as plain values.
+
+    Works inside a command and outside. UserError when an override names nothing that exists.
     """
+    overrides = prepare(name, overrides)
     try:
         if GlobalHydra.instance().is_initialized():
-            return hydra.compose(name, overrides)
+            return plain(hydra.compose(name, overrides))
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return hydra.compose(name, overrides)
+            return plain(hydra.compose(name, overrides))
     except HydraException as error:
-        raise UserError(str(error)) from error
+        raise UserError(one_line(error)) from error
 
 
-def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
-    """Make a function of the configuration ``conf/<config_name>.yaml`` a command.
+def command(name: str, kind: type[S]) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
+    """Make a function of settings of ``kind`` the command that ``conf/<name>.yaml`` configures.
 
+    A field ``config`` of ``kind`` receives the whole configuration as plain values.
     Exit codes: 0 done, 2 with one line on bad input or usage, 130 on Ctrl-C. Anything else is a defect and keeps its
     traceback.
     """
 
-    def decorate(task: Task) -> Callable[[], None]:
-        @wraps(task)
-        def guarded(cfg: DictConfig) -> None:
+    def decorate(task: Callable[[S], Any]) -> Callable[[], None]:
+        def run(cfg: DictConfig) -> None:
             try:
-                task(cfg)
+                content = plain(cfg)
+                settings = to_settings(kind, content)
+                logs.install(getattr(settings, "log_level", "info"))
+                task(settings)
             except (UserError, OmegaConfBaseException) as error:
                 fail(error)
             except OSError as error:
@@ -73,16 +98,18 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
                     raise
                 fail(error)
 
-        entry = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(guarded)
+        entry = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(run)
 
+        @wraps(task)
         def main() -> None:
             keep_freed_memory()
             let_segments_grow()
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
+            sys.argv[1:] = prepare(name, sys.argv[1:])
             try:
                 entry()
             except (HydraException, OmegaConfBaseException) as error:
-                fail(error)
+                fail(UserError(unknown_key(error, name) or one_line(error)))
             except KeyboardInterrupt:
                 print("interrupted", file=sys.stderr)
                 sys.exit(130)
@@ -92,27 +119,28 @@ def command(config_name: str) -> Callable[[Task], Callable[[], None]]:
     return decorate
 
 
-def fail(error: Exception) -> NoReturn:
-    """Print ``error`` as one line and exit with 2."""
+def unknown_key(error: Exception, name: str) -> str | None:
+    """What to say of an override of a key that is not in the configuration of the command ``name``."""
+    found = re.match(r"Could not override '([^']+)'", str(error))
+    if not found:
+        return None
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        keys = flat_keys(OmegaConf.to_container(hydra.compose(name), resolve=False))
+        groups = GlobalHydra.instance().config_loader().list_groups("")
+    return f"{found[1]}: no such key{suggestion(found[1], [*keys, *groups]) or ', see --help'}"
+
+
+def one_line(error: Exception) -> str:
+    """The text of an error without line breaks and without what Hydra adds for its developers."""
     text = str(error).split("Config search path:")[0]
     if "\nOriginal Traceback" in text:  # raised in a loader process: the last line is "module.Class: message"
         text = text.rstrip().splitlines()[-1].partition(": ")[2]
     lines = [line.strip().rstrip(".:") for line in text.splitlines() if line.strip()]
-    print("error: " + "; ".join(line for line in lines if not line.startswith("object_type=")), file=sys.stderr)
+    return "; ".join(line for line in lines if not line.startswith("object_type="))
+
+
+def fail(error: Exception) -> NoReturn:
+    """Print ``error`` as one line and exit with 2."""
+    print(f"error: {one_line(error)}", file=sys.stderr)
     sys.exit(2)
-
-
-def number(cfg: DictConfig, key: str, above: float = 0.0, whole: bool = False) -> Any:
-    """The number at ``key``; UserError when it is not one or not greater than ``above``."""
-    value = OmegaConf.select(cfg, key)
-    kinds = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not value > above:
-        raise UserError(f"{key}={value}: must be a{' whole' if whole else ''} number greater than {above:g}")
-    return value
-
-
-def check_lists(cfg: DictConfig, keys: Sequence[str]) -> None:
-    """UserError where one of ``keys`` holds something else than a list or null."""
-    for key in keys:
-        if cfg[key] is not None and not isinstance(cfg[key], ListConfig):
-            raise UserError(f"{key}={cfg[key]}: must be a list, e.g. {key}=[{cfg[key]}]")

@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
 from ceco3d.data.batch import make_batch
@@ -37,9 +36,14 @@ class View:
         return scale(flip(turned, self.flip), self.scale)
 
 
-def make_views(cfg: DictConfig) -> list[View]:
-    """Every combination of ``conf/tta``'s rotations, flips and scales; UserError when there is none."""
-    views = [View(float(r), str(f), float(s)) for r, f, s in product(cfg.rotations, cfg.flips, cfg.scales)]
+def make_views(
+    rotations: Sequence[float] = (0.0,), flips: Sequence[str] = ("",), scales: Sequence[float] = (1.0,)
+) -> list[View]:
+    """Every combination of ``rotations`` (degrees about z), ``flips`` ("", x, y, xy) and ``scales``.
+
+    UserError when there is none, or one that makes no sense.
+    """
+    views = [View(float(r), str(f), float(s)) for r, f, s in product(rotations, flips, scales)]
     if not views or any(view.scale <= 0 or set(view.flip) - set("xy") for view in views):
         raise UserError("tta: needs rotations (degrees), flips out of '', x, y, xy and scales above 0")
     return views

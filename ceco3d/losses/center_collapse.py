@@ -10,6 +10,8 @@ W is never trained. The term only shapes the features; prediction uses the point
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -77,6 +79,7 @@ class CenterCollapseLoss(nn.Module):
                   at 10 the floor is 0.01, so the value measures misalignment.
     class_counts  (K,) how often each class occurs, e.g. in how many training scenes; log(count / sum + 1e-12) is
                   added to the logits. None = no prior.
+    prior         None ignores ``class_counts``
     label_smoothing  target mass taken from the true class
     classifier    "etf" with normalised centres, or "random": a frozen random linear map with bias on the centres as
                   they are (the `cecol` variant, Region Rebalance: scale 1, label_smoothing 0.5).
@@ -101,6 +104,7 @@ class CenterCollapseLoss(nn.Module):
         dim: int = 512,
         scale: float = 10.0,
         class_counts: Tensor | None = None,
+        prior: Literal["scenes"] | None = "scenes",
         label_smoothing: float = 0.0,
         classifier: str = "etf",
         over: str = "batch",
@@ -126,7 +130,7 @@ class CenterCollapseLoss(nn.Module):
         else:
             self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
-        self.register_buffer("log_prior", _log_prior(class_counts, num_classes))
+        self.register_buffer("log_prior", _log_prior(class_counts if prior else None, num_classes))
 
     def forward(self, features: Tensor, labels: Tensor, scenes: Tensor | None = None) -> Tensor:
         """(N, in_channels), (N,) or (B, in_channels, H, W), (B, H, W) -> scalar; 0 when no label is valid.

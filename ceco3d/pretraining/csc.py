@@ -1,24 +1,26 @@
-"""Contrastive Scene Contexts (Hou et al., CVPR 2021): its objective and its data, from the configuration."""
+"""Contrastive Scene Contexts (Hou et al., CVPR 2021): its settings, its objective, its data."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import field, replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
-from omegaconf import DictConfig
+from pydantic import Field
 from torch import Tensor, nn
 
-from ceco3d.cli.app import number
 from ceco3d.losses import Partition, SceneContextLoss
 from ceco3d.models import MinkUNet
-from ceco3d.preprocessing.sources import processed_scenes
+from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.pretraining.dataset import FramePairs, PairDataset, ScanPairs
 from ceco3d.pretraining.frames import list_frame_pairs
-from ceco3d.pretraining.method import Pretraining
+from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.pretraining.pairs import PairBatch, PairCollate, PairMaker
-from ceco3d.training.build import make_feed, make_model
+from ceco3d.training.build import make_network, make_prefetcher
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.settings import Count, Positive, settings
 
 
 class ContrastObjective(nn.Module):
@@ -40,32 +42,43 @@ class ContrastObjective(nn.Module):
         return self.criterion(first[rows], second[other_rows], batch.positions, batch.counts)
 
 
-def build(cfg: DictConfig, device: torch.device) -> Pretraining:
-    """What ``method=csc`` (conf/method/csc.yaml) trains and on what; UserError on bad configuration or data."""
-    if cfg.trainer.augment_on != "loader":
-        raise UserError(f"trainer.augment_on={cfg.trainer.augment_on}: views are made by the loader, choose loader")
-    model = make_model(cfg, out_channels=number(cfg, "method.out_channels", whole=True))
-    for key in ("r1", "r2", "bins_xy", "bins_zy"):
-        number(cfg, f"method.partition.{key}", whole=key.startswith("bins"))
-    try:
-        criterion = SceneContextLoss(Partition(**cfg.method.partition), number(cfg, "method.temperature"))
-    except ValueError as error:
-        raise UserError(f"method=csc: {error}") from error
-    collate = PairCollate(cfg.voxel_size, list(cfg.features), cfg.seed)
-    feed = make_feed(cfg, make_dataset(cfg), collate, lambda batch: batch.to(device), device)
-    return Pretraining(ContrastObjective(model, criterion).to(device), feed)
+@settings
+class ContrastiveSceneContexts:
+    """``method=csc`` (conf/method/csc.yaml explains every field)."""
 
+    name: str = "csc"
+    frames: Path | None = None
+    min_overlap: Annotated[float, Field(gt=0, le=1)] = 0.3
+    color_jitter: Positive = 0.01
+    queries: Count = 4096
+    temperature: Positive = 0.4
+    out_channels: Count = 32
+    partition: Partition = Partition()
+    voxel_sizes: Mapping[str, float] = field(default_factory=dict)
 
-def make_dataset(cfg: DictConfig) -> PairDataset:
-    """Pairs of real frames where ``method.frames`` names some, else of virtual cameras in the training scenes."""
-    method = cfg.method
-    if not 0 < number(cfg, "method.min_overlap") <= 1:
-        raise UserError(f"method.min_overlap={method.min_overlap}: must be a share, at most 1")
-    make = PairMaker(cfg.voxel_size, number(cfg, "method.queries", whole=True), number(cfg, "method.color_jitter"))
-    if method.frames is not None:
-        if "normal" in cfg.features:
-            raise UserError("method.frames: frames have no normals; use features=[color] or [color,coord]")
-        pairs = list_frame_pairs(Path(method.frames), method.min_overlap)
-        return FramePairs(pairs, make, cfg.seed, cfg.trainer.repeat)
-    folders = processed_scenes(cfg.dataset, ("train",), cfg.workers)["train"]
-    return ScanPairs(folders, cfg.dataset.label_space, method.min_overlap, make, cfg.seed, cfg.trainer.repeat)
+    def build(self, settings: PretrainSettings, device: torch.device) -> Pretraining:
+        """The objective and its batches; UserError on bad settings or data."""
+        if settings.trainer.augment_on != "loader":
+            raise UserError("trainer.augment_on=device: method=csc makes its views in the loader; choose loader")
+        model = make_network(settings, out_channels=self.out_channels)
+        try:
+            criterion = SceneContextLoss(self.partition, self.temperature)
+        except ValueError as error:
+            raise UserError(f"method=csc: {error}") from error
+        collate = PairCollate(settings.voxel_size, list(settings.features), settings.seed)
+        batches = make_prefetcher(
+            settings.trainer, self.dataset(settings), collate, lambda batch: batch.to(device), device
+        )
+        return Pretraining(ContrastObjective(model, criterion).to(device), batches)
+
+    def dataset(self, settings: PretrainSettings) -> PairDataset:
+        """Pairs of real frames where ``frames`` names some, else of virtual cameras in the training scenes."""
+        make = PairMaker(settings.voxel_size, self.queries, self.color_jitter)
+        if self.frames is not None:
+            if "normal" in settings.features:
+                raise UserError("method.frames: frames have no normals; use features=[color] or [color,coord]")
+            pairs = list_frame_pairs(self.frames, self.min_overlap)
+            return FramePairs(pairs, make, settings.seed, settings.trainer.repeat)
+        folders = processed_scenes(settings.dataset, ("train",), settings.workers)["train"]
+        space = settings.dataset.label_space
+        return ScanPairs(folders, space, self.min_overlap, make, settings.seed, settings.trainer.repeat)

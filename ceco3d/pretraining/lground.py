@@ -1,26 +1,27 @@
-"""LGround (Rozenberszki et al., ECCV 2022): features pulled to text, its objective and its data."""
+"""LGround (Rozenberszki et al., ECCV 2022): features pulled to text, its settings, its objective, its data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, field
+from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from ceco3d.cli.app import number
 from ceco3d.data.batch import Batch
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.evaluate import Evaluation, ReportFailed, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.losses import LanguageHead, LanguageLoss
 from ceco3d.models import MinkUNet
-from ceco3d.preprocessing.sources import processed_scenes
+from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.pretraining.anchors import load_anchors
-from ceco3d.pretraining.method import Pretraining
-from ceco3d.training.build import make_model, make_training_feed
+from ceco3d.pretraining.method import Pretraining, PretrainSettings
+from ceco3d.training.build import make_network, training_batches
 from ceco3d.utils.device import choose_precision
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.settings import Count, settings
 
 
 class LanguageObjective(nn.Module):
@@ -52,36 +53,50 @@ class LanguageObjective(nn.Module):
             self.model.final.bias.copy_(bias[None])
 
 
-def build(cfg: DictConfig, device: torch.device) -> Pretraining:
-    """What ``method=lground`` (conf/method/lground.yaml) trains and on what; UserError on bad configuration or data."""
-    number(cfg, "trainer.validate_every", whole=True)
-    space = label_space(cfg.dataset.label_space)
-    anchors = load_anchors(cfg.method.anchors, space)
-    model = make_model(cfg)
-    try:
-        loss = LanguageLoss(anchors, **cfg.method.loss, seed=cfg.seed)
-        head = LanguageHead(model.feature_channels, anchors)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"method=lground: {error}") from error
-    scenes = processed_scenes(cfg.dataset, ("train", "val"), cfg.workers)
-    objective = LanguageObjective(model, head, loss).to(device)
-    return Pretraining(
-        objective,
-        make_training_feed(cfg, scenes["train"], device),
-        _validation(cfg, objective, scenes, device),
-        space,
-    )
+@settings
+class LanguageLossSettings:
+    """Margins, weight and number of negatives of ``LanguageLoss``."""
+
+    pos_margin: float = 0.0
+    neg_margin: float = 0.6
+    neg_weight: float = 1.0
+    negatives: Count = 3
+
+
+@settings
+class LanguageGrounding:
+    """``method=lground`` (conf/method/lground.yaml explains every field)."""
+
+    name: str = "lground"
+    anchors: str = "minilm"
+    loss: LanguageLossSettings = field(default_factory=LanguageLossSettings)
+    voxel_sizes: Mapping[str, float] = field(default_factory=dict)
+
+    def build(self, settings: PretrainSettings, device: torch.device) -> Pretraining:
+        """The objective and its batches; UserError on bad settings or data."""
+        space = label_space(settings.dataset.label_space)
+        anchors = load_anchors(self.anchors, space)
+        model = make_network(settings)
+        try:
+            loss = LanguageLoss(anchors, **asdict(self.loss), seed=settings.seed)
+            head = LanguageHead(model.feature_channels, anchors)
+        except ValueError as error:
+            raise UserError(f"method=lground: {error}") from error
+        scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
+        objective = LanguageObjective(model, head, loss).to(device)
+        batches = training_batches(settings, scenes["train"], device)
+        return Pretraining(objective, batches, _validation(settings, objective, scenes["val"], device), space)
 
 
 def _validation(
-    cfg: DictConfig, objective: LanguageObjective, scenes: dict, device: torch.device
+    settings: PretrainSettings, objective: LanguageObjective, folders: Sequence[Path], device: torch.device
 ) -> Callable[[ReportFailed], Evaluation]:
-    dtype = choose_precision(cfg.precision, device)
-    predictor = Predictor(objective.model, cfg.features, cfg.voxel_size, device, dtype=dtype)
-    space = label_space(cfg.dataset.label_space)
+    dtype = choose_precision(settings.precision, device)
+    predictor = Predictor(objective.model, settings.features, settings.voxel_size, device, dtype=dtype)
+    space = label_space(settings.dataset.label_space)
 
     def validate(report_failed: ReportFailed) -> Evaluation:
         objective.write_classifier()
-        return evaluate_scenes(predictor, scenes["val"], space, report_failed)
+        return evaluate_scenes(predictor, folders, space, report_failed)
 
     return validate

@@ -1,28 +1,55 @@
-"""What a way of pretraining consists of."""
+"""What a pretraining method is, and the settings of a pretraining run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated, Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
 from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.inference.evaluate import Evaluation, ReportFailed
-from ceco3d.training.prefetcher import Feed
+from ceco3d.training.prefetcher import Prefetcher
+from ceco3d.training.settings import RunSettings
+from ceco3d.utils.settings import BUILT, settings
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """The parts that ``training.loop.Trainer`` gets.
+    """The parts that ``training.loop.Trainer`` needs.
 
-    objective  ``batch -> {"loss": ..., ...}``, with ``prepare``, ``model`` (a MinkUNet) and ``criterion``
-    feed       its batches
-    validate   scores the network and reports scenes that cannot be read; None where it predicts no labels
-    space      the classes that ``model.final`` predicts, or None
+    objective   ``batch -> {"loss": ..., ...}``, with ``prepare``, ``model`` (a MinkUNet) and ``criterion``
+    prefetcher  its batches
+    validate    scores the network and reports unreadable scenes; None where it predicts no labels
+    space       the classes that ``model.final`` predicts, or None
     """
 
     objective: nn.Module
-    feed: Feed
+    prefetcher: Prefetcher
     validate: Callable[[ReportFailed], Evaluation] | None = None
     space: LabelSpace | None = None
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way to pretrain (conf/method).
+
+    name         for titles and checkpoints
+    voxel_sizes  metres, by the name of the data set; others use the data set's own
+    """
+
+    name: str
+    voxel_sizes: Mapping[str, float]
+
+    def build(self, settings: PretrainSettings, device: torch.device) -> Pretraining:
+        """The objective and its batches; UserError on bad settings or data."""
+        ...
+
+
+@settings
+class PretrainSettings(RunSettings):
+    """``conf/pretrain.yaml``."""
+
+    method: Annotated[Method, BUILT]

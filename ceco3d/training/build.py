@@ -1,19 +1,17 @@
-"""The parts of a training run, made from its configuration."""
+"""The parts of a training run, made from its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import Dataset
 
-from ceco3d.cli.app import number
 from ceco3d.data.batch import feature_channels
 from ceco3d.data.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
 from ceco3d.data.scenes.cache import ArrayCache
@@ -21,145 +19,141 @@ from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
-from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
-from ceco3d.training.prefetcher import Feed
+from ceco3d.training.prefetcher import Prefetcher
+from ceco3d.training.settings import RunSettings, TrainerSettings, TrainSettings, TransformSettings
 from ceco3d.training.sync_batch_norm import synchronize
+from ceco3d.utils.components import Component
 from ceco3d.utils.distributed import rank, world
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_npy
 
 
-def make_model(cfg: DictConfig, out_channels: int | None = None) -> MinkUNet:
-    """The network of ``cfg`` with the weights of ``cfg.init`` if given; one output a class unless told otherwise."""
-    try:
-        model = build_model(
-            in_channels=feature_channels(cfg.features),
-            out_channels=out_channels or len(label_space(cfg.dataset.label_space)),
-            engine=cfg.engine,
-            **cfg.model,
-        )
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    if cfg.trainer.sync_batch_norm:
+def make_network(settings: RunSettings, out_channels: int | None = None) -> MinkUNet:
+    """The network with the weights of ``init``, if given; one output for each class unless told otherwise."""
+    classes = len(label_space(settings.dataset.label_space))
+    model = settings.model(
+        in_channels=feature_channels(settings.features), out_channels=out_channels or classes, engine=settings.engine
+    )
+    if settings.trainer.sync_batch_norm:
         synchronize(model)
-    if cfg.init is not None:
-        load_weights(model, cfg.init, leave_out=list(cfg.init_leave_out), minkowski=str(cfg.init_minkowski))
+    if settings.init is not None:
+        load_weights(model, settings.init, leave_out=list(settings.init_leave_out), minkowski=settings.init_minkowski)
     return model
 
 
-def make_loss(cfg: DictConfig, in_channels: int, folders: list[Path]) -> SegmentationLoss:
-    """The loss of ``cfg`` for features of ``in_channels``; ``folders`` are the training scenes (for class counts)."""
-    settings = OmegaConf.to_container(cfg.loss, resolve=True)
-    size = len(label_space(cfg.dataset.label_space))
-    scenes, points = class_frequency(folders, cfg.dataset.label_space)
-    center = settings["center"]
-    try:
-        if center is not None:
-            prior = center.pop("prior")
-            if prior not in (None, "scenes"):
-                raise UserError(f"loss.center.prior={prior}: choose null or scenes")
-            center = CenterCollapseLoss(size, in_channels, class_counts=scenes if prior else None, **center)
-        point = PointLoss(size, class_points=points, **settings["point"])
-    except ValueError as error:
-        raise UserError(f"loss={cfg.loss.name}: {error}") from error
-    return SegmentationLoss(point, center, settings["center_weight"], settings["lovasz_weight"])
+def network_setup(settings: RunSettings, out_channels: int) -> dict[str, Any]:
+    """What ``models.load_trained`` needs to make the network again; kept in its checkpoints."""
+    return {
+        "model": network_arguments(settings.model)
+        | {"in_channels": feature_channels(settings.features), "out_channels": out_channels},
+        "label_space": settings.dataset.label_space,
+        "features": list(settings.features),
+        "voxel_size": settings.voxel_size,
+    }
 
 
-def make_training_feed(cfg: DictConfig, folders: list[Path], device: torch.device) -> Feed:
+def network_arguments(model: Component) -> dict[str, Any]:
+    """The arguments of ``build_model``, or those of a class of one's own with its dotted path as ``_target_``."""
+    own = {} if model.target is build_model else {"_target_": f"{model.target.__module__}.{model.target.__qualname__}"}
+    return own | dict(model.arguments)
+
+
+def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]) -> nn.Module:
+    """The loss for features of ``in_channels``; classes are counted in ``folders``, the training scenes."""
+    space = settings.dataset.label_space
+    scenes, points = class_frequency(folders, space)
+    return settings.loss(
+        num_classes=len(label_space(space)), in_channels=in_channels, class_points=points, class_counts=scenes
+    )
+
+
+def training_batches(settings: RunSettings, folders: Sequence[Path], device: torch.device) -> Prefetcher:
     """Augmented batches of the training scenes; ``trainer.augment_on`` says where they are made."""
-    if cfg.trainer.augment_on not in ("loader", "device"):
-        raise UserError(f"trainer.augment_on={cfg.trainer.augment_on}: choose loader or device")
-    transforms = Transforms(object_steps(cfg, folders) + [instantiate(step) for step in cfg.transforms.train])
-    load = read_npy
-    if cfg.trainer.cache is not None:
-        load = ArrayCache(folders, int(number(cfg, "trainer.cache") * 1e9))
-    crop = instantiate(cfg.transforms.crop)
-    aside = cfg.trainer.augment_on == "device"
-    read = (folders, cfg.dataset.label_space, None if aside else transforms, cfg.seed, cfg.trainer.repeat, crop, load)
+    trainer, space = settings.trainer, settings.dataset.label_space
+    known = {"structure": label_space(space).structure, "label_space": space}
+    steps = object_steps(settings.transforms, folders, space)
+    transforms = Transforms(steps + [make(**known) for make in settings.transforms.train])
+    on_device = trainer.augment_on == "device"
+    dataset = SceneDataset(
+        folders,
+        space,
+        None if on_device else transforms,
+        settings.seed,
+        trainer.repeat,
+        settings.transforms.crop,
+        read_npy if trainer.cache is None else ArrayCache(folders, int(trainer.cache * 1e9)),
+    )
     cap = None
-    if cfg.trainer.batch_voxels is not None:
-        voxels = count_voxels(folders, cfg.dataset.label_space, cfg.voxel_size)
-        cap = VoxelCap(voxels, number(cfg, "trainer.batch_voxels", whole=True))
-    collate = Collate(cfg.voxel_size, list(cfg.features), cfg.transforms.mix_prob, cfg.seed)
-    if aside:
+    if trainer.batch_voxels is not None:
+        cap = VoxelCap(count_voxels(folders, space, settings.voxel_size), trainer.batch_voxels)
+    collate = Collate(settings.voxel_size, list(settings.features), settings.transforms.mix_prob, settings.seed)
+    if on_device:
         finish = replace(collate, transforms=transforms, device=device)
-        return make_feed(cfg, SceneDataset(*read), list, finish, device, cap)
-    return make_feed(cfg, SceneDataset(*read), collate, lambda batch: batch.to(device), device, cap)
+        return make_prefetcher(trainer, dataset, list, finish, device, cap)
+    return make_prefetcher(trainer, dataset, collate, lambda batch: batch.to(device), device, cap)
 
 
-def make_feed(
-    cfg: DictConfig,
-    dataset: Dataset,
-    collate: Callable,
-    finish: Callable,
+def make_prefetcher(
+    trainer: TrainerSettings,
+    dataset: Dataset[Any],
+    collate: Callable[..., Any],
+    finish: Callable[[Any], Any],
     device: torch.device,
     cap: VoxelCap | None = None,
-) -> Feed:
-    """What this process reads of ``dataset``: its part of ``trainer.batch_size``, in ``accumulate`` batches a step.
+) -> Prefetcher:
+    """What this process reads of ``dataset``: its part of ``batch_size``, in ``accumulate`` batches a step.
 
-    Loader processes ``collate`` the samples, ``finish`` takes over on the device, see Feed. UserError when the
-    processes cannot share ``trainer.batch_size`` equally.
+    Loader processes ``collate`` the samples, ``finish`` takes over on the device, see Prefetcher. UserError when the
+    processes cannot share ``batch_size`` equally.
     """
-    size, parts = number(cfg, "trainer.batch_size", whole=True), world() * cfg.trainer.accumulate
-    if size % parts:
+    parts = world() * trainer.accumulate
+    if trainer.batch_size % parts:
         raise UserError(
-            f"trainer.batch_size={size}: must be a multiple of {parts} "
-            f"({world()} processes x trainer.accumulate={cfg.trainer.accumulate})"
+            f"trainer.batch_size={trainer.batch_size}: must be a multiple of {parts} "
+            f"({world()} processes x trainer.accumulate={trainer.accumulate})"
         )
     loader = make_loader(
         dataset,
         collate,
-        size // parts,
+        trainer.batch_size // parts,
         shuffle=True,
-        workers=cfg.trainer.workers,
+        workers=trainer.workers,
         drop_last=True,
         rank=rank(),
         world=world(),
         cap=cap,
         pin_memory=device.type == "cuda",
     )
-    return Feed(loader, finish, device, cfg.trainer.accumulate)
+    return Prefetcher(loader, finish, device, trainer.accumulate)
 
 
-def object_steps(cfg: DictConfig, folders: list[Path]) -> list[Transform]:
-    """The steps that ``transforms.paste`` and ``transforms.instances`` ask for; they come before ``transforms.train``.
-
-    They need the training scenes and the label space, which a step of the configuration does not know.
-    """
-    settings = OmegaConf.to_container(cfg.transforms, resolve=True)
-    space = cfg.dataset.label_space
+def object_steps(transforms: TransformSettings, folders: Sequence[Path], space: str) -> list[Transform]:
+    """Pasting and object augmentation, if set. They come before all other steps."""
     steps: list[Transform] = []
-    try:
-        if settings["paste"] is not None:
-            places = {key: number(cfg, f"transforms.paste.{key}", whole=True) for key in ("count", "tries")}
-            bank = {key: value for key, value in settings["paste"].items() if key not in places}
-            steps.append(PasteInstances(InstanceBank(folders, space, **bank), **places))
-        if settings["instances"] is not None:
-            steps.append(InstanceAugmentation(label_space(space).structure, **settings["instances"]))
-    except TypeError as error:
-        raise UserError(f"transforms.paste and transforms.instances: {error}") from error
+    if transforms.paste is not None:
+        options = asdict(transforms.paste)
+        places = {name: options.pop(name) for name in ("count", "tries")}
+        steps.append(PasteInstances(InstanceBank(folders, space, **options), **places))
+    if transforms.instances is not None:
+        steps.append(InstanceAugmentation(label_space(space).structure, **asdict(transforms.instances)))
     return steps
 
 
-def make_optimizer(cfg: DictConfig, parts: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of ``cfg`` over the trainable parameters of ``parts``."""
-    number(cfg, "optimizer.lr")
-    return instantiate(cfg.optimizer, params=[p for p in parts.parameters() if p.requires_grad])
+def make_optimizer(settings: RunSettings, parts: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of the trainable parameters of ``parts``."""
+    return settings.optimizer(params=[parameter for parameter in parts.parameters() if parameter.requires_grad])
 
 
-def make_average(cfg: DictConfig, model: MinkUNet) -> AveragedModel | None:
-    """The exponential moving average of the weights of ``model`` with decay ``cfg.trainer.ema``; None without.
+def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:
+    """The exponential moving average of the weights of ``model``; None without a ``decay``.
 
-    The decay rises to that as (1 + n) / (10 + n) with the number n of steps: short runs forget where they began.
-    The running statistics of batch norms are averaged alike: they were measured under the raw weights of each step, so
-    that this keeps them as old as the weights they belong to.
+    The decay rises to its value as (1 + n) / (10 + n) with the number n of steps, so short runs forget where they
+    began. The running statistics of batch norms are averaged too: they were measured under the raw weights of each
+    step, and this keeps them as old as the weights they belong to.
     """
-    decay = cfg.trainer.ema
     if decay is None:
         return None
-    if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 < decay < 1:
-        raise UserError(f"trainer.ema={decay}: must be null or a decay between 0 and 1, such as 0.999")
 
     def average(means: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
         count = int(averaged.n_averaged)  # the same as `steps`, which may be on a GPU

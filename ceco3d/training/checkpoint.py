@@ -1,21 +1,22 @@
-"""Checkpoints: written atomically, read without running code, checked against the configuration."""
+"""Checkpoints: written atomically, read without running code, checked against the settings of the run."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
-import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.models.weights import DamagedError, read_file
 from ceco3d.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
@@ -33,17 +34,6 @@ class Position:
     def moment(self) -> float:
         """``step``, plus a half at the end of an epoch, after its validation."""
         return self.step + (0.5 if self.step and self.batch == 0 else 0.0)
-
-
-def trained_setup(cfg: DictConfig, in_channels: int, out_channels: int) -> dict[str, Any]:
-    """What a network needs to be used again (``models.trained``); kept in its checkpoints."""
-    channels = {"in_channels": in_channels, "out_channels": out_channels}
-    return {
-        "model": OmegaConf.to_container(cfg.model, resolve=True) | channels,
-        "label_space": cfg.dataset.label_space,
-        "features": list(cfg.features),
-        "voxel_size": cfg.voxel_size,
-    }
 
 
 def save(path: Path, content: dict[str, Any], keep: Path | None = None) -> None:
@@ -114,11 +104,11 @@ def read_newest(folder: Path) -> Saved | None:
         try:
             content = read_file(path)
         except DamagedError as error:
-            print(f"WARNING: {error}; it is set aside", file=sys.stderr)
+            logger.warning(f"{error}; it is set aside")
             os.replace(path, path.with_name(path.name + ".damaged"))
         else:
             if path.name == PREVIOUS:
-                print(f"WARNING: going on from the checkpoint before the last, {path}", file=sys.stderr)
+                logger.warning(f"resuming from the checkpoint before the last, {path}")
             return Saved(path, content)
     if found:
         raise UserError(f"{folder}: no checkpoint in it can be read; start again in another run_dir")

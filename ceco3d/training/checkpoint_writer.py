@@ -1,9 +1,9 @@
-"""Checkpoints, full disks and folders that cannot be written: training goes on, saving is tried again."""
+"""Saving that survives full disks and folders that cannot be written: training continues, saving is retried."""
 
 from __future__ import annotations
 
 import copy
-import sys
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from ceco3d.training.checkpoint import LAST, PREVIOUS, save
 from ceco3d.utils import atomic
 from ceco3d.utils.errors import UserError
 
+logger = logging.getLogger(__name__)
 
-class Saver:
-    """Writes checkpoints into ``folder``; what cannot be written is kept in memory until it can."""
+
+class CheckpointWriter:
+    """Writes checkpoints into ``folder``; keeps in memory what cannot be written until it can."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -27,11 +29,9 @@ class Saver:
         try:
             save(self.folder / name, content, self.folder / PREVIOUS if name == LAST else None)
         except OSError as error:
-            print(
-                f"WARNING: {self.folder / name} not saved ({error.strerror}); training goes on, the checkpoint before "
-                f"it is kept, next try in {atomic.RETRY_SECONDS:.0f} s",
-                file=sys.stderr,
-                flush=True,
+            logger.warning(
+                f"{self.folder / name} not saved ({error.strerror}); training continues, the checkpoint before it is "
+                f"kept, next try in {atomic.RETRY_SECONDS:.0f} s"
             )
             self.waiting[name] = copy.deepcopy(content)  # its tensors change with the next step
             self._next_try = time.monotonic() + atomic.RETRY_SECONDS
@@ -39,21 +39,21 @@ class Saver:
         return True
 
     def retry(self) -> None:
-        """Write what waits, if it is time to."""
+        """Write what is waiting, if it is time to."""
         if not self.waiting or time.monotonic() < self._next_try:
             return
         for name, content in list(self.waiting.items()):
             if self.save(name, content):
-                print(f"{self.folder / name} saved after all", file=sys.stderr, flush=True)
+                logger.warning(f"{self.folder / name} is saved now")
 
     def finish(self) -> None:
-        """Wait until nothing waits any more; UserError after atomic.PATIENCE_SECONDS."""
+        """Wait until nothing is waiting; UserError after ``atomic.PATIENCE_SECONDS``."""
         end = time.monotonic() + atomic.PATIENCE_SECONDS
         while self.waiting and time.monotonic() < end:
             time.sleep(max(0.0, self._next_try - time.monotonic()))
             self.retry()
         if self.waiting:
             raise UserError(
-                f"{self.folder}: {', '.join(self.waiting)} could not be saved; make room and go on with resume=auto, "
-                "which repeats what came after the checkpoint that is there"
+                f"{self.folder}: {', '.join(self.waiting)} could not be saved; free some space and resume with "
+                "resume=auto, which repeats what came after the last saved checkpoint"
             )

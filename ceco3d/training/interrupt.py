@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from types import FrameType
 
+logger = logging.getLogger(__name__)
+
 
 class Interrupt:
-    """Remembers the first SIGINT, SIGTERM or SIGUSR1 instead of dying of it; a second one ends the process at once."""
+    """Records the first SIGINT, SIGTERM or SIGUSR1 instead of dying of it; a second one ends the process at once."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -16,15 +19,15 @@ class Interrupt:
         self.signal: int | None = None
 
     def __enter__(self) -> Interrupt:
-        self._before = {number: signal.signal(number, self._remember) for number in self.SIGNALS}
+        self._before = {number: signal.signal(number, self._record) for number in self.SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _remember(self, number: int, _frame: FrameType | None) -> None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is not None:
             sys.exit(128 + number)
         self.signal = number
-        print("stopping after this step; once more to stop at once", file=sys.stderr)
+        logger.warning("stopping after this step; once more stops at once")

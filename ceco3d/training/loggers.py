@@ -1,13 +1,16 @@
-"""Where the numbers of a run go: a CSV file always works, TensorBoard and Weights & Biases if they are installed."""
+"""Where the numbers of a run go: a CSV file, TensorBoard, Weights & Biases.
+
+To add a logger: a class with the methods of Logger, and a file in conf/logger that names it.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,94 +18,99 @@ from typing import Any, Protocol
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
 
-COLUMNS = (
-    "step",
-    "epoch",
-    "lr",
-    "loss",
-    "ce",
-    "lovasz",
-    "ceco",
-    "chance",
-    "match_accuracy",
-    "grad_norm",
-    "voxels_per_second",
-    "skipped",
-    "gpu_gib",
-    "gpu_reserved_gib",
-    "val_miou",
-    "val_head",
-    "val_common",
-    "val_tail",
-    "val_accuracy",
-    "val_nc1",
-    "val_equinorm",
-    "val_equiangularity",
-    "val_separation",
-    "val_self_duality",
-    "val_nearest_center",
-)
+logger = logging.getLogger(__name__)
+
+VALIDATION = "val_"  # prefix of what a validation measures
 
 
 class Logger(Protocol):
-    """Takes the values of one step, by name; some of COLUMNS, always with ``step``.
+    """Takes the values of one step by name, always with ``step``; what a validation measures begins with "val_".
 
-    A logger is made with ``start``, the step that a resumed run goes on from, plus a half where the validation after it
-    is done.
+    A logger is made with the run's folder and ``start``, the step that a resumed run continues from, plus a half where
+    the validation after that step is done.
     """
 
-    def log(self, values: Mapping[str, float]) -> None: ...
+    def log(self, values: Mapping[str, float]) -> None:
+        """Record the values of one step."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Flush and close."""
+        ...
 
 
 class CsvLogger:
-    """``run_dir/metrics.csv``. A resumed run drops the rows after its checkpoint, so that no step appears twice.
+    """``run_dir/metrics.csv``: one column for every name ever logged, in the order in which they first appear.
 
-    Rows that cannot be written (disk full) are kept and written with a later one.
+    A resumed run drops the rows after its checkpoint, so that no step appears twice. Rows that cannot be written (disk
+    full) are kept and written with a later one.
     """
 
     def __init__(self, run_dir: Path, start: float) -> None:
         self._path = run_dir / "metrics.csv"
-        kept = []
+        self._columns: list[str] = []
+        kept: list[Mapping[str, Any]] = []
         if start and self._path.is_file():
             with self._path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if _moment(row) <= start]
-        write_text(self._path, _csv([dict(zip(COLUMNS, COLUMNS, strict=True)), *kept]))
+                reader = csv.DictReader(file)
+                kept = [row for row in reader if _moment(row) <= start]
+                self._columns = list(reader.fieldnames or ())
         self._waiting: list[Mapping[str, Any]] = []
+        write_text(self._path, self._text(kept, header=True) if self._columns else "")
 
     def log(self, values: Mapping[str, float]) -> None:
+        """Append a row; a name that is new adds a column to the file."""
         self._waiting.append(values)
+        new = [name for name in values if name not in self._columns]
+        if new:
+            self._widen(new)
+        else:
+            self._append()
+        self._waiting = []
+
+    def close(self) -> None:
+        """Nothing is open between rows."""
+
+    def _append(self) -> None:
         with self._path.open("a", newline="") as file:
             size = file.tell()
             try:
-                file.write(_csv(self._waiting))
+                file.write(self._text(self._waiting))
                 file.flush()
             except OSError:
                 file.truncate(size)  # no half row
                 raise
-        self._waiting = []
 
-    def close(self) -> None:
-        pass
+    def _widen(self, new: Iterable[str]) -> None:
+        with self._path.open(newline="") as file:
+            rows: list[Mapping[str, Any]] = list(csv.DictReader(file))
+        before = list(self._columns)
+        self._columns += new
+        try:
+            write_text(self._path, self._text([*rows, *self._waiting], header=True))
+        except OSError:
+            self._columns = before
+            raise
+
+    def _text(self, rows: Iterable[Mapping[str, Any]], header: bool = False) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns, restval="", lineterminator="\n")
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO(newline="")
-    csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def _moment(row: Mapping[str, Any]) -> float:
+def _moment(row: Mapping[Any, Any]) -> float:
     """When a row was written, as ``start``; infinite for one that a killed run did not finish."""
-    step = row["step"] or ""
-    if not step.isdigit() or None in row.values():
+    step = row.get("step") or ""
+    if not step.isdigit() or None in row or None in row.values():
         return math.inf
-    return int(step) + (0.5 if row["val_miou"] else 0.0)
+    return int(step) + (0.5 if any(value and name.startswith(VALIDATION) for name, value in row.items()) else 0.0)
 
 
 class TensorBoardLogger:
-    """Event files in ``run_dir/tensorboard``."""
+    """Event files in ``run_dir/tensorboard``. UserError when TensorBoard is not installed."""
 
     def __init__(self, run_dir: Path, start: float) -> None:
         try:
@@ -112,18 +120,27 @@ class TensorBoardLogger:
         self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=int(start) + 1 if start else None)
 
     def log(self, values: Mapping[str, float]) -> None:
+        """One scalar for each value."""
         for name, value in values.items():
             if name != "step":
                 self._writer.add_scalar(name, value, int(values["step"]))
 
     def close(self) -> None:
+        """Flush and close the event file."""
         self._writer.close()
 
 
 class WandbLogger:
-    """Weights & Biases: online when logged in, else offline into ``run_dir/wandb`` (``wandb sync`` uploads later)."""
+    """Weights & Biases: online when logged in, else offline into ``run_dir/wandb`` (``wandb sync`` uploads later).
 
-    def __init__(self, run_dir: Path, start: float, project: str, name: str | None, mode: str | None) -> None:
+    name  of the run; None: the name of ``run_dir``
+    mode  online | offline; None: online when logged in
+    UserError when wandb is not installed.
+    """
+
+    def __init__(
+        self, run_dir: Path, start: float, project: str = "ceco3d", name: str | None = None, mode: str | None = None
+    ) -> None:
         try:
             import wandb
         except ImportError as error:
@@ -134,37 +151,33 @@ class WandbLogger:
         self._run = wandb.init(project=project, name=name or run_dir.name, dir=str(run_dir), mode=mode)
 
     def log(self, values: Mapping[str, float]) -> None:
+        """One row of the run's history."""
         self._run.log({k: v for k, v in values.items() if k != "step"}, step=int(values["step"]))
 
     def close(self) -> None:
+        """Finish the run."""
         self._run.finish()
 
 
 class Loggers:
     """Several loggers as one; one that cannot write warns once and does not stop the run."""
 
-    def __init__(self, loggers: list[Logger]) -> None:
-        self._loggers = loggers
+    def __init__(self, loggers: Sequence[Logger]) -> None:
+        self._loggers = list(loggers)
         self._warned: set[int] = set()
 
     def log(self, values: Mapping[str, float]) -> None:
-        """Pass the values of one step on to every logger."""
-        for number, logger in enumerate(self._loggers):
+        """Pass the values of one step to every logger."""
+        for number, one in enumerate(self._loggers):
             try:
-                logger.log(values)
+                one.log(values)
             except OSError as error:
                 if number not in self._warned:
-                    print(f"WARNING: {type(logger).__name__}: {error}; training goes on", file=sys.stderr, flush=True)
+                    logger.warning(f"{type(one).__name__}: {error}; training continues")
                 self._warned.add(number)
 
     def close(self) -> None:
         """Flush and close all."""
-        for logger in self._loggers:
+        for one in self._loggers:
             with suppress(OSError):
-                logger.close()
-
-
-def make_loggers(settings: Mapping[str, Mapping[str, Any]], run_dir: Path, start: float) -> Loggers:
-    """The loggers named in ``conf/logger`` (``start``: see Logger); UserError when one is not installed."""
-    kinds = {"csv": CsvLogger, "tensorboard": TensorBoardLogger, "wandb": WandbLogger}
-    return Loggers([kinds[name](run_dir, start, **options) for name, options in settings.items()])
+                one.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
@@ -20,31 +20,34 @@ from ceco3d.data.batch import Batch
 from ceco3d.inference.evaluate import Evaluation, ReportFailed
 from ceco3d.metrics.neural_collapse import summary
 from ceco3d.training.checkpoint import BEST, LAST, Position, training_state
-from ceco3d.training.checkpoint_writer import Saver
-from ceco3d.training.guards import BadScenes, SkippedSteps, loader_deaths
+from ceco3d.training.checkpoint_writer import CheckpointWriter
+from ceco3d.training.guards import NonFiniteGuard, UnreadableSceneGuard, loader_guard
 from ceco3d.training.interrupt import Interrupt
-from ceco3d.training.loggers import Loggers
-from ceco3d.training.prefetcher import Feed
+from ceco3d.training.loggers import Logger
+from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.random_state import random_state
 from ceco3d.training.schedule import Schedule
+from ceco3d.training.settings import TrainerSettings
 from ceco3d.utils.distributed import broadcast_buffers, gather, is_main, reduce, world
 from ceco3d.utils.progress import StepDisplay
 
-SHOWN = ("loss", "ce", "lovasz", "ceco", "chance", "match_accuracy")  # on the progress line, where there are any
+logger = logging.getLogger(__name__)
 
 
 class Trainer:
     """Steps through epochs of batches, validates, saves; alone or as one of several processes (utils.distributed).
 
-    objective ``batch -> {"loss": ..., ...}``, with the modules ``model`` and ``criterion`` and a function ``prepare``
-    feed      batches with ``scenes``, ``failed`` and a length in voxels (Batch, PairBatch)
-    settings  ``conf/trainer``
-    dtype     what convolutions compute in
-    setup     see checkpoint.trained_setup
-    validate  scores the network as it is and reports scenes that cannot be read; None: there is nothing to score
-              (pretraining), and no best.pt
-    average   running mean of the network's weights (``build.make_average``), or None. It is what ``validate`` should
-              score, and then the ``model`` of checkpoints
+    objective   ``batch -> {"loss": scalar, ...}``, with the modules ``model`` and ``criterion`` and a function
+                ``prepare``; whatever else it returns is logged by its name
+    optimizer   its learning rates are the peaks that ``schedule`` scales
+    prefetcher  batches with ``scenes``, ``failed`` and a length in voxels (Batch, PairBatch)
+    validate    scores the network and reports unreadable scenes; None: nothing to score (pretraining), no best.pt
+    settings    epochs, logging, saving, limits
+    setup       what ``models.load_trained`` needs, kept in checkpoints
+    folder      for checkpoints
+    dtype       of the convolutions
+    average     moving average of the network's weights (``build.make_average``) or None; ``validate`` should score it,
+                and it becomes the ``model`` of checkpoints
     """
 
     def __init__(
@@ -52,24 +55,25 @@ class Trainer:
         objective: nn.Module,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
-        feed: Feed,
+        prefetcher: Prefetcher,
         validate: Callable[[ReportFailed], Evaluation] | None,
-        settings: DictConfig,
+        settings: TrainerSettings,
         setup: Mapping[str, Any],
         folder: Path,
         device: torch.device,
-        dtype: torch.dtype,
+        dtype: torch.dtype = torch.float32,
         average: AveragedModel | None = None,
     ) -> None:
         self.objective, self.optimizer, self.schedule = objective, optimizer, schedule
-        self.feed, self.validate, self.settings, self.setup = feed, validate, settings, setup
+        self.prefetcher, self.validate, self.settings, self.setup = prefetcher, validate, settings, setup
         self.folder, self.device, self.dtype, self.average = folder, device, dtype, average
+        self.parallel = objective
         self.peak_rates = [group["lr"] for group in optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.position = Position()
-        self.saver = Saver(folder)
-        self.bad_scenes = BadScenes(feed.sources, settings.max_bad_scenes)
-        self.skipped = SkippedSteps(folder.parent / "skipped", settings.max_skipped)
+        self.writer = CheckpointWriter(folder)
+        self.scene_guard = UnreadableSceneGuard(prefetcher.sources, settings.max_bad_scenes)
+        self.step_guard = NonFiniteGuard(folder.parent / "skipped", settings.max_skipped)
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -88,28 +92,29 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Updates in an epoch."""
-        return len(self.feed)
+        return len(self.prefetcher)
 
     @property
     def total_steps(self) -> int:
         """Updates of the whole run."""
         return self.settings.epochs * self.steps_per_epoch
 
-    def run(self, log: Loggers) -> Evaluation | None:
+    def run(self, log: Logger) -> Evaluation | None:
         """Train from ``position`` to the end; returns the last validation, if there is any."""
         evaluation = None
-        self.parallel = self.objective if world() == 1 else DistributedDataParallel(self.objective)
+        if world() > 1:
+            self.parallel = DistributedDataParallel(self.objective)
         with Interrupt() as interrupt, StepDisplay(self.position.step, self.total_steps) as self.display:
             while self.position.epoch < self.settings.epochs:
-                with loader_deaths():
+                with loader_guard():
                     self._epoch(log, interrupt)
                 if self.validate is not None and self._validates():
                     evaluation = self._validate(log)
                 self._save(LAST)
             if evaluation is None and self.validate is not None:  # finished before, but killed in this validation
                 evaluation = self._evaluate()
-            self.saver.finish()
-        self.bad_scenes.report()
+            self.writer.finish()
+        self.scene_guard.report()
         return evaluation
 
     def _validates(self) -> bool:
@@ -117,23 +122,25 @@ class Trainer:
         last = self.position.epoch == self.settings.epochs
         return last or self.position.epoch % self.settings.validate_every == 0
 
-    def _epoch(self, log: Loggers, interrupt: Interrupt) -> None:
+    def _epoch(self, log: Logger, interrupt: Interrupt) -> None:
         self.objective.train()
         position = self.position
         started, voxels = time.monotonic(), 0
-        for batches in self.feed.steps(position.epoch, position.batch, self.objective.prepare):
+        for batches in self.prefetcher.steps(position.epoch, position.batch, self.objective.prepare):
             for batch in batches:
-                self.bad_scenes.add(batch.failed)
+                self.scene_guard.add(batch.failed)
             self._set_learning_rate(position.step / self.total_steps)
             values, number = self._step(batches, interrupt)
             position.step += 1
             position.batch += 1
             voxels += sum(map(len, batches))
             self.display.step()
-            self.saver.retry()
+            self.writer.retry()
             if position.step % self.settings.log_every == 0:
                 rate = world() * voxels / (time.monotonic() - started)
-                self._report(log, values | {"voxels_per_second": rate, "skipped": self.skipped.total} | self._memory())
+                self._report(
+                    log, values, {"voxels_per_second": rate, "skipped": self.step_guard.total} | self._memory()
+                )
                 started, voxels = time.monotonic(), 0
             if number:
                 self._leave(number)
@@ -157,9 +164,9 @@ class Trainer:
             for buffer, before in zip(self.objective.buffers(), buffers, strict=True):
                 buffer.copy_(before)
             self.scaler.update(self.scaler.get_scale())  # the same scale; but these gradients are done with
-            self.skipped.add(self.position.step + 1, batches, bad)
+            self.step_guard.skip(self.position.step + 1, batches, bad)
             return values, number
-        self.skipped.clear()
+        self.step_guard.finite()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:
@@ -182,7 +189,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), math.inf if limit is None else limit)
         means = [torch.stack([losses[name] for losses in found]).mean() for name in found[0]]
         values = torch.stack([*means, norm])
-        self.feed.look_ahead()  # while a GPU computes all that
+        self.prefetcher.look_ahead()  # while a GPU computes all that
         values = values.tolist()  # the only time that the host waits for the step
         return dict(zip([*found[0], "grad_norm"], values, strict=True))
 
@@ -194,15 +201,18 @@ class Trainer:
     def _leave(self, number: int) -> None:
         """End the process as signal ``number`` asks, with the state saved."""
         if self._save(LAST):
-            print(f"saved {self.folder / LAST}; go on with resume=auto", file=sys.stderr)
+            logger.warning(f"saved {self.folder / LAST}; resume with resume=auto")
         sys.exit(128 + number)
 
-    def _report(self, log: Loggers, values: dict[str, float]) -> None:
+    def _report(self, log: Logger, values: dict[str, float], rates: dict[str, float]) -> None:
+        """Log one step and show its losses: means over the processes."""
         position, rate = self.position, self.optimizer.param_groups[0]["lr"]
+        terms = [name for name in values if name != "grad_norm"]
+        values = values | rates
         means = reduce(torch.tensor(list(values.values()), dtype=torch.float64), "mean").tolist()
         values = dict(zip(values, means, strict=True))
         log.log({"step": position.step, "epoch": position.epoch + 1, "lr": rate} | values)
-        parts = " ".join(f"{name} {values[name]:.3f}" for name in SHOWN if name in values)
+        parts = " ".join(f"{name} {values[name]:.3f}" for name in terms)
         speed = f"{values['voxels_per_second'] / 1000:.1f}k voxels/s"
         where = f"epoch {position.epoch + 1} step {position.step}/{self.total_steps}"
         self.display.line(f"{where} {parts} lr {rate:.2g} {speed}", passing=True)
@@ -214,7 +224,7 @@ class Trainer:
         taken = torch.cuda.max_memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
         return dict(zip(("gpu_gib", "gpu_reserved_gib"), (size / 2**30 for size in taken), strict=True))
 
-    def _validate(self, log: Loggers) -> Evaluation:
+    def _validate(self, log: Logger) -> Evaluation:
         evaluation = self._evaluate()
         scores = evaluation.scores
         means = {f"val_{key}": scores[key]["present"] for key in ("miou", "head", "common", "tail")}
@@ -231,9 +241,9 @@ class Trainer:
 
     def _evaluate(self) -> Evaluation:
         broadcast_buffers(self.objective.model if self.average is None else self.average.module)
-        return self.validate(self.bad_scenes.add)
+        return self.validate(self.scene_guard.add)
 
     def _save(self, name: str) -> bool:
         """Save as ``name``, on the first process; false if that has to wait."""
         state = training_state(self.setup, self.position, **self.parts) | {"random": gather(random_state())}
-        return not is_main() or self.saver.save(name, state)
+        return not is_main() or self.writer.save(name, state)

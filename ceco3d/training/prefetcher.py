@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 
-class Feed:
+class Prefetcher:
     """Steps of ``parts`` batches each.
 
     loader  reads in other processes what batches are made of
@@ -22,7 +22,9 @@ class Feed:
     does not wait for the step's work. Without a GPU it is the same in the only order there is.
     """
 
-    def __init__(self, loader: DataLoader, finish: Callable[[Any], Any], device: torch.device, parts: int = 1) -> None:
+    def __init__(
+        self, loader: DataLoader[Any], finish: Callable[[Any], Any], device: torch.device, parts: int = 1
+    ) -> None:
         self.loader, self.finish, self.device, self.parts = loader, finish, device, parts
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._batches: Iterator[Any] = iter(())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from plyfile import PlyData, PlyParseError
 
 from ceco3d.data.scenes.labels import IGNORE, LabelSpace
@@ -27,11 +26,10 @@ TURNS = {
 COLORS = ("red", "green", "blue")
 
 
-def find_scene(name: str, dataset: DictConfig) -> Path:
-    """The folder of the processed scene ``name``: a path, or the name of a scene of ``dataset``; UserError if none."""
+def find_scene(name: str, root: Path) -> Path:
+    """The folder of the processed scene ``name``: a path, or a scene's name below ``root``; UserError if none."""
     if (Path(name) / "coord.npy").is_file():
         return Path(name)
-    root = Path(dataset.root)
     splits = [split for split in SPLITS if (root / split).is_dir()]
     for split in splits:
         if name and (root / split / name / "coord.npy").is_file():

@@ -13,7 +13,7 @@ from ceco3d.data.scenes.labels import GROUPS, label_space
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.metrics import segmentation_scores
 from ceco3d.metrics.tables import markdown_table, percent
-from ceco3d.preprocessing.sources import processed_scenes
+from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.progress import track

@@ -14,7 +14,7 @@ from plyfile import PlyData
 
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.training.run import train
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 from tests.helpers.raw_scene import write_raw_root
 
 RUN = ["model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.25", "trainer.epochs=1", "trainer.batch_size=7"]
@@ -24,7 +24,7 @@ RUN = ["model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.25", "trainer.e
 def trained(tiny, tmp_path_factory) -> Path:
     """A short training run."""
     run_dir = tmp_path_factory.mktemp("run")
-    train(compose_config("train", *tiny, *RUN, f"run_dir={run_dir}"))
+    train(settings_of("train", *tiny, *RUN, f"run_dir={run_dir}"))
     return run_dir
 
 
@@ -106,14 +106,24 @@ def test_help_and_cfg_explain_a_command(run_command, command):
         ("train", ["dataset=scannet200", "dataset.root={tmp}/none"], "dataset.raw is not set.*scan-net.org.*rooms200"),
         ("train", ["dataset=scannet200", "dataset.raw={tmp}/none", "dataset.root={tmp}/x"], "no folder .*/none"),
         ("preprocess", ["dataset=scannet20", "dataset.raw={tmp}/none", "dataset.root={tmp}/x"], "no folder .*/none"),
-        ("train", ["no_such_key=1"], "no_such_key"),
+        ("train", ["no_such_key=1"], "no_such_key: no such key"),
+        ("train", ["trainer.epohcs=3"], r"trainer\.epohcs: no such key; did you mean trainer\.epochs"),
+        ("train", ["+trainer.epohcs=3"], r"trainer\.epohcs: no such key; did you mean trainer\.epochs"),
+        ("train", ["+loss.point.gama=2"], r"loss\.point\.gama: PointLoss has no such setting; did you mean gamma"),
+        ("train", ["optimizer.lr=fast"], r"optimizer\.lr=fast: must be a number"),
+        ("train", ["dataset.seed=one"], r"dataset\.seed=one: must be a whole number"),
+        ("train", ["features=color"], r"features=color: must be a list, e\.g\. features=\[color\]"),
+        ("train", ["trainer=5"], "Could not find 'trainer/5'"),
+        ("train", ["trainer.ema=2"], r"trainer\.ema=2: must be less than 1"),
+        ("train", ["trainer.augment_on=moon"], r"trainer\.augment_on=moon: choose loader or device"),
+        ("train", ["loss._target_=os.nothing"], r"loss\._target_=os\.nothing: cannot be imported"),
         ("train", ["model=resnet"], "Could not find 'model/resnet'.*minkunet34c"),
         ("train", ["model.name=Mink"], "unknown model 'Mink'.*MinkUNet34C"),
         ("train", ["run_dir={tmp}/file/run"], "cannot write there.*choose another folder"),
-        ("train", ["voxel_size=0"], "voxel_size=0: must be a number greater than 0"),
+        ("train", ["voxel_size=0"], "voxel_size=0: must be greater than 0"),
         ("train", ["voxel_size=fine"], "voxel_size=fine: must be a number"),
         ("train", ["trainer.epochs=1.5"], "trainer.epochs=1.5: must be a whole number"),
-        ("train", ["precision=int8"], "choose one of fp32, tf32, bf16, fp16"),
+        ("train", ["precision=int8"], "precision=int8: choose fp32, tf32, bf16 or fp16"),
         ("train", ["features=[depth]"], "depth.*color"),
         ("train", ["dataset.size=huge", "dataset.raw={tmp}/r", "dataset.root={tmp}/p"], "tiny, small, medium, large"),
         ("train", ["device=tpu"], "auto, cpu or cuda"),

@@ -9,14 +9,16 @@ import torch
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.models import load_trained
 from ceco3d.pretraining.anchors import load_anchors
+from ceco3d.train import pretraining
 from ceco3d.training.run import train
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 
 SMALL = ["model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.25", "trainer.epochs=1", "trainer.batch_size=7"]
 
 
 def run(tiny, run_dir, *overrides):
-    train(compose_config("train", *tiny, *SMALL, f"run_dir={run_dir}", *overrides))
+    settings = settings_of("train", *tiny, *SMALL, f"run_dir={run_dir}", *overrides)
+    train(settings, pretraining(settings))
     return run_dir
 
 
@@ -70,7 +72,7 @@ def test_a_network_pretrained_towards_text_predicts_the_nearest_anchor(run_comma
     [
         (["method.anchors=/none.npy"], "/none.npy"),
         (["method.loss.negatives=0"], "negatives=0"),
-        (["trainer.ema=0.9"], "keeps no running mean"),
+        (["trainer.ema=0.9"], "keeps no average of the weights"),
         (["trainer.validate_every=0"], "validate_every=0"),
     ],
 )

@@ -1,15 +1,22 @@
-"""Commands: their configuration and how they end."""
+"""Commands: their settings and how they end."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from omegaconf import DictConfig
+from ceco3d.cli.app import compose
+from ceco3d.cli.settings import to_settings
+from ceco3d.preprocess import PreprocessSettings
+from ceco3d.pretraining.method import PretrainSettings
+from ceco3d.training.settings import TrainSettings
 
-from ceco3d.cli import app
+KINDS = {"train": TrainSettings, "pretrain": PretrainSettings, "preprocess": PreprocessSettings}
 
 
-def compose_config(name: str, *overrides: str) -> DictConfig:
-    """The configuration of a command, as on its command line."""
-    return app.compose_config(name, list(overrides))
+def settings_of(name: str, *overrides: str) -> Any:
+    """The settings of a command, as on its command line."""
+    return to_settings(KINDS[name], compose(name, list(overrides)))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Launch every kernel of a training step for a GPU that is not there: Triton compiles it, and does not run it.
 
-python -m tests.helpers.launch_triton CAPABILITY       prints the number of compiled kernels by name after each of three steps
+python -m tests.helpers.launch_triton CAPABILITY       prints the kernels compiled, by name, after each of three steps
 Run without TRITON_INTERPRET. Everything but the kernels is real: what the host computes, and how Triton takes the
 arguments. Values are garbage.
 """

@@ -22,7 +22,7 @@ from ceco3d.pretraining.frames import list_frame_pairs, read_frame
 from ceco3d.pretraining.pairs import SEARCH_RADIUS, NoPairError, PairCollate, PairMaker
 from ceco3d.pretraining.views import OVERLAP_VOXEL, Room, draw_views
 from ceco3d.utils.errors import UserError
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 from tests.helpers.frames import write_frames
 
 VOXEL = 0.1  # metres
@@ -177,7 +177,7 @@ def test_points_outside_the_image_are_not_seen():
 @pytest.fixture(scope="module")
 def folders(tiny) -> list[Path]:
     """The training scenes of rooms200 tiny."""
-    return list_scenes(Path(compose_config("preprocess", *tiny).dataset.root), "train")
+    return list_scenes(Path(settings_of("preprocess", *tiny).dataset.root), "train")
 
 
 def test_views_overlap_as_asked(folders):

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ceco3d.reports.study import mean_and_deviation, paired_difference, read_study
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 
 
 def write_run(folder, loss, seed, tail, miou=0.1):
@@ -73,8 +73,8 @@ def test_a_seed_twice_is_refused(tmp_path):
 
 
 def test_the_experiment_overrides_what_train_says():
-    cfg = compose_config("train", "experiment=longtail", "loss=ce", "seed=3")
-    assert (cfg.run_dir, cfg.resume, cfg.voxel_size, cfg.model.name) == (
+    cfg = settings_of("train", "experiment=longtail", "loss=ce", "seed=3")
+    assert (str(cfg.run_dir), cfg.resume, cfg.voxel_size, cfg.model.name) == (
         "outputs/longtail/ce-3",
         "auto",
         0.1,

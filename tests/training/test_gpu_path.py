@@ -9,12 +9,11 @@ from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.evaluate import evaluate_scenes
 from ceco3d.inference.predictor import Predictor, View
 from ceco3d.models import build_model
-from ceco3d.preprocessing.sources import processed_scenes
-from ceco3d.pretraining.run import METHODS
+from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.sparse import SparseTensor
 from ceco3d.training import build
 from ceco3d.training.objective import Objective
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 from tests.helpers.pretend_gpu import DEVICE, OnGPU, pretend_gpu
 from tests.helpers.sparse import sparse_input
 
@@ -42,7 +41,7 @@ def test_the_pretended_gpu_catches_what_a_real_one_would():
 @pytest.mark.filterwarnings("ignore:'pin_memory'")
 @pytest.mark.parametrize("transforms", ["modern", "lground", "pointcept", "light"])
 def test_every_augmentation(tiny, transforms):
-    assert take_steps(compose_config("train", *tiny, *SMALL, f"transforms={transforms}")) <= 4
+    assert take_steps(settings_of("train", *tiny, *SMALL, f"transforms={transforms}")) <= 4
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory'")
@@ -52,18 +51,18 @@ def test_every_augmentation(tiny, transforms):
     [("ce", 0), ("cecol", 4), ("balanced_focal", 0), ("logit_adjustment", 0), ("modern_ceco", 120)],
 )
 def test_every_loss(tiny, loss, waits):
-    assert take_steps(compose_config("train", *tiny, *SMALL, "transforms=none", f"loss={loss}")) <= waits
+    assert take_steps(settings_of("train", *tiny, *SMALL, "transforms=none", f"loss={loss}")) <= waits
 
 
 def take_steps(cfg) -> int:
     """An epoch of updates from raw scenes on; how often one waits for the device, at most."""
     scenes, most = processed_scenes(cfg.dataset, ("train",), 1)["train"], 0
-    loss, model = build.make_loss(cfg, 96, scenes), build.make_model(cfg)
+    loss, model = build.make_loss(cfg, 96, scenes), build.make_network(cfg)
     with pretend_gpu() as gpu:
         objective = Objective(model, loss).to(DEVICE)
         optimizer = torch.optim.SGD(objective.parameters(), lr=0.01)
-        feed = build.make_training_feed(cfg, scenes, DEVICE)
-        for (batch,) in feed.steps(0, 0, objective.prepare):
+        batches = build.training_batches(cfg, scenes, DEVICE)
+        for (batch,) in batches.steps(0, 0, objective.prepare):
             assert isinstance(batch.features, OnGPU)
             gpu.waits.clear()
             losses = objective(batch)
@@ -77,10 +76,10 @@ def take_steps(cfg) -> int:
 @pytest.mark.filterwarnings("ignore:'pin_memory'")
 @pytest.mark.parametrize("method", ["csc", "lground"])
 def test_pretraining(tiny, method):
-    cfg = compose_config("pretrain", *tiny, *SMALL[:-1], f"method={method}", "trainer.repeat=1")
+    cfg = settings_of("pretrain", *tiny, *SMALL[:-1], f"method={method}", "trainer.repeat=1")
     with pretend_gpu():
-        parts = METHODS[method](cfg, DEVICE)
-        batches = next(parts.feed.steps(0, 0, parts.objective.prepare))
+        parts = cfg.method.build(cfg, DEVICE)
+        batches = next(parts.prefetcher.steps(0, 0, parts.objective.prepare))
         losses = parts.objective(batches[0])
         losses["loss"].backward()
         assert losses["loss"].device == DEVICE
@@ -88,9 +87,9 @@ def test_pretraining(tiny, method):
 
 
 def test_validation(tiny):
-    cfg = compose_config("train", *tiny, *SMALL)
+    cfg = settings_of("train", *tiny, *SMALL)
     scenes = processed_scenes(cfg.dataset, ("val",), 1)["val"]
-    model = build.make_model(cfg)
+    model = build.make_network(cfg)
 
     def score(device):
         predictor = Predictor(model.to(device), cfg.features, 0.25, device, [View(), View(90.0, "x")])

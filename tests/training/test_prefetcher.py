@@ -5,11 +5,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from ceco3d.models import build_model
-from ceco3d.preprocessing.sources import processed_scenes
+from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.training import build
-from ceco3d.training.prefetcher import Feed
+from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.utils.errors import UserError
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 
 CPU = torch.device("cpu")
 
@@ -44,7 +44,7 @@ class Order(torch.utils.data.Sampler):
 
 def feed_of(dataset, parts=1):
     loader = DataLoader(dataset, batch_sampler=Order(), collate_fn=lambda items: items[0])
-    return Feed(loader, lambda item: 10 * item, CPU, parts)
+    return Prefetcher(loader, lambda item: 10 * item, CPU, parts)
 
 
 @pytest.mark.parametrize("ahead", [True, False])
@@ -87,7 +87,7 @@ def test_an_error_waits_for_its_turn():
 def batches_of(cfg):
     scenes = processed_scenes(cfg.dataset, ("train",), 1)["train"]
     model = build_model("MinkUNet14A", 9, 20, stem_kernel=3)
-    feed = build.make_training_feed(cfg, scenes, CPU)
+    feed = build.training_batches(cfg, scenes, CPU)
     steps = feed.steps(1, 0, lambda batch: batch.prepared(model.build_maps))
     return [batch for batches in steps for batch in batches]
 
@@ -98,7 +98,7 @@ def test_batches_do_not_depend_on_where_they_are_made(tiny, transforms):
     keys += ["trainer.workers=1", "transforms.mix_prob=0.5"]
     keys += ["+transforms.crop={_target_: ceco3d.data.transforms.SphereCrop, rate: 0.9}"]
     in_loader, on_device = (
-        batches_of(compose_config("train", *keys, f"trainer.augment_on={where}")) for where in ("loader", "device")
+        batches_of(settings_of("train", *keys, f"trainer.augment_on={where}")) for where in ("loader", "device")
     )
     assert len(in_loader) == len(on_device) > 1
     for a, b in zip(in_loader, on_device, strict=True):
@@ -107,7 +107,7 @@ def test_batches_do_not_depend_on_where_they_are_made(tiny, transforms):
 
 
 def test_prepared_batches_have_all_maps(tiny):
-    (batch, *_) = batches_of(compose_config("train", *tiny, "voxel_size=0.25", "trainer.batch_size=4"))
+    (batch, *_) = batches_of(settings_of("train", *tiny, "voxel_size=0.25", "trainer.batch_size=4"))
     made = dict(batch.sparse().manager._maps)
     assert batch.sparse() is batch.ready
     build_model("MinkUNet14A", 9, 20, stem_kernel=3)(batch.sparse())
@@ -116,4 +116,4 @@ def test_prepared_batches_have_all_maps(tiny):
 
 def test_another_place_is_refused(tiny):
     with pytest.raises(UserError, match=r"trainer\.augment_on=moon: choose loader or device"):
-        batches_of(compose_config("train", *tiny, "trainer.augment_on=moon"))
+        batches_of(settings_of("train", *tiny, "trainer.augment_on=moon"))

@@ -1,4 +1,4 @@
-"""What a long run meets: damaged checkpoints, full disks, bad scenes, infinite losses, signals, dead workers."""
+"""Recovery from damaged checkpoints, full disks, unreadable scenes, infinite losses, signals, dead loaders."""
 
 import json
 import os
@@ -13,20 +13,20 @@ import torch
 from ceco3d.preprocess import parse_shard
 from ceco3d.preprocessing.prepare import prepare
 from ceco3d.training.checkpoint import LAST, PREVIOUS, read_newest, save
-from ceco3d.training.checkpoint_writer import Saver
-from ceco3d.training.guards import BadScenes
+from ceco3d.training.checkpoint_writer import CheckpointWriter
+from ceco3d.training.guards import UnreadableSceneGuard
 from ceco3d.training.loggers import CsvLogger, Loggers
 from ceco3d.training.loop import Trainer
 from ceco3d.training.random_state import random_state, set_random_state
 from ceco3d.training.run import train
 from ceco3d.utils import atomic as output
 from ceco3d.utils.errors import UserError
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 from tests.helpers.training import SMALL, equal, rows, weights
 
 
 def config(tiny, run_dir, *overrides):
-    return compose_config("train", *tiny, *SMALL, "loss=ce", f"run_dir={run_dir}", *overrides)
+    return settings_of("train", *tiny, *SMALL, "loss=ce", f"run_dir={run_dir}", *overrides)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys, dam
     assert read_newest(tmp_path).content["step"] == 2
     damage(tmp_path / LAST, share)
     assert read_newest(tmp_path).content["step"] == 1
-    assert "WARNING" in capsys.readouterr().err
+    assert "warning: " in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {PREVIOUS, LAST + ".damaged"}
     damage(tmp_path / PREVIOUS, share)
     with pytest.raises(UserError, match="no checkpoint in it can be read"):
@@ -94,16 +94,16 @@ def test_what_does_not_fit_is_not_begun(tmp_path):
 
 def test_a_full_disk_keeps_the_checkpoint_and_is_tried_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(output, "RETRY_SECONDS", 0.0)
-    saver, weight = Saver(tmp_path), torch.ones(50000)
-    assert saver.save(LAST, {"weight": weight})
+    writer, weight = CheckpointWriter(tmp_path), torch.ones(50000)
+    assert writer.save(LAST, {"weight": weight})
     (tmp_path / "last.part").symlink_to("/dev/full")  # every write fails with ENOSPC
     weight += 1
-    assert not saver.save(LAST, {"weight": weight})
+    assert not writer.save(LAST, {"weight": weight})
     assert read_newest(tmp_path).content["weight"].max() == 1
     weight += 1  # training goes on, what waits does not change
-    saver.retry()
+    writer.retry()
     assert read_newest(tmp_path).content["weight"].max() == 2
-    saver.finish()
+    writer.finish()
     assert "not saved" in capsys.readouterr().err
 
 
@@ -122,7 +122,7 @@ def test_training_outlives_a_folder_that_cannot_be_written(tiny, tmp_path, monke
     monkeypatch.setattr(Trainer, "_step", step)
     train(config(tiny, tmp_path, "trainer.epochs=2", "trainer.validate_every=2", "trainer.save_every=1"))
     assert weights(folder / "last.pt")["position"]["step"] == 6
-    assert "training goes on" in capsys.readouterr().err
+    assert "training continues" in capsys.readouterr().err
 
 
 def test_rows_of_the_log_wait_for_the_disk(tmp_path, capsys):
@@ -135,7 +135,7 @@ def test_rows_of_the_log_wait_for_the_disk(tmp_path, capsys):
     (tmp_path / "kept").rename(tmp_path / "metrics.csv")
     log.log({"step": 3, "loss": 3.0})
     assert [row["loss"] for row in rows(tmp_path)] == ["1.0", "2.0", "3.0"]
-    assert capsys.readouterr().err.count("WARNING") == 1
+    assert capsys.readouterr().err.count("warning: ") == 1
 
 
 def test_results_wait_for_the_disk(tmp_path, monkeypatch):
@@ -183,13 +183,13 @@ def test_bad_scenes_are_left_out_and_named_once(own_scenes, tmp_path, capsys, wo
     train(config(overrides, tmp_path / "run", *options))
     err = capsys.readouterr().err
     for scene in (train_scenes[2], train_scenes[5], val_scenes[0]):
-        assert err.count(f"scene {scene.name} is left out") == 1
-    assert "trained without 3 bad scenes" in err
+        assert err.count(f"skipping scene {scene.name}") == 1
+    assert "trained without 3 unreadable scenes" in err
     assert len([row for row in rows(tmp_path / "run") if row["loss"]]) == 6, "batches stay full"
 
 
 def test_too_many_bad_scenes_end_the_run():
-    bad = BadScenes(total=20, limit=0.1)
+    bad = UnreadableSceneGuard(total=20, limit=0.1)
     bad.add([("a", "torn"), ("b", "torn")])
     bad.add([("a", "torn")])
     with pytest.raises(UserError, match=r"3 of 20 scenes cannot be read.*the first is a: torn"):

@@ -14,17 +14,17 @@ import pytest
 import torch
 
 from ceco3d.models import load_trained
-from ceco3d.training.loggers import make_loggers
+from ceco3d.training.loggers import CsvLogger, Loggers, TensorBoardLogger, WandbLogger
 from ceco3d.training.loop import Trainer
 from ceco3d.training.run import train
 from ceco3d.training.schedule import MultiStep, OneCycle, Poly
 from ceco3d.utils.errors import UserError
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 from tests.helpers.training import SMALL, equal, rows, weights
 
 
 def config(tiny, run_dir, *overrides):
-    return compose_config("train", *tiny, *SMALL, f"run_dir={run_dir}", *overrides)
+    return settings_of("train", *tiny, *SMALL, f"run_dir={run_dir}", *overrides)
 
 
 def test_the_loss_falls_and_a_run_leaves_its_files(tiny, tmp_path):
@@ -58,7 +58,7 @@ def test_the_modern_loss_logs_its_parts(tiny, tmp_path):
     train(cfg)
     loss, ce, lovasz, ceco = (float(rows(tmp_path)[0][name]) for name in ("loss", "ce", "lovasz", "ceco"))
     assert 0 < lovasz <= 1
-    assert loss == pytest.approx(ce + lovasz + cfg.loss.center_weight * ceco, rel=1e-5)
+    assert loss == pytest.approx(ce + lovasz + cfg.loss.arguments["center_weight"] * ceco, rel=1e-5)
 
 
 @pytest.mark.parametrize(("workers", "ema"), [(0, "null"), (2, "0.9")])
@@ -205,7 +205,7 @@ def test_loggers_write_the_same_values(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    log = make_loggers({"csv": {}, "tensorboard": {}}, tmp_path, 0)
+    log = Loggers([CsvLogger(tmp_path, 0), TensorBoardLogger(tmp_path, 0)])
     for step in (1, 2):
         log.log({"step": step, "epoch": 1, "loss": 0.5 * step})
     log.close()
@@ -215,22 +215,37 @@ def test_loggers_write_the_same_values(tmp_path):
 
 
 def test_csv_forgets_rows_after_the_checkpoint(tmp_path):
-    log = make_loggers({"csv": {}}, tmp_path, 0)
+    log = CsvLogger(tmp_path, 0)
     for step in (1, 2, 3):
         log.log({"step": step, "loss": float(step)})
     log.close()
-    log = make_loggers({"csv": {}}, tmp_path, 2)
+    log = CsvLogger(tmp_path, 2)
     log.log({"step": 3, "loss": 30.0})
     log.close()
     assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [("1", "1.0"), ("2", "2.0"), ("3", "30.0")]
 
 
+def test_a_new_name_adds_a_column_and_resuming_keeps_it(tmp_path):
+    log = CsvLogger(tmp_path, 0)
+    log.log({"step": 1, "loss": 1.0})
+    log.log({"step": 2, "loss": 2.0, "my_term": 0.5})
+    log.log({"step": 2, "val_miou": 0.1})
+    log.close()
+    log = CsvLogger(tmp_path, 2)  # before the validation
+    log.log({"step": 3, "loss": 3.0, "my_term": 0.25})
+    assert rows(tmp_path) == [
+        {"step": "1", "loss": "1.0", "my_term": "", "val_miou": ""},
+        {"step": "2", "loss": "2.0", "my_term": "0.5", "val_miou": ""},
+        {"step": "3", "loss": "3.0", "my_term": "0.25", "val_miou": ""},
+    ]
+
+
 @pytest.mark.parametrize("package", ["tensorboard", "wandb"])
 def test_missing_logger_says_what_to_install(tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard" if package == "tensorboard" else "wandb", None)
-    options = {"project": "p", "name": None, "mode": None} if package == "wandb" else {}
+    make = {"tensorboard": TensorBoardLogger, "wandb": WandbLogger}[package]
     with pytest.raises(UserError, match="pip install"):
-        make_loggers({package: options}, tmp_path, 0)
+        make(tmp_path, 0)
 
 
 def test_schedules():

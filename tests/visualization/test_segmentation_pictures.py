@@ -20,7 +20,7 @@ from ceco3d.visualization.picture import RIGHT, UNKNOWN, WRONG, error_colors, sc
 from ceco3d.visualization.render import Camera, fit_camera, paint, render, without_ceiling
 from ceco3d.visualization.segmented import Panel, SegmentedScene
 from ceco3d.visualization.sources import read_labelled
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 
 SPACE = label_space("scannet200")
 SIZE = (60, 80)
@@ -212,7 +212,7 @@ def run_folder(tmp_path) -> Path:
 
 
 def test_a_scene_with_runs_gives_picture_and_page(run_command, tiny, run_folder, tmp_path):
-    root = Path(compose_config("preprocess", *tiny).dataset.root)
+    root = Path(settings_of("preprocess", *tiny).dataset.root)
     folder = sorted((root / "val").iterdir())[0]
     outcome = run_command(
         "visualize",
@@ -261,7 +261,7 @@ def test_a_labelled_file_gives_picture_and_page(run_command, tmp_path):
 def test_bad_input_gives_one_line_and_no_files(run_command, tiny, tmp_path, arguments, message, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    name = sorted((Path(compose_config("preprocess", *tiny).dataset.root) / "val").iterdir())[0].name
+    name = sorted((Path(settings_of("preprocess", *tiny).dataset.root) / "val").iterdir())[0].name
     write_labelled(tmp_path / "scan.ply")
     write_labelled(tmp_path / "bare.ply", label=None)
     write_labelled(tmp_path / "other.ply", label=np.array([12, 1, 1, 1], np.uint16))

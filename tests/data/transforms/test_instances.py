@@ -12,7 +12,7 @@ from ceco3d.data.transforms import InstanceAugmentation
 from ceco3d.data.transforms.instances import movable, move_objects
 from ceco3d.training.build import object_steps
 from ceco3d.utils.errors import UserError
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 
 STRUCTURE = (0, 2)
 STILL = {"shift": 0.0, "rotate": 0.0, "flip": 0.0, "scale": (1.0, 1.0), "dropout": 0.0, "gray": 0.0, "p": 1.0}
@@ -190,13 +190,17 @@ def test_move_objects_equals_its_formula():
 
 
 def test_the_recipe_leaves_the_structure_of_its_label_space():
-    cfg = compose_config("train", "transforms=modern")
-    (found,) = object_steps(cfg, [])
+    cfg = settings_of("train", "transforms=modern")
+    (found,) = object_steps(cfg.transforms, [], cfg.dataset.label_space)
     names = label_space("scannet200").names
     assert {"wall", "floor", "ceiling", "door"} <= {names[i] for i in found.structure}
     assert not {"chair", "table", "picture"} & {names[i] for i in found.structure}
     assert (found.p, found.shift, found.rotate) == (0.5, 0.1, 45.0)
-    small = compose_config("train", "dataset=scannet20", "dataset.raw=x", "transforms=modern")
-    assert object_steps(small, [])[0].structure == label_space("scannet20").structure == (0, 1, 7, 8)
+    small = settings_of("train", "dataset=scannet20", "dataset.raw=x", "transforms=modern")
+    assert (
+        object_steps(small.transforms, [], "scannet20")[0].structure
+        == label_space("scannet20").structure
+        == (0, 1, 7, 8)
+    )
     with pytest.raises(UserError, match=r"transforms\.instances"):
-        object_steps(compose_config("train", "transforms=modern", "+transforms.instances.swap=1"), [])
+        settings_of("train", "transforms=modern", "+transforms.instances.swap=1")

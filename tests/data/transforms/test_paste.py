@@ -17,7 +17,7 @@ from ceco3d.data.transforms import PasteInstances, paste
 from ceco3d.data.transforms.paste import LEVEL
 from ceco3d.training.build import object_steps
 from ceco3d.utils.errors import UserError
-from tests.helpers.commands import compose_config
+from tests.helpers.commands import settings_of
 
 SPACE = label_space("scannet200")
 
@@ -198,20 +198,19 @@ def test_an_empty_bank(folders):
 
 
 def test_the_recipe_pastes_objects_of_the_training_scenes(tiny):
-    cfg = compose_config("train", *tiny, "transforms=lground_tail", "transforms.paste.count=3")
+    cfg = settings_of("train", *tiny, "transforms=lground_tail", "transforms.paste.count=3")
     folders = list_scenes(Path(cfg.dataset.root), "train")
-    (step,) = object_steps(cfg, folders)
+    (step,) = object_steps(cfg.transforms, folders, cfg.dataset.label_space)
     assert (step.count, step.tries) == (3, 50)
     scene = read_scene(folders[0], "scannet200")
     before = {name: tensor.clone() for name, tensor in scene.tensors().items()}
     out = [step(scene, generator(seed)) for seed in range(4)]
     assert max(len(o) for o in out) > len(scene)
     assert all(torch.equal(getattr(o, name)[: len(scene)], tensor) for o in out for name, tensor in before.items())
-    assert object_steps(compose_config("train", *tiny, "transforms=light"), folders) == []
+    assert object_steps(settings_of("train", *tiny, "transforms=light").transforms, folders, "scannet200") == []
 
 
 @pytest.mark.parametrize("override", ["transforms.paste.count=0", "+transforms.paste.rare=1"])
 def test_bad_settings_are_named(tiny, override):
-    cfg = compose_config("train", *tiny, "transforms=lground_tail", override)
     with pytest.raises(UserError, match=r"transforms\.paste"):
-        object_steps(cfg, [])
+        settings_of("train", *tiny, "transforms=lground_tail", override)

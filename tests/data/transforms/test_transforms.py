@@ -2,26 +2,24 @@
 
 import itertools
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial.transform import Rotation
 
+from ceco3d.cli.app import compose, config_dir
+from ceco3d.cli.components import with_components
 from ceco3d.data import transforms as T
 from ceco3d.data.scenes.scene import Scene, columns
 from ceco3d.data.transforms.elastic import box_blur, trilinear
 from ceco3d.data.transforms.step import seeded_generator
 
-CONF = Path(__file__).parents[3] / "conf" / "transforms"
-RECIPES = sorted(path.stem for path in CONF.glob("*.yaml"))
+RECIPES = sorted(path.stem for path in (config_dir() / "transforms").glob("*.yaml"))
 STEPS = [
     T.CenterShift(),
     T.RandomRotation(x=10, y=10, z=180),
@@ -104,7 +102,7 @@ def test_result_does_not_depend_on_the_memory_layout(step):
 
 
 def test_pointcept_recipe_has_the_distribution_of_a_plain_one():
-    scene, steps = make_scene(600), T.Transforms([instantiate(step) for step in recipe("pointcept")["train"]])
+    scene, steps = make_scene(600), T.Transforms(steps_of("pointcept"))
     fast = np.array([moments(steps(scene, generator(seed))) for seed in range(120)])
     rng = np.random.default_rng(0)
     slow = np.array([moments(plain_recipe(scene, rng)) for _ in range(120)])
@@ -160,16 +158,19 @@ def plain_recipe(scene, rng):
 
 
 def recipe(name):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(name)
+    return compose("train", [f"transforms={name}"])["transforms"]
+
+
+def steps_of(name):
+    return [step() for step in with_components(recipe(name)["train"])]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("n", [0, 1, 3000])
 def test_recipes_run(name, n):
     config = recipe(name)
-    transforms = T.Transforms(instantiate(config.train, _convert_="all"))
-    assert 0 <= config.mix_prob <= 1
+    transforms = T.Transforms(steps_of(name))
+    assert 0 <= config["mix_prob"] <= 1
     assert set(config) == {"train", "mix_prob", "crop", "paste", "instances"}
     out = transforms(make_scene(n), generator())
     assert out.coord.dtype == torch.float32
@@ -178,10 +179,9 @@ def test_recipes_run(name, n):
 
 def test_recipe_values():
     tilt = math.degrees(math.pi / 64)
-    pointcept, lground = recipe("pointcept"), recipe("lground")
-    assert pointcept.mix_prob == 0.8
-    for config, p in ((pointcept, 0.5), (lground, 1.0)):
-        rotation = next(s for s in instantiate(config.train, _convert_="all") if isinstance(s, T.RandomRotation))
+    assert recipe("pointcept")["mix_prob"] == 0.8
+    for name, p in (("pointcept", 0.5), ("lground", 1.0)):
+        rotation = next(s for s in steps_of(name) if isinstance(s, T.RandomRotation))
         assert rotation == T.RandomRotation(tilt, tilt, 180.0, p)
 
 

@@ -1,0 +1,64 @@
+"""What evaluating and exporting have in common: a checkpoint, a split of a data set, a folder for the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
+from ceco3d.preprocessing.datasets import DataSet, processed_scenes
+from ceco3d.utils.atomic import check_writable
+from ceco3d.utils.device import choose_device, choose_precision
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.settings import BUILT, CommonSettings, settings
+
+
+@settings
+class ViewSettings:
+    """Test-time augmentation (conf/tta)."""
+
+    rotations: Sequence[float] = (0.0,)
+    flips: Sequence[str] = ("",)
+    scales: Sequence[float] = (1.0,)
+
+    def views(self) -> list[View]:
+        """Every combination."""
+        return make_views(self.rotations, self.flips, self.scales)
+
+
+@settings
+class ScoringSettings(CommonSettings):
+    """conf/evaluate.yaml and conf/export.yaml."""
+
+    dataset: Annotated[DataSet, BUILT]
+    tta: ViewSettings
+    checkpoint: Path
+    split: Literal["train", "val", "test"]
+    out: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """What tables call the result."""
+        return f"{self.checkpoint} on {self.dataset.name} {self.split}"
+
+    def output_folder(self, command: str) -> Path:
+        """``out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable."""
+        out = self.out or self.checkpoint.absolute().parent.parent / f"{command}-{self.split}"
+        check_writable(out)
+        return out
+
+    def load(self) -> tuple[Predictor, list[Path], LabelSpace]:
+        """The network, the processed scenes of the split, and the label space of both.
+
+        UserError when the network was trained on another label space.
+        """
+        device = choose_device(self.device)
+        dtype = choose_precision(self.precision, device)
+        predictor, space = load_predictor(self.checkpoint, device, self.tta.views(), dtype)
+        if space.name != self.dataset.label_space:
+            raise UserError(
+                f"{self.checkpoint}: predicts {space.name}, but dataset={self.dataset.name} has other classes"
+            )
+        return predictor, processed_scenes(self.dataset, (self.split,), self.workers)[self.split], space

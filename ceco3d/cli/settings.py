@@ -1,0 +1,38 @@
+"""From a composed configuration to typed settings. Nothing below this folder sees OmegaConf."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import TypeAdapter, ValidationError
+
+from ceco3d.cli.components import with_components
+from ceco3d.cli.messages import explain
+from ceco3d.cli.overrides import flat_keys
+from ceco3d.utils.errors import UserError
+
+S = TypeVar("S")
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """``cfg`` as dicts, lists and values, interpolations resolved; UserError for a mandatory key that is not set."""
+    for key in sorted(OmegaConf.missing_keys(cfg)):
+        raise UserError(f"{key} is not set: pass {key}=..., see --help")
+    content = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(content, dict)
+    return {str(name): value for name, value in content.items()}
+
+
+def to_settings(kind: type[S], content: dict[str, Any]) -> S:
+    """``content`` as settings of ``kind`` (``utils.settings``): names, types and ranges are checked here, once.
+
+    ``_target_`` nodes become components; a field ``config`` of ``kind`` receives ``content`` as it is. UserError names
+    the first key that is wrong, its value and what is allowed.
+    """
+    fields = getattr(kind, "__dataclass_fields__", {})
+    parts = with_components(content) | ({"config": dict(content)} if "config" in fields else {})
+    try:
+        return TypeAdapter(kind).validate_python(parts)
+    except ValidationError as error:
+        raise UserError(explain(error, known=flat_keys(content))) from error

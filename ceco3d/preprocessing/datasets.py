@@ -1,0 +1,107 @@
+"""Data sets: where their raw scenes come from and where their processed scenes are."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from ceco3d.data.scenes.processed import list_scenes
+from ceco3d.preprocessing.prepare import Summary, prepare, summary_lines
+from ceco3d.synthetic import generate_rooms
+from ceco3d.utils.distributed import main_first
+from ceco3d.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class DataSet(Protocol):
+    """What training, evaluation and pictures need of a data set.
+
+    name         for titles and error messages
+    label_space  name of its classes, see ``label_space``
+    raw          folder of the raw scenes; None where only processed ones exist
+    root         folder of the processed scenes, ``<root>/<split>/<scene>``
+    """
+
+    name: str
+    label_space: str
+    raw: Path | None
+    root: Path
+
+    def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
+        """Make the processed scenes that are missing; ``shard`` (i, n) makes the i-th of n parts."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScanNet:
+    """ScanNet's raw layout. ``align`` applies the axis alignment; ``voxel_size`` (metres) is what suits the scans."""
+
+    name: str
+    label_space: str
+    raw: Path | None
+    root: Path
+    align: bool = True
+    voxel_size: float = 0.02
+
+    def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
+        """See DataSet. UserError when the raw folder is missing or incomplete."""
+        return prepare(self.raw, self.root, splits, workers, self.align, shard)
+
+
+@dataclass(frozen=True)
+class Rooms200(ScanNet):
+    """Synthetic rooms in ScanNet's raw layout, generated when ``raw`` does not exist.
+
+    size   key of ``sizes``: scans of each split and vertices of a scan
+    seed   another seed is another data set
+    """
+
+    size: str = "small"
+    seed: int = 0
+    sizes: Mapping[str, Mapping[str, Any]] | None = None
+
+    def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
+        """See DataSet. UserError for an unknown size."""
+        sizes = self.sizes or {}
+        if self.raw is not None and not self.raw.is_dir():
+            if self.size not in sizes:
+                raise UserError(f"dataset.size={self.size}: choose one of {', '.join(sizes)}")
+            generate_rooms(self.raw, **sizes[self.size], seed=self.seed, workers=workers)
+        return super().preprocess(splits, workers, shard)
+
+
+def make_processed(
+    dataset: DataSet, splits: Sequence[str] | None, workers: int | None, shard: tuple[int, int] = (1, 1)
+) -> Summary:
+    """``dataset.preprocess`` with one worker a core unless told otherwise; logs what was done."""
+    summary = dataset.preprocess(splits, workers or os.cpu_count() or 1, shard)
+    if summary.done or summary.failed:
+        level = logging.WARNING if summary.failed else logging.INFO
+        logger.log(level, "\n".join(summary_lines(summary)))
+    return summary
+
+
+def processed_scenes(dataset: DataSet, splits: Sequence[str], workers: int | None) -> dict[str, list[Path]]:
+    """The processed scene folders of each split, made first where they are missing.
+
+    Without a raw folder the processed root must be complete already. UserError when scenes are missing or broken.
+    """
+    with main_first():
+        if dataset.raw is not None or not all((dataset.root / split).is_dir() for split in splits):
+            _check(dataset, make_processed(dataset, splits, workers))
+        return {split: list_scenes(dataset.root, split) for split in splits}
+
+
+def _check(dataset: DataSet, summary: Summary) -> None:
+    if summary.failed:
+        scene, reason = summary.failed[0]
+        raise UserError(
+            f"{len(summary.failed)} scenes of {dataset.raw} are broken, first {scene}: {reason}; repair them or "
+            "remove them from the split list (`python -m ceco3d.preprocess` lists all)"
+        )

@@ -1,0 +1,126 @@
+"""What a training run is made of, as typed values; ``conf/train.yaml`` and its groups explain every field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from ceco3d.data.transforms import SphereCrop
+from ceco3d.preprocessing.datasets import DataSet
+from ceco3d.training.schedule import Schedule
+from ceco3d.utils.components import Component
+from ceco3d.utils.settings import BUILT, CommonSettings, Count, Factory, Index, Positive, Share, settings
+
+Decay = Annotated[float, Field(gt=0, lt=1, strict=True)]
+
+
+@settings
+class TrainerSettings:
+    """How the loop runs (conf/trainer)."""
+
+    epochs: Count
+    batch_size: Count
+    validate_every: Count = 10
+    log_every: Count = 50
+    repeat: Count = 1
+    accumulate: Count = 1
+    clip_grad_norm: Positive | None = 10.0
+    ema: Decay | None = None
+    workers: Index = 0
+    cache: Positive | None = None
+    batch_voxels: Count | None = None
+    augment_on: Literal["loader", "device"] = "loader"
+    sync_batch_norm: bool = False
+    save_every: Count | None = None
+    max_bad_scenes: Share = 0.1
+    max_skipped: Count = 10
+
+
+@settings
+class PasteSettings:
+    """Objects of other scenes pasted into a scene: ``InstanceBank`` and ``PasteInstances``."""
+
+    count: Count = 5
+    tries: Count = 50
+    power: float = 0.5
+    min_points: Count = 100
+    max_points: Count = 20_000
+
+
+@settings
+class InstanceSettings:
+    """``InstanceAugmentation`` but for the classes it leaves alone."""
+
+    p: Share = 0.5
+    shift: float = 0.1
+    rotate: float = 45.0
+    flip: Share = 0.5
+    scale: tuple[float, float] = (0.9, 1.1)
+    dropout: Share = 0.2
+    gray: Share = 0.1
+
+
+@settings
+class TransformSettings:
+    """Augmentation (conf/transforms). Factories of ``train`` are called with ``structure`` and ``label_space``."""
+
+    train: Sequence[Factory] = ()
+    crop: Annotated[SphereCrop | None, BUILT] = None
+    paste: PasteSettings | None = None
+    instances: InstanceSettings | None = None
+    mix_prob: Share = 0.0
+
+
+@settings
+class RunSettings(CommonSettings):
+    """What training and pretraining have in common.
+
+    model      makes the network from ``in_channels``, ``out_channels`` and ``engine``
+    optimizer  makes a torch optimizer from ``params``
+    logger     each makes a logger from ``run_dir`` and ``start``
+    config     plain values for ``config.yaml``
+    """
+
+    dataset: Annotated[DataSet, BUILT]
+    model: Component
+    transforms: TransformSettings
+    optimizer: Factory
+    scheduler: Annotated[Schedule, BUILT]
+    trainer: TrainerSettings
+    logger: Mapping[str, Factory]
+    run_dir: Path
+    resume: Literal["auto"] | None = None
+    init: Path | None = None
+    init_leave_out: Sequence[str] = ("final",)
+    init_minkowski: Annotated[Literal["auto", "0.4", "0.5"], BeforeValidator(str)] = "auto"
+    engine: str = "native"
+    voxel_size: Positive
+    features: Annotated[Sequence[str], Field(min_length=1)]
+    config: Mapping[str, Any]
+
+
+@settings
+class PretrainRequest:
+    """The pretraining that comes before a training (conf/experiment/csc.yaml); None leaves the method's own value."""
+
+    method: str
+    run_dir: Path
+    epochs: Count | None = None
+    voxel_size: Positive | None = None
+
+
+@settings
+class TrainSettings(RunSettings):
+    """``conf/train.yaml``.
+
+    name  what tables and pictures call the run
+    loss  makes the loss from ``num_classes``, ``in_channels``, ``class_points`` and ``class_counts`` (training
+          points and training scenes of each class)
+    """
+
+    name: str
+    loss: Component
+    pretrain: PretrainRequest | None = None

@@ -1,0 +1,56 @@
+"""A class or function together with the arguments it will be called with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ceco3d.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Component:
+    """A call still to be made: ``target(**arguments)``, completed by what only the caller knows.
+
+    key        what error messages call it, such as "loss.center"
+    target     a class or function
+    arguments  by name; components among them, also inside lists, are called first
+    name       what logs and tables call it
+
+    Calling the component passes on the keyword arguments that the target has parameters for: a loss that needs the
+    number of classes has a parameter ``num_classes``; one that does not simply leaves it out.
+    """
+
+    key: str
+    target: Callable[..., Any]
+    arguments: Mapping[str, Any]
+    name: str = ""
+
+    def __call__(self, **known: Any) -> Any:
+        """The object. UserError where an argument is missing or the target refuses one with a ValueError."""
+        parameters = inspect.signature(self.target).parameters
+        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        offered = {name: value for name, value in known.items() if takes_all or name in parameters}
+        arguments = offered | {name: _made(value, known) for name, value in self.arguments.items()}
+        missing = [name for name in _required(parameters) if name not in arguments]
+        if missing:
+            raise UserError(f"{self.key}.{missing[0]} is not set: {self.target.__name__} needs it")
+        try:
+            return self.target(**arguments)
+        except ValueError as error:
+            raise UserError(f"{self.key}: {error}") from error
+
+
+def _required(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [name for name, item in parameters.items() if item.default is item.empty and item.kind not in variadic]
+
+
+def _made(value: Any, known: Mapping[str, Any]) -> Any:
+    if isinstance(value, Component):
+        return value(**known)
+    if isinstance(value, list):
+        return [_made(item, known) for item in value]
+    return value

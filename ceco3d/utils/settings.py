@@ -1,0 +1,51 @@
+"""Typed settings: frozen dataclasses that check names, types and ranges when they are made.
+
+A value out of range is a ``ValueError`` (pydantic's ``ValidationError``) that names the field; the command line turns
+it into one line with the full key (``ceco3d.cli.settings``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+from pydantic import BeforeValidator, ConfigDict, Field
+from typing_extensions import dataclass_transform
+
+from ceco3d.utils.components import Component
+
+T = TypeVar("T")
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Index = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+Factory = Callable[..., Any]
+
+
+def _build(value: Any) -> Any:
+    return value() if isinstance(value, Component) else value
+
+
+# Annotated[X, BUILT]: the field holds the object that a component describes, not the component.
+BUILT = BeforeValidator(_build)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def settings(cls: type[T]) -> type[T]:
+    """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown names, wrong types and values out of range."""
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    return pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
+
+
+@settings
+class CommonSettings:
+    """What every command has (conf/common.yaml)."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    seed: Index = 0
+    workers: Count | None = None
+    log_level: Literal["debug", "info", "warning"] = "info"
