@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from ceco3d.cli.app import command
 from ceco3d.metrics.tables import print_scores
-from ceco3d.reports.finished import report_run
+from ceco3d.reports.final_report import report_run
 from ceco3d.training.run import train
 from ceco3d.utils.device import choose_device
 

@@ -8,13 +8,14 @@ from omegaconf import DictConfig
 from ceco3d.cli.app import check_lists, command, number
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.predictor import make_views
-from ceco3d.reports.collapse import choose_classes, read_runs
+from ceco3d.reports.neural_collapse_geometry import choose_classes
+from ceco3d.reports.neural_collapse_runs import read_runs
 from ceco3d.utils.atomic import check_writable, write_bytes, write_text
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
+from ceco3d.visualization.labeled_scenes import TURNS, find_scene, read_labeled, segment_scene
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
 from ceco3d.visualization.segmented import SegmentedScene
-from ceco3d.visualization.sources import TURNS, find_scene, read_labelled, segment_scene
 
 
 @command("visualize")
@@ -30,11 +31,11 @@ def main(cfg: DictConfig) -> None:
 def draw_runs(cfg: DictConfig, out: Path) -> list[Path]:
     """Pictures of ``cfg.runs``; returns the files written."""
     try:
-        from ceco3d.reports.figures import write_pictures
+        from ceco3d.reports.neural_collapse_figures import write_figures
     except ModuleNotFoundError as error:
         raise missing_plot(error) from error
     runs = read_runs([Path(str(folder)) for folder in cfg.runs], cfg.labels)
-    return write_pictures(runs, choose_classes(runs, cfg.classes), out)
+    return write_figures(runs, choose_classes(runs, cfg.classes), out)
 
 
 def draw_scene(cfg: DictConfig, out: Path) -> Iterator[Path]:
@@ -61,7 +62,7 @@ def read_scene(cfg: DictConfig) -> SegmentedScene:
     """The labelled file, or the scene with what the runs predict."""
     space = label_space(cfg.dataset.label_space)
     if cfg.input is not None:
-        return read_labelled(Path(str(cfg.input)), space, str(cfg.up))
+        return read_labeled(Path(str(cfg.input)), space, str(cfg.up))
     device = choose_device(cfg.device)
     dtype = choose_precision(cfg.precision, device)
     runs = [Path(str(run)) for run in cfg.runs]

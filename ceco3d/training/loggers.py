@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from ceco3d.runs.metrics_csv import Row, read_complete_rows
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
 
@@ -66,8 +66,7 @@ class CsvLogger:
         self._path = run_dir / "metrics.csv"
         kept = []
         if start and self._path.is_file():
-            with self._path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if _moment(row) <= start]
+            kept = [row for row in read_complete_rows(self._path) if _moment(row) <= start]
         write_text(self._path, _csv([dict(zip(COLUMNS, COLUMNS, strict=True)), *kept]))
         self._waiting: list[Mapping[str, Any]] = []
 
@@ -93,12 +92,9 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _moment(row: Mapping[str, Any]) -> float:
-    """When a row was written, as ``start``; infinite for one that a killed run did not finish."""
-    step = row["step"] or ""
-    if not step.isdigit() or None in row.values():
-        return math.inf
-    return int(step) + (0.5 if row["val_miou"] else 0.0)
+def _moment(row: Row) -> float:
+    """When a row was written, as ``start``."""
+    return row["step"] + (0.5 if "val_miou" in row else 0.0)
 
 
 class TensorBoardLogger:

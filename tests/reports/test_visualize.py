@@ -11,8 +11,9 @@ import pytest
 
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.losses import simplex_etf
-from ceco3d.reports.collapse import TETRAHEDRON, choose_classes, class_groups, project, read_runs
-from ceco3d.reports.figures import GREEN, draw_classes, draw_cosines, draw_training
+from ceco3d.reports.neural_collapse_figures import GREEN, draw_classes, draw_cosines, draw_training
+from ceco3d.reports.neural_collapse_geometry import TETRAHEDRON, choose_classes, class_groups, project
+from ceco3d.reports.neural_collapse_runs import read_runs
 from ceco3d.utils.errors import UserError
 
 SPACE = label_space("scannet200")
@@ -231,7 +232,7 @@ def test_bad_input_gives_one_line_and_no_files(run_command, tmp_path, arguments,
 
 def test_missing_matplotlib_is_named(run_command, pair, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "ceco3d.reports.figures")
+    monkeypatch.delitem(sys.modules, "ceco3d.reports.neural_collapse_figures")
     outcome = run_command("visualize", f"runs=[{pair[0]}]")
     assert outcome.code == 2
     assert "error: pictures need matplotlib: pip install 'ceco3d[plot]'" in outcome.err

@@ -15,11 +15,11 @@ from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.models import build_model
 from ceco3d.training.checkpoint import save
+from ceco3d.visualization.labeled_scenes import read_labeled
 from ceco3d.visualization.palette import APART, NO_LABEL, distinct_colors, oklab
 from ceco3d.visualization.picture import RIGHT, UNKNOWN, WRONG, error_colors, scene_picture
 from ceco3d.visualization.render import Camera, fit_camera, paint, render, without_ceiling
 from ceco3d.visualization.segmented import Panel, SegmentedScene
-from ceco3d.visualization.sources import read_labelled
 from tests.helpers.commands import compose_config
 
 SPACE = label_space("scannet200")
@@ -161,7 +161,7 @@ def test_the_picture_has_a_row_a_camera_and_a_column_a_panel(changes, rows, colu
     assert len({tuple(color) for color in image.reshape(-1, 3)} & {tuple(c) for c in scene.palette[:2]}) >= 1
 
 
-def write_labelled(path: Path, **changes) -> Path:
+def write_labeled(path: Path, **changes) -> Path:
     """What predict writes of four points: wall, chair, not labelled, and one without a place."""
     columns = {
         "x": np.array([0, 1, 2, np.nan], np.float32),
@@ -182,7 +182,7 @@ def write_labelled(path: Path, **changes) -> Path:
 
 @pytest.mark.parametrize(("up", "last"), [("z", [2, 1, 3]), ("y", [2, -3, 1]), ("-y", [2, 3, -1])])
 def test_a_labelled_file_is_read_and_turned_upright(tmp_path, up, last):
-    scene = read_labelled(write_labelled(tmp_path / "scan.ply"), SPACE, up)
+    scene = read_labeled(write_labeled(tmp_path / "scan.ply"), SPACE, up)
     assert scene.coord.tolist()[-1] == last
     (panel,) = scene.panels
     assert panel.labels.tolist() == [0, 1, -1]
@@ -195,9 +195,9 @@ def test_colours_of_classes_are_not_taken_for_those_of_the_scan(tmp_path):
     no_original = {f"original_{name}": None for name in ("red", "green", "blue")}
     classes = np.concatenate([SPACE.colors[:2], np.zeros((2, 3), np.uint8)])
     colors = dict(zip(("red", "green", "blue"), classes.T, strict=True))
-    assert read_labelled(write_labelled(tmp_path / "a.ply", **no_original, **colors), SPACE, "z").color is None
+    assert read_labeled(write_labeled(tmp_path / "a.ply", **no_original, **colors), SPACE, "z").color is None
     colors["red"] = colors["red"] + np.uint8(1)
-    scene = read_labelled(write_labelled(tmp_path / "b.ply", **no_original, **colors), SPACE, "z")
+    scene = read_labeled(write_labeled(tmp_path / "b.ply", **no_original, **colors), SPACE, "z")
     assert scene.color[0].tolist() == (SPACE.colors[0] + [1, 0, 0]).tolist()
 
 
@@ -232,7 +232,7 @@ def test_a_scene_with_runs_gives_picture_and_page(run_command, tiny, run_folder,
 
 
 def test_a_labelled_file_gives_picture_and_page(run_command, tmp_path):
-    path = write_labelled(tmp_path / "scan.ply")
+    path = write_labeled(tmp_path / "scan.ply")
     outcome = run_command("visualize", f"input={path}", f"out={tmp_path / 'out'}")
     assert outcome.code == 0, outcome.err
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["scan.html", "scan.png"]
@@ -262,9 +262,9 @@ def test_bad_input_gives_one_line_and_no_files(run_command, tiny, tmp_path, argu
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     name = sorted((Path(compose_config("preprocess", *tiny).dataset.root) / "val").iterdir())[0].name
-    write_labelled(tmp_path / "scan.ply")
-    write_labelled(tmp_path / "bare.ply", label=None)
-    write_labelled(tmp_path / "other.ply", label=np.array([12, 1, 1, 1], np.uint16))
+    write_labeled(tmp_path / "scan.ply")
+    write_labeled(tmp_path / "bare.ply", label=None)
+    write_labeled(tmp_path / "other.ply", label=np.array([12, 1, 1, 1], np.uint16))
     (tmp_path / "text.ply").write_text("hello")
     given = [argument.format(tmp=tmp_path).replace("NAME", name) for argument in arguments]
     outcome = run_command("visualize", *tiny, *given, f"out={tmp_path / 'out'}")

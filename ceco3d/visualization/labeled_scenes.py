@@ -88,7 +88,7 @@ def segment_scene(
     )
 
 
-def read_labelled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
+def read_labeled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
     """The points of a PLY with vertex properties ``label`` (raw id of ``space``) and, if known, ``confidence``.
 
     It is what `python -m ceco3d.predict` writes: colours of the scan are ``original_red`` ... where ``red`` ... are
