@@ -15,10 +15,11 @@ from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.models import build_model
 from ceco3d.training.checkpoint import save
+from ceco3d.visualization.camera import Camera
 from ceco3d.visualization.labeled_scenes import read_labeled
 from ceco3d.visualization.palette import APART, NO_LABEL, distinct_colors, oklab
 from ceco3d.visualization.picture import RIGHT, UNKNOWN, WRONG, error_colors, scene_picture
-from ceco3d.visualization.render import Camera, fit_camera, paint, render, without_ceiling
+from ceco3d.visualization.render import fit_camera, paint, render, without_ceiling
 from ceco3d.visualization.segmented import Panel, SegmentedScene
 from tests.helpers.commands import compose_config
 
