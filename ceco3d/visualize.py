@@ -13,7 +13,7 @@ from ceco3d.reports.neural_collapse_runs import read_runs
 from ceco3d.utils.atomic import check_writable, write_bytes, write_text
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
-from ceco3d.visualization.labeled_scenes import TURNS, find_scene, read_labeled, segment_scene
+from ceco3d.visualization.labeled_scenes import ROTATIONS, find_scene, read_labeled, segment_scene
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
 from ceco3d.visualization.segmented import SegmentedScene
 
@@ -67,7 +67,7 @@ def read_scene(cfg: DictConfig) -> SegmentedScene:
     dtype = choose_precision(cfg.precision, device)
     runs = [Path(str(run)) for run in cfg.runs]
     return segment_scene(
-        find_scene(str(cfg.scene), cfg.dataset), space, runs, cfg.labels, device, make_views(cfg.tta), dtype
+        find_scene(str(cfg.scene), Path(cfg.dataset.root)), space, runs, cfg.labels, device, make_views(cfg.tta), dtype
     )
 
 
@@ -79,8 +79,8 @@ def check(cfg: DictConfig) -> None:
         raise UserError(f"scene={cfg.scene} input={cfg.input}: choose one of them")
     if cfg.input is not None and cfg.runs:
         raise UserError(f"input={cfg.input}: has its own labels; leave runs= out, or name a scene=")
-    if cfg.up not in TURNS:
-        raise UserError(f"up={cfg.up}: choose one of {', '.join(TURNS)}")
+    if cfg.up not in ROTATIONS:
+        raise UserError(f"up={cfg.up}: choose one of {', '.join(ROTATIONS)}")
     if cfg.scene is None and cfg.input is None and not cfg.runs:
         raise UserError("runs=[]: name a run folder at least, e.g. runs=[outputs/mine], or a labelled file, input=")
     if cfg.scene is not None and len(cfg.runs) > MAX_PANELS - 2:

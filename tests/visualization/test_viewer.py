@@ -86,7 +86,7 @@ def test_names_cannot_break_the_page():
 def test_five_panels_are_refused():
     scene = square()
     many = SegmentedScene("room", scene.coord, None, None, SPACE, scene.truth, [*scene.predictions] * 2)
-    with pytest.raises(UserError, match=r"room: 6 panels, the viewer shows 4"):
+    with pytest.raises(UserError, match=r"room: 6 panels, but the viewer shows 4"):
         viewer_page(many)
 
 
