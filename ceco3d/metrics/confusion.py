@@ -20,7 +20,7 @@ class Confusion:
         self.counts = torch.zeros(num_classes, num_classes + 1, dtype=torch.int64) if counts is None else counts
 
     def update(self, prediction: Tensor, truth: Tensor) -> None:
-        """Add (N,) predicted and (N,) true training indices; ValueError if lengths differ or a label is out of range."""
+        """Add (N,) predicted and (N,) true training indices; ValueError if lengths or the range of labels are wrong."""
         if prediction.shape != truth.shape or prediction.ndim != 1:
             raise ValueError(f"{tuple(prediction.shape)} predictions for {tuple(truth.shape)} labels")
         size = self.num_classes

@@ -40,4 +40,5 @@ def visible(coord: np.ndarray, normal: np.ndarray, camera: Camera, radius: float
     slant = np.sqrt(1 - np.minimum(toward**2, 1)) / np.maximum(np.abs(toward), 1e-6)
     slant = np.where((normal[point] == 0).all(1), UNKNOWN_SLANT, np.minimum(slant, STEEPEST))
     own_depth = MARGIN + 1.5 * (reach + 0.5) * z / focal * slant  # 1.5: a square reaches farther at its corners
-    return point[(z <= nearest + own_depth) & (toward >= 0)]
+    seen: np.ndarray = point[(z <= nearest + own_depth) & (toward >= 0)]
+    return seen

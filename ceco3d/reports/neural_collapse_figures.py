@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,12 +15,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
-from mpl_toolkits.mplot3d import Axes3D
-from mpl_toolkits.mplot3d.proj3d import proj_transform
+from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]  # ships without types
+from mpl_toolkits.mplot3d.proj3d import proj_transform  # type: ignore[import-untyped]  # ships without types
 
 from ceco3d.metrics.neural_collapse import frame_distance
 from ceco3d.reports.neural_collapse_geometry import TETRAHEDRON, Sticks, centered_centers, class_groups, project
@@ -35,7 +37,7 @@ GROUP_STYLES = {
     "tail": (RED, "^", "-."),
     "all": (BLUE, "o", "-"),
 }
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib types its keys as literals
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -80,8 +82,7 @@ def _save(figure: Figure, out: Path, name: str) -> Iterator[Path]:
 
 def draw_training(runs: Sequence[Run]) -> Figure:
     """Plot equiangularity and maximal separation of the class centers over the epochs, one line per run."""
-    figure = Figure((6.8, 2.8), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06)
+    figure = Figure((6.8, 2.8), layout=ConstrainedLayoutEngine(wspace=0.06))
     panels = figure.subplots(1, 2)
     texts = {
         "val_equiangularity": ("Equiangularity (lower is better)", "std of cosines"),
@@ -148,7 +149,7 @@ def draw_sticks(run: Run, classes: np.ndarray) -> Figure:
     reach = max(longest + 0.15, min(2, np.quantile([0, *distances], 0.9)))
     seen = distances < reach
     figure = Figure((4.2, 4.8))
-    axes = figure.add_axes((0, 0.12, 1, 0.84), projection="3d", proj_type="ortho", computed_zorder=False)
+    axes: Axes3D = figure.add_axes((0, 0.12, 1, 0.84), projection="3d", proj_type="ortho", computed_zorder=False)
     axes.scatter(*sticks.features[seen].T, s=7, color=BLUE, alpha=0.4, linewidths=0, depthshade=False, zorder=1)
     for vertex, center in zip(TETRAHEDRON, sticks.centers, strict=True):
         axes.plot(*np.stack([np.zeros(3), vertex], 1), color=GREEN, linewidth=4.5, zorder=2)
@@ -206,8 +207,8 @@ def draw_classes(first: Run, last: Run) -> Figure:
     axes = figure.add_subplot()
     change = 100 * (last.iou - first.iou)
     shown = np.isfinite(change) & (last.train_counts > 0)
-    for name, members in (last.space.groups or {"all": range(len(last.space))}).items():
-        members = np.array([k for k in members if shown[k]], np.int64)
+    for name, group in (last.space.groups or {"all": tuple(range(len(last.space)))}).items():
+        members = np.array([k for k in group if shown[k]], np.int64)
         if len(members):
             color, marker, dashes = GROUP_STYLES[name]
             label = f"{name} ({len(members)}), mean {change[members].mean():+.1f}".replace("-", MINUS)
@@ -226,7 +227,8 @@ def draw_classes(first: Run, last: Run) -> Figure:
 
 def _name_extremes(axes: Axes, run: Run, change: np.ndarray, classes: np.ndarray, most: int = 5) -> None:
     """Label the classes that gain or lose most, wherever the text fits beside the point."""
-    canvas = FigureCanvasAgg(axes.figure)
+    assert isinstance(axes.figure, Figure)
+    canvas: Any = FigureCanvasAgg(axes.figure)  # its methods are untyped
     canvas.draw()  # computes the layout
     spots = axes.transData.transform(np.stack([run.train_counts[classes], change[classes]], 1))
     order = classes[np.argsort(change[classes], kind="stable")]

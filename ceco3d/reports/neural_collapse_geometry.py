@@ -22,7 +22,7 @@ def class_groups(run: Run) -> dict[str, np.ndarray]:
     Groups are head, common and tail, or "all" in a label space without groups. Empty groups are omitted.
     """
     groups = {}
-    for name, members in (run.space.groups or {"all": range(len(run.space))}).items():
+    for name, members in (run.space.groups or {"all": tuple(range(len(run.space)))}).items():
         present = np.array([k for k in members if run.counts[k] > 0], np.int64)
         if len(present):
             groups[name] = present[np.argsort(-run.train_counts[present], kind="stable")]
@@ -31,7 +31,8 @@ def class_groups(run: Run) -> dict[str, np.ndarray]:
 
 def centered_centers(run: Run, classes: np.ndarray) -> np.ndarray:
     """Return (S, d) centers of ``classes`` minus the mean center of all classes with validation points."""
-    return run.centers[classes] - run.centers[run.counts > 0].mean(0)
+    centered: np.ndarray = run.centers[classes] - run.centers[run.counts > 0].mean(0)
+    return centered
 
 
 def choose_classes(runs: Sequence[Run], names: Sequence[str] | None = None) -> np.ndarray:

@@ -16,7 +16,7 @@ from ceco3d.metrics.published import SCANNET200_TEST
 from ceco3d.metrics.tables import CONVENTION_NOTES, percent, scores_rows
 from ceco3d.reports.leaderboard_html import STYLE
 from ceco3d.reports.run_report_figures import COLLAPSE, draw_collapse, draw_confusion, draw_curves
-from ceco3d.runs.folder import damaged_file, read_config, read_curves, read_scores, require_file
+from ceco3d.runs.folder import Scores, damaged_file, read_config, read_curves, read_scores, require_file
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.untrusted import read_json, read_npz, read_yaml
 from ceco3d.visualization.labeled_scenes import segment_scene
@@ -97,7 +97,7 @@ def _environment(folder: Path) -> str:
     return f"<pre>{escape(str(command))}</pre><p>{escape(facts)}</p>"
 
 
-def _scores(scores: Mapping[str, dict], space: LabelSpace) -> str:
+def _scores(scores: Scores, space: LabelSpace) -> str:
     notes = [(f"this run, {name}: {CONVENTION_NOTES[name]}", *values) for name, *values in scores_rows(scores)]
     head = "".join(f"<th>{name}</th>" for name in ("IoU in percent, mesh vertices", "mIoU", *GROUPS))
     body = f"<tbody>{_rows(notes)}</tbody>"

@@ -46,7 +46,8 @@ def read_study(folder: Path, convention: str = "present") -> Results:
 
 def _scores(run: Path, convention: str) -> dict[str, float]:
     scores = read_scores(run / "metrics.json", run, SCORES, CONVENTIONS)
-    return {key: 100 * scores[key][convention] for key in SCORES if scores[key][convention] is not None}
+    values = {key: scores[key][convention] for key in SCORES}
+    return {key: 100 * value for key, value in values.items() if value is not None}
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:

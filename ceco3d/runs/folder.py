@@ -14,6 +14,7 @@ from ceco3d.runs import metrics_csv
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_json, read_yaml
 
+Scores = dict[str, dict[str, float | None]]  # IoU 0..1 by table and name, None where undefined
 HUGE = 1e30  # scores and measures beyond this are damage
 
 
@@ -78,7 +79,7 @@ def _text(path: Path, mapping: Any, key: str, optional: bool = False) -> str:
     return text
 
 
-def read_scores(path: Path, folder: Path, tables: Sequence[str], columns: Sequence[str] = ()) -> dict[str, dict]:
+def read_scores(path: Path, folder: Path, tables: Sequence[str], columns: Sequence[str] = ()) -> Scores:
     """Read ``tables`` (miou, per_class, ...) of a ``metrics.json``: IoU in 0..1 by name, None where undefined.
 
     Every table must have at least ``columns``.

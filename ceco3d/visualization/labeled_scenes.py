@@ -75,9 +75,7 @@ def segment_scene(
     for title, checkpoint in zip(titles, checkpoints, strict=True):
         predictor, predicted = load_predictor(checkpoint, device, views, dtype)
         if predicted.name != space.name:
-            raise UserError(
-                f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose the dataset= it was trained on"
-            )
+            raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
         label, confidence = predictor.predict(scene)
         predictions.append(Panel(title, label.numpy(), confidence.numpy()))
     truth = scene.segment.numpy()
@@ -106,9 +104,7 @@ def read_labeled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
     labels = space.index_of(ids)
     unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = unlabeled
     if len(unknown):
-        raise UserError(
-            f"{path}: label {unknown[0]} is not a class of {space.name}; choose the dataset= of its network"
-        )
+        raise UserError(f"{path}: label {unknown[0]} is not a class of {space.name}; choose the dataset= of the run")
     turn = np.array(ROTATIONS[up], np.float32)
     coord = _columns(vertex, "xyz")
     finite = np.isfinite(coord).all(1)

@@ -28,9 +28,8 @@ def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0)
     UserError for more than MAX_PANELS panels.
     """
     if 1 + len(scene.panels) > MAX_PANELS:
-        raise UserError(
-            f"{scene.name}: {1 + len(scene.panels)} panels, but the viewer shows {MAX_PANELS}; pass fewer runs"
-        )
+        panels = f"{1 + len(scene.panels)} panels, but the viewer shows {MAX_PANELS}"
+        raise UserError(f"{scene.name}: {panels}; pass fewer runs")
     index = np.arange(len(scene))
     if len(scene) > max_points:
         index = np.sort(np.random.default_rng(seed).choice(len(scene), max_points, replace=False))

@@ -86,7 +86,8 @@ def _compose(scene: SegmentedScene, titles: list[str], rows: list[Row]) -> bytes
     below = (left / width, (legend - 0.05) / height, 1 - 2 * left / width, 0)
     _legend(figure, classes, loc="upper left", bbox_to_anchor=below, ncols=LEGEND_COLUMNS, mode="expand", fontsize=7.5)
     file = BytesIO()
-    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+    canvas: Any = FigureCanvasAgg(figure)  # its methods are untyped
+    canvas.print_png(file, metadata={"Software": None})
     return file.getvalue()
 
 

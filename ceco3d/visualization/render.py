@@ -61,7 +61,7 @@ def fit_camera(coord: np.ndarray, forward: np.ndarray, size: tuple[int, int]) ->
 def point_radius(coord: np.ndarray) -> float:
     """Return the radius in metres of discs that close the surfaces of ``coord`` (N, 3), from gaps at 4,000 points."""
     chosen = np.random.default_rng(0).permutation(len(coord))[:4000]
-    distance, _ = cKDTree(coord).query(coord[chosen], k=min(7, len(coord)))
+    distance = np.asarray(cKDTree(coord).query(coord[chosen], k=min(7, len(coord)))[0])
     return float(np.median(distance[:, -1])) if len(coord) > 1 else 0.01
 
 

@@ -37,9 +37,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m examples.images", description="CeCo on images of rooms.")
-    parser.add_argument(
-        "--scenes", type=Path, help="folder of processed scenes (default: rooms200, generated if absent)"
-    )
+    parser.add_argument("--scenes", type=Path, help="processed scenes (default: rooms200, generated if absent)")
     parser.add_argument("--out", type=Path, default=Path("outputs/images"), help="folder for panel.png (%(default)s)")
     parser.add_argument("--steps", type=positive, default=300, help="training steps per network (%(default)s)")
     parser.add_argument("--views", type=positive, default=8, help="images per scene (%(default)s)")

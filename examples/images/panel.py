@@ -24,8 +24,9 @@ def need_matplotlib() -> None:
 
 
 def paint(label: np.ndarray, space: LabelSpace, where: np.ndarray) -> np.ndarray:
-    """Color the labels (H, W) as (H, W, 3) uint8 in the colors of ``space``, white outside the mask ``where`` (H, W)."""
-    return np.where(where[..., None], space.colors[label], BLANK).astype(np.uint8)
+    """Color (H, W) labels as (H, W, 3) uint8 in the colors of ``space``, white outside the mask ``where`` (H, W)."""
+    colors: np.ndarray = np.where(where[..., None], space.colors[label], BLANK).astype(np.uint8)
+    return colors
 
 
 def write_panel(path: Path, rows: Sequence[tuple[np.ndarray, ...]], space: LabelSpace) -> None:

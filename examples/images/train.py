@@ -29,7 +29,8 @@ def tensors(views: Sequence[View]) -> tuple[Tensor, Tensor]:
 
 def images_per_class(labels: Tensor, num_classes: int) -> Tensor:
     """Return (K,) float32 number of images (V, H, W) in which each class occurs, the prior of the center loss."""
-    return sum((torch.bincount(image[image >= 0], minlength=num_classes) > 0).float() for image in labels)
+    present = [torch.bincount(image[image >= 0], minlength=num_classes) > 0 for image in labels]
+    return torch.stack(present).float().sum(0)
 
 
 def train(views: Sequence[View], num_classes: int, ceco: bool, steps: int, seed: int) -> UNet:

@@ -37,7 +37,8 @@ class UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, H, W) to logits (B, num_classes, H, W)."""
-        return self.final(self.forward_features(images))
+        logits: Tensor = self.final(self.forward_features(images))
+        return logits
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

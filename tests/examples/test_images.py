@@ -1,4 +1,4 @@
-"""The image example: what its cameras see, its U-Net, the centre loss on images, and all of it once."""
+"""The image example: what its cameras see, its U-Net, the center loss on images, and one complete run."""
 
 import subprocess
 import sys

@@ -23,7 +23,7 @@ DIM = 220
 def write_run(
     folder: Path, loss: str = "ceco", noise: float = 0.0, absent: tuple[int, ...] = (), seed: int = 0
 ) -> Path:
-    """A run folder whose centres and classifiers are a simplex ETF of all classes, moved by ``noise``.
+    """A run folder whose centers and classifiers are a simplex ETF of all classes, moved by ``noise``.
 
     Class k has 1000 - k training and 500 - k validation points, and an IoU of k / 1000 + noise.
     """
@@ -107,10 +107,10 @@ def test_a_simplex_is_projected_onto_the_tetrahedron(tmp_path):
 def test_the_projection_keeps_angles_and_lengths(tmp_path):
     (run,) = read_runs([write_run(tmp_path / "run", noise=1.0)])
     classes = np.array([0, 50, 100, 150])
-    centred = run.centers[classes] - run.centers[classes].mean(0)
+    centered = run.centers[classes] - run.centers[classes].mean(0)
     projected = project(run, classes).centers
-    scale = np.linalg.norm(centred, axis=1).mean()
-    np.testing.assert_allclose(projected @ projected.T, centred @ centred.T / scale**2, atol=1e-9)
+    scale = np.linalg.norm(centered, axis=1).mean()
+    np.testing.assert_allclose(projected @ projected.T, centered @ centered.T / scale**2, atol=1e-9)
     assert np.abs(projected - TETRAHEDRON).max() > 0.01
     # No rotation or reflection brings them nearer to the tetrahedron.
     best = np.linalg.svd(projected.T @ TETRAHEDRON, compute_uv=False).sum()
@@ -144,8 +144,8 @@ def test_matrix_is_ordered_by_group_and_separated(tmp_path):
         assert members.tolist() == sorted(set(SPACE.groups[name]) - set(absent))  # class k is the k-th most frequent
     order = np.concatenate(list(groups.values()))
     axes, bar = draw_cosines(run).axes
-    centred = run.centers[order] - run.centers[order].mean(0)
-    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    centered = run.centers[order] - run.centers[order].mean(0)
+    unit = centered / np.linalg.norm(centered, axis=1, keepdims=True)
     np.testing.assert_allclose(axes.images[0].get_array(), unit @ unit.T, atol=1e-12)
     assert axes.images[0].get_clim() == (-1, 1)
     ends = np.cumsum([len(members) for members in groups.values()])[:-1] - 0.5

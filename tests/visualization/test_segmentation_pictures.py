@@ -1,4 +1,4 @@
-"""Pictures of segmentations: what is drawn where, colours, and what the command does with runs, files and bad input."""
+"""Pictures of segmentations: what is drawn where, colors, and what the command does with runs, files and bad input."""
 
 import re
 from io import BytesIO
@@ -96,7 +96,7 @@ def test_straight_down_the_longer_side_lies_across():
     assert np.ptp(columns) > 2 * np.ptp(rows)
 
 
-def test_paint_draws_the_colours_on_white():
+def test_paint_draws_the_colors_on_white():
     camera = Camera(np.array([0.5, 0.5, 3.0]), np.array([[1, 0, 0], [0, -1, 0], [0, 0, -1]], float))
     frame = render(sheet(), None, 0.03, camera, SIZE)
     image = paint(frame, np.full((len(sheet()), 3), (10, 200, 30), np.uint8))
@@ -113,7 +113,7 @@ def test_only_rooms_lose_their_ceiling(height, cut):
 
 
 @given(st.lists(st.integers(0, 199), min_size=1, max_size=60, unique=True))
-def test_colours_of_a_scene_are_apart_and_the_first_class_keeps_its_own(classes):
+def test_colors_of_a_scene_are_apart_and_the_first_class_keeps_its_own(classes):
     colors = distinct_colors(SPACE.colors, classes)
     lab = oklab(np.concatenate([colors[classes], [NO_LABEL]]))
     distance = np.linalg.norm(lab[:, None] - lab, axis=2) + 9 * np.eye(len(lab))
@@ -125,7 +125,7 @@ def test_colours_of_a_scene_are_apart_and_the_first_class_keeps_its_own(classes)
         assert (colors[first] == SPACE.colors[first]).all()
 
 
-def test_oklab_of_known_colours():
+def test_oklab_of_known_colors():
     lab = oklab(np.array([[255, 255, 255], [0, 0, 0], [255, 0, 0]]))
     np.testing.assert_allclose(lab, [[1, 0, 0], [0, 0, 0], [0.62796, 0.22486, 0.12585]], atol=1e-4)
 
@@ -163,7 +163,7 @@ def test_the_picture_has_a_row_a_camera_and_a_column_a_panel(changes, rows, colu
 
 
 def write_labeled(path: Path, **changes) -> Path:
-    """What predict writes of four points: wall, chair, not labelled, and one without a place."""
+    """What predict writes of four points: wall, chair, unlabeled, and one without coordinates."""
     columns = {
         "x": np.array([0, 1, 2, np.nan], np.float32),
         "y": np.array([0, 0, 1, 0], np.float32),
@@ -182,7 +182,7 @@ def write_labeled(path: Path, **changes) -> Path:
 
 
 @pytest.mark.parametrize(("up", "last"), [("z", [2, 1, 3]), ("y", [2, -3, 1]), ("-y", [2, 3, -1])])
-def test_a_labelled_file_is_read_and_turned_upright(tmp_path, up, last):
+def test_a_labeled_file_is_read_and_turned_upright(tmp_path, up, last):
     scene = read_labeled(write_labeled(tmp_path / "scan.ply"), SPACE, up)
     assert scene.coord.tolist()[-1] == last
     (panel,) = scene.panels
@@ -192,7 +192,7 @@ def test_a_labelled_file_is_read_and_turned_upright(tmp_path, up, last):
     assert scene.truth is None
 
 
-def test_colours_of_classes_are_not_taken_for_those_of_the_scan(tmp_path):
+def test_colors_of_classes_are_not_taken_for_those_of_the_scan(tmp_path):
     no_original = {f"original_{name}": None for name in ("red", "green", "blue")}
     classes = np.concatenate([SPACE.colors[:2], np.zeros((2, 3), np.uint8)])
     colors = dict(zip(("red", "green", "blue"), classes.T, strict=True))
@@ -232,7 +232,7 @@ def test_a_scene_with_runs_gives_picture_and_page(run_command, tiny, run_folder,
     assert f'"total": {len(read_scene(folder, "scannet200"))}' in page
 
 
-def test_a_labelled_file_gives_picture_and_page(run_command, tmp_path):
+def test_a_labeled_file_gives_picture_and_page(run_command, tmp_path):
     path = write_labeled(tmp_path / "scan.ply")
     outcome = run_command("visualize", f"input={path}", f"out={tmp_path / 'out'}")
     assert outcome.code == 0, outcome.err
