@@ -45,7 +45,7 @@ def write_run_report(run: Path, device: torch.device) -> Path:
     Raises UserError if a file of the run is missing or damaged.
     """
     config = read_config(run)
-    title = " ".join(filter(None, [config.name, f"on {config.data}", config.seed and f"seed {config.seed}"]))
+    title = f"{config.name} on {config.data}" + (f", training seed {config.seed}" if config.seed else "")
     return write_page(run, config.space, title, _scene_images(run, config.space, device))
 
 
