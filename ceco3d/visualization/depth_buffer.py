@@ -61,7 +61,8 @@ def nearest_disc(
     row, column  (N,) center in pixels; pixel i spans i to i + 1
     reach        (N,) radius in pixels; a disc covers at least the pixel of its center
     depth        (N,) distance from the camera, >= 0
-    bulge        how much farther the rim of a disc lies than its center, so on a surface the nearest center wins
+    bulge        how much farther the rim of a disc lies than its center, so on a surface the nearest center wins; less
+                 than the largest depth
     """
     buffer = DepthBuffer(size)
     if not len(depth):
@@ -79,7 +80,7 @@ def nearest_disc(
             off = ((y + 0.5 - row[:count]) ** 2 + (x + 0.5 - column[:count]) ** 2) / reach[:count] ** 2
             covers = (off <= 1) | (dy == dx == 0)
             i = np.flatnonzero(covers & (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1]))
-            buffer.draw(y[i], x[i], quantize(depth[i] + bulge * off[i], farthest), order[i])
+            buffer.draw(y[i], x[i], quantize(depth[i] + bulge * np.minimum(off[i], 1), farthest), order[i])
     return buffer.nearest()
 
 

@@ -1,4 +1,4 @@
-"""Pictures of runs: what they show, and what happens where something is missing."""
+"""Figures of neural collapse: what they show, and what happens if a file of a run is missing."""
 
 import csv
 import json
