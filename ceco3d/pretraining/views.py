@@ -16,22 +16,22 @@ from ceco3d.pretraining.visibility import visible
 from ceco3d.utils.errors import UserError
 from ceco3d.visualization.camera import Camera
 
-OVERLAP_VOXEL = 0.05  # metres; overlap is measured in voxels of this size (CSC)
+OVERLAP_VOXEL = 0.05  # meters; overlap is measured in voxels of this size (CSC)
 TRIES = 10  # pairs of cameras tried per scene
 SMALLEST = 200  # points; a smaller view shows almost nothing
-HEIGHT = (1.0, 1.8)  # metres above the floor: a tablet in the hands of a person walking around
-NEIGHBORHOOD = 2.5  # metres; largest distance between the cameras: beyond it, a wall is likely in between
+HEIGHT = (1.0, 1.8)  # meters above the floor: a tablet in the hands of a person walking around
+NEIGHBORHOOD = 2.5  # meters; largest distance between the cameras: beyond it, a wall is likely in between
 CLEARANCE_TRIES = 4  # candidate positions; the one with most clearance wins, to stay outside of furniture
-LOOK_TRIES = 8  # candidate targets; the first one at least a metre away wins
+LOOK_TRIES = 8  # candidate targets; the first one at least a meter away wins
 
 
 @dataclass(frozen=True)
 class ViewSampler:
     """Draws cameras and views of a scene of N points.
 
-    coord, normal (N, 3) float32, metres
+    coord, normal (N, 3) float32, meters
     cell          (N,) int64 voxel of each point, 0..``cells`` - 1
-    radius        metres; points this large close the gaps between them
+    radius        meters; points this large close the gaps between them
     floor         (F, 3) float32, the lowest points, where a person can stand
     """
 

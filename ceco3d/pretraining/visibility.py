@@ -11,8 +11,8 @@ from ceco3d.visualization.depth_buffer import nearest_square
 
 IMAGE = (120, 160)  # rows and columns of the depth buffer: a pixel covers 2 cm at 3 m
 FIELD_OF_VIEW = math.radians(58)  # horizontal, that of ScanNet's depth camera (fx 577 at 640 columns)
-NEAR = 0.3  # metres; nothing closer is seen (the depth camera begins at 0.4)
-MARGIN = 0.03  # metres behind the nearest surface that still count as that surface: noise, thickness of edges
+NEAR = 0.3  # meters; nothing closer is seen (the depth camera begins at 0.4)
+MARGIN = 0.03  # meters behind the nearest surface that still count as that surface: noise, thickness of edges
 STEEPEST = 5.0  # tangent of the slant up to which the depth of a surface within one pixel is allowed for
 UNKNOWN_SLANT = 2.0  # tangent assumed for points without a normal
 
@@ -20,9 +20,9 @@ UNKNOWN_SLANT = 2.0  # tangent assumed for points without a normal
 def visible(coord: np.ndarray, normal: np.ndarray, camera: Camera, radius: float) -> np.ndarray:
     """Return (M,) int64, ascending: the points that ``camera`` sees.
 
-    coord   (N, 3) float32, metres
+    coord   (N, 3) float32, meters
     normal  (N, 3) float32, unit length, or zero where unknown; a point facing away hides others but is not seen
-    radius  metres; every point hides what lies behind a square of this half-width, so a surface of points is closed
+    radius  meters; every point hides what lies behind a square of this half-width, so a surface of points is closed
     """
     rows, columns = IMAGE
     focal = focal_length(columns, FIELD_OF_VIEW)

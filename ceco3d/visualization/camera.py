@@ -11,7 +11,7 @@ STRAIGHT = 1e-6  # sine of the angle to the vertical below which a camera looks 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera in the frame of a scene (metres, z up).
+    """A pinhole camera in the frame of a scene (meters, z up).
 
     eye   (3,) position
     axes  (3, 3) unit rows: right, down, forward

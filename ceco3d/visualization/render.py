@@ -11,7 +11,7 @@ from ceco3d.visualization.camera import STRAIGHT, Camera, focal_length
 from ceco3d.visualization.depth_buffer import nearest_disc
 
 FIELD_OF_VIEW = np.radians(30)  # of the longer side; narrow, so that walls lean little
-CEILING = 1.8  # metres; taller scans are taken for rooms and cut open
+CEILING = 1.8  # meters; taller scans are taken for rooms and cut open
 CUT = 0.8  # share of a room's height that is kept
 SAMPLES = 2  # supersampling: a pixel is the mean of SAMPLES x SAMPLES samples
 WIDEST = 16  # samples; limit of a disc's radius, so sparser scans show gaps
@@ -59,14 +59,14 @@ def fit_camera(coord: np.ndarray, forward: np.ndarray, size: tuple[int, int]) ->
 
 
 def point_radius(coord: np.ndarray) -> float:
-    """Return the radius in metres of discs that close the surfaces of ``coord`` (N, 3), from gaps at 4,000 points."""
+    """Return the radius in meters of discs that close the surfaces of ``coord`` (N, 3), from gaps at 4,000 points."""
     chosen = np.random.default_rng(0).permutation(len(coord))[:4000]
     distance = np.asarray(cKDTree(coord).query(coord[chosen], k=min(7, len(coord)))[0])
     return float(np.median(distance[:, -1])) if len(coord) > 1 else 0.01
 
 
 def render(coord: np.ndarray, normal: np.ndarray | None, radius: float, camera: Camera, size: tuple[int, int]) -> Frame:
-    """Draw each of ``coord`` (N, 3) as a disc of ``radius`` (metres) that faces the camera.
+    """Draw each of ``coord`` (N, 3) as a disc of ``radius`` (meters) that faces the camera.
 
     normal  (N, 3) unit or zero, or None; points that face away are skipped, so the camera sees through the near walls
             of a room

@@ -32,7 +32,7 @@ class Panel:
 class SegmentedScene:
     """N points with their labelings in one label space.
 
-    coord        (N, 3) float, metres, z up
+    coord        (N, 3) float, meters, z up
     color        (N, 3) uint8, or None
     normal       (N, 3) float32, unit length or zero where unknown, or None
     truth        ground truth, or None

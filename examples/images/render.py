@@ -11,8 +11,8 @@ from ceco3d.data.scenes.scene import Scene
 from ceco3d.visualization.camera import Camera, focal_length
 from ceco3d.visualization.depth_buffer import nearest_disc, ranks
 
-NEAR = 0.2  # metres; nothing closer to the camera is drawn
-RADIUS = 0.022  # metres; discs of this size close the gaps between the vertices of a scan, 2 cm apart
+NEAR = 0.2  # meters; nothing closer to the camera is drawn
+RADIUS = 0.022  # meters; discs of this size close the gaps between the vertices of a scan, 2 cm apart
 FIELD_OF_VIEW = np.deg2rad(80)  # horizontal
 
 
