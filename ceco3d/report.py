@@ -50,7 +50,7 @@ def run(settings: ReportSettings) -> None:
     if settings.run is None:
         raise UserError("run is not set: pass the folder of a finished run, e.g. run=outputs/ceco")
     try:
-        from ceco3d.reports.run_page import write_run_report
+        from ceco3d.reports.run_report import write_run_report
     except ModuleNotFoundError as error:
         raise UserError(f"the report needs {error.name}: pip install 'ceco3d[plot]'") from error
     check_writable(settings.run)

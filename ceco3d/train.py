@@ -12,7 +12,7 @@ from ceco3d.cli.settings import to_settings
 from ceco3d.metrics.tables import print_scores
 from ceco3d.pretraining.method import PretrainSettings
 from ceco3d.pretraining.run import pretrain
-from ceco3d.reports.finished import report_run
+from ceco3d.reports.final_report import report_run
 from ceco3d.training.run import train
 from ceco3d.training.settings import TrainSettings
 from ceco3d.utils.device import choose_device

@@ -12,14 +12,15 @@ from ceco3d.cli.app import command
 from ceco3d.cli.scoring import ViewSettings
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.preprocessing.datasets import DataSet
-from ceco3d.reports.collapse import choose_classes, read_runs
+from ceco3d.reports.neural_collapse_geometry import choose_classes
+from ceco3d.reports.neural_collapse_runs import read_runs
 from ceco3d.utils.atomic import check_writable, write_bytes, write_text
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, Count, settings
+from ceco3d.visualization.labeled_scenes import find_scene, read_labeled, segment_scene
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
 from ceco3d.visualization.segmented import SegmentedScene
-from ceco3d.visualization.sources import find_scene, read_labelled, segment_scene
 
 TextPath = Annotated[Path, BeforeValidator(str)]  # a name such as 2026 is a number in YAML
 
@@ -54,11 +55,11 @@ def main(settings: VisualizeSettings) -> None:
 def draw_runs(settings: VisualizeSettings) -> list[Path]:
     """Pictures of the runs; returns the files written."""
     try:
-        from ceco3d.reports.figures import write_pictures
+        from ceco3d.reports.neural_collapse_figures import write_figures
     except ModuleNotFoundError as error:
         raise missing_plot(error) from error
     runs = read_runs(settings.runs, settings.labels)
-    return write_pictures(runs, choose_classes(runs, settings.classes), settings.out)
+    return write_figures(runs, choose_classes(runs, settings.classes), settings.out)
 
 
 def draw_scene(settings: VisualizeSettings) -> Iterator[Path]:
@@ -85,7 +86,7 @@ def read_scene(settings: VisualizeSettings) -> SegmentedScene:
     """The labeled file, or the scene with what the runs predict."""
     space = label_space(settings.dataset.label_space)
     if settings.input is not None:
-        return read_labelled(settings.input, space, settings.up)
+        return read_labeled(settings.input, space, settings.up)
     device = choose_device(settings.device)
     dtype = choose_precision(settings.precision, device)
     folder = find_scene(str(settings.scene), settings.dataset.root)

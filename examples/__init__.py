@@ -1,1 +1,1 @@
-"""Examples: small programs that use the parts of ceco3d."""
+"""Small programs that use parts of ceco3d."""

@@ -1,4 +1,4 @@
-"""Scores."""
+"""Segmentation scores and measures of neural collapse."""
 
 from ceco3d.metrics.confusion import Confusion
 from ceco3d.metrics.neural_collapse import ClassMoments, neural_collapse

@@ -1,4 +1,4 @@
-"""The confusion matrix, with the rules of ScanNet's benchmark script (evaluate_semantic_label.py)."""
+"""The confusion matrix, following ScanNet's benchmark script (evaluate_semantic_label.py)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ceco3d.utils.distributed import reduce
 class Confusion:
     """Counts of (ground truth, prediction) over all points of all scenes.
 
-    Points whose ground truth is ignored (-1) do not count. A prediction outside the classes (-1) is a false negative
-    of the true class and a false positive of none: it lives in an extra column.
+    Points without ground truth (-1) do not count. A prediction outside the classes (-1) goes into an extra column: it
+    is a false negative of the true class and no false positive.
     """
 
     def __init__(self, num_classes: int, counts: Tensor | None = None) -> None:
@@ -20,7 +20,7 @@ class Confusion:
         self.counts = torch.zeros(num_classes, num_classes + 1, dtype=torch.int64) if counts is None else counts
 
     def update(self, prediction: Tensor, truth: Tensor) -> None:
-        """Add (N,) predicted and (N,) true training indices; ValueError when the lengths or the range are wrong."""
+        """Add (N,) predicted and (N,) true training indices; ValueError if lengths or the range of labels are wrong."""
         if prediction.shape != truth.shape or prediction.ndim != 1:
             raise ValueError(f"{tuple(prediction.shape)} predictions for {tuple(truth.shape)} labels")
         size = self.num_classes
@@ -33,12 +33,12 @@ class Confusion:
         self.counts += pairs.reshape(size, size + 1).cpu()
 
     def share(self) -> None:
-        """Add up the counts of all processes, on each of them."""
+        """Sum the counts over all processes, on each of them."""
         self.counts = reduce(self.counts)
 
     @property
     def truth(self) -> Tensor:
-        """(K,) int64 number of ground-truth points per class."""
+        """(K,) int64 ground-truth points per class."""
         return self.counts.sum(1)
 
     @property
@@ -53,12 +53,12 @@ class Confusion:
 
     @property
     def miou(self) -> float | None:
-        """Mean IoU of the classes with ground truth; None without any."""
+        """Mean IoU over the classes with ground truth; None if there is none."""
         present = self.truth > 0
         return self.iou[present].mean().item() if present.any() else None
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the counted points that are right; None without points."""
+        """Share of the counted points that are correct; None without points."""
         total = int(self.counts.sum())
         return int(self.counts.diagonal().sum()) / total if total else None

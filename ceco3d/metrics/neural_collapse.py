@@ -1,7 +1,7 @@
-"""Neural collapse: how far features and classifiers are from a simplex equiangular tight frame.
+"""Measure how far features and classifiers are from a simplex equiangular tight frame (neural collapse).
 
-Papyan, Han and Donoho (PNAS 2020), with mu_k the mean feature of class k, mu_G the mean of the mu_k, w_k the rows of
-the classifier and K the number of classes that occur::
+Measures of Papyan, Han and Donoho (PNAS 2020), where mu_k is the center (mean feature) of class k, mu_G the mean of the
+mu_k, w_k a row of the classifier and K the number of classes that occur::
 
     nc1             tr(Sigma_W Sigma_B^+) / K, within- and between-class covariance of the features   -> 0
     equinorm        std_k |v_k| / mean_k |v_k|                                                         -> 0
@@ -10,9 +10,9 @@ the classifier and K the number of classes that occur::
     self_duality    | W / |W| - M / |M| |, Frobenius norms, M of rows mu_k - mu_G                      -> 0
     nearest_center  share of the points whose nearest mu_k is the classifier's choice                  -> 1
 
-v are class means or classifier rows, "centred" by subtracting their mean over the classes, or "raw". The CeCo paper
-plots equiangularity and separation; which of the two it means is not known here. Classes without points are left out,
-and K is the same for a group of classes as for all. Standard deviations are those of the population.
+v are class centers or classifier rows, either "centred" (their mean over the classes subtracted) or "raw". The CeCo
+paper plots equiangularity and separation without saying which. Classes without points are omitted. A group of classes
+uses the K of all classes. Standard deviations are those of the population.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from torch import Tensor
 
 from ceco3d.utils.distributed import gather, reduce
 
-SAMPLE = 32  # points kept of a class
+SAMPLE = 32  # points kept per class
 
 
 class ClassMoments:
-    """What the measures need of the features, gathered in one pass: O(K d) for K classes and O(d^2) a group, float64.
+    """Moments of the features for the measures, gathered in one pass: O(K d) and O(d^2) per group, float64.
 
-    groups  classes by name, e.g. ``LabelSpace.groups``; each gets measures of its own
-    Also keeps a random sample of at most SAMPLE points a class. The draws of a scene depend on its number (``seed``)
-    alone, so that the sample does not depend on the order of scenes or on how processes share them.
+    groups  classes by name, e.g. ``LabelSpace.groups``; each gets its own measures
+
+    Also keeps a random sample of at most SAMPLE points per class. The draws for a scene depend only on its number
+    (``seed``), so the sample depends neither on the order of scenes nor on how processes divide them.
     """
 
     def __init__(self, num_classes: int, dim: int, groups: Mapping[str, Sequence[int]] | None = None) -> None:
@@ -47,7 +48,7 @@ class ClassMoments:
         self._generator = torch.Generator().manual_seed(0)
 
     def seed(self, number: int) -> None:
-        """The next points are those of scene ``number``."""
+        """Announce that the next points belong to scene ``number``."""
         self._generator.manual_seed(number)
 
     def update(self, features: Tensor, labels: Tensor) -> None:
@@ -63,11 +64,11 @@ class ClassMoments:
         self._sample(features, labels)
 
     def _sample(self, features: Tensor, labels: Tensor) -> None:
-        """Every point draws a number; those with the smallest of their class stay."""
+        """Draw a random key for every point; the smallest keys of each class stay."""
         self._keep(features, labels, torch.rand(len(labels), generator=self._generator, dtype=torch.float64))
 
     def share(self) -> None:
-        """Bring together what all processes have gathered, on each of them."""
+        """Combine the moments and samples of all processes, on each of them."""
         self.counts, self.sums = reduce(self.counts), reduce(self.sums)
         self.squares = {name: reduce(square) for name, square in self.squares.items()}
         samples = gather((self.features, self.labels, self._keys))
@@ -93,18 +94,20 @@ class ClassMoments:
         return self.sums / self.counts[:, None]
 
     def within(self, group: str, classes: Tensor) -> Tensor:
-        """(d, d) within-class covariance of the points of ``classes``, those of the group that occur."""
+        """Return (d, d) within-class covariance over ``classes``, the classes of the group that occur."""
         counts, means = self.counts[classes, None], self.centers[classes]
         return (self.squares[group] - (counts * means).T @ means) / counts.sum()
 
 
 def neural_collapse(moments: ClassMoments, classifiers: Tensor, bias: Tensor | None = None) -> dict[str, Any]:
-    """The measures, over all classes and per group of ``moments``; None where fewer than two classes occur.
+    """Return the measures over all classes and per group of ``moments``; None where fewer than two classes occur.
 
-    classifiers (K, d), bias (K,) of the point classifier. ``{"all" | group: {"classes": int, "nc1": ...,
-    "centers": {"centred" | "raw": {"equinorm", "equiangularity", "separation"}}, "classifiers": likewise,
-    "self_duality": ..., "nearest_center": ...}}``; ``nearest_center`` is estimated from the sample, each point
-    standing for its share of the class.
+    classifiers  (K, d) weight of the point classifier
+    bias         (K,) bias of the point classifier
+
+    Returns ``{"all" | group: {"classes": int, "nc1": ..., "centers": {"centred" | "raw": {"equinorm",
+    "equiangularity", "separation"}}, "classifiers": likewise, "self_duality": ..., "nearest_center": ...}}``. The
+    sample estimates ``nearest_center``, with each point standing for its share of the class.
     """
     weight = classifiers.detach().double().cpu()
     offset = torch.zeros(len(weight)) if bias is None else bias.detach().double().cpu().flatten()
@@ -119,7 +122,7 @@ def _measures(moments: ClassMoments, group: str, weight: Tensor, agreement: Tens
     classes = members[present[members]]
     if len(classes) < 2:
         return None
-    # Means over all classes: the frame is one for all groups.
+    # Center on all classes: the groups share one frame.
     centers = moments.centers - moments.centers[everything].mean(0)
     rows = weight - weight[everything].mean(0)
     between = centers[classes].T @ centers[classes] / len(classes)
@@ -143,7 +146,7 @@ def _measures(moments: ClassMoments, group: str, weight: Tensor, agreement: Tens
 
 
 def frame_distance(vectors: Tensor, num_classes: int) -> dict[str, float]:
-    """equinorm, equiangularity and separation of (S, d) vectors, S >= 2, of a frame of ``num_classes``."""
+    """Return equinorm, equiangularity and separation of (S, d) vectors, S >= 2, from a frame of ``num_classes``."""
     norms = vectors.norm(dim=1)
     directions = F.normalize(vectors, dim=1)
     cosines = (directions @ directions.T)[~torch.eye(len(vectors), dtype=torch.bool)]
@@ -155,7 +158,7 @@ def frame_distance(vectors: Tensor, num_classes: int) -> dict[str, float]:
 
 
 def _nearest_center(moments: ClassMoments, weight: Tensor, bias: Tensor) -> Tensor:
-    """(K,) share of the sampled points of each class that classifier and nearest centre give the same class."""
+    """Return (K,) share of each class's sampled points on which classifier and nearest center agree."""
     present = (moments.counts > 0).nonzero().squeeze(1)
     features, labels = moments.features.double(), moments.labels
     by_classifier = present[(features @ weight[present].T + bias[present]).argmax(1)]
@@ -166,7 +169,7 @@ def _nearest_center(moments: ClassMoments, weight: Tensor, bias: Tensor) -> Tens
 
 
 def summary(measures: Mapping[str, Any]) -> dict[str, float]:
-    """The columns of a training log: the measures over all classes, of centred class centres; empty when undefined."""
+    """Return the columns of a training log: measures over all classes, of centered class centers; {} if undefined."""
     found = measures["all"]
     if found is None:
         return {}

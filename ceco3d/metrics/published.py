@@ -1,4 +1,4 @@
-"""Published results on the ScanNet200 benchmark, to stand beside a run's own."""
+"""Published results on the ScanNet200 benchmark, for comparison with runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """mIoU in percent on the ScanNet200 test set; ``classes``: IoU (0..1) of those classes that are known here."""
+    """Results on the ScanNet200 test set: means in percent; ``classes`` holds the known per-class IoUs (0..1)."""
 
     method: str
     miou: float
@@ -24,7 +24,7 @@ def _classes(*ious: float) -> dict[str, float]:
     return dict(zip(_CLASSES, ious, strict=True))
 
 
-# ScanNet200 benchmark page as shown on the CeCo poster (CVPR 2023).
+# The ScanNet200 benchmark page as shown on the CeCo poster (CVPR 2023).
 SCANNET200_TEST = (
     PublishedRow("CeCo", 34.0, 55.1, 24.7, 18.1, _classes(0.475, 0.057, 0.142, 0, 0, 0)),
     PublishedRow("LGround", 27.2, 48.5, 18.4, 10.6, _classes(0.476, 0.077, 0.218, 0, 0, 0)),

@@ -1,6 +1,6 @@
-"""Means over classes under the three conventions that published ScanNet200 numbers use.
+"""Mean IoU under the three conventions behind published ScanNet200 numbers.
 
-``present``      mean over classes with ground truth (the honest one on validation, where 11 classes have none)
+``present``      mean over classes with ground truth (the fair one on validation, where 11 classes have none)
 ``union``        mean over classes with ground truth or predictions (ScanNet's own IoU, LGround's final test)
 ``zero_filled``  mean over all classes, absent = 0 (Pointcept, LGround's online metric): at most 0.945 on validation
 """
@@ -20,11 +20,11 @@ CONVENTIONS = ("present", "union", "zero_filled")
 
 
 def segmentation_scores(confusion: Confusion, space: LabelSpace) -> dict[str, Any]:
-    """The content of ``metrics.json``: miou, head, common, tail (each under three conventions), per-class IoU
-    and the accuracy over all points.
+    """Return the content of ``metrics.json``.
 
-    A mean over no class (a group without ground truth, ScanNet20's missing groups) is None; so is the IoU of a class
-    with an empty union.
+    It has miou, head, common and tail (each under three conventions), per-class IoU and the accuracy over all points. A
+    mean over no classes (a group without ground truth, ScanNet20's missing groups) and the IoU of an empty union are
+    None.
     """
     everything = tuple(range(len(space)))
     scores: dict[str, Any] = {"miou": _means(confusion, everything)}

@@ -1,8 +1,8 @@
-"""Scores as tables."""
+"""Format scores as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -19,14 +19,14 @@ CONVENTION_NOTES = {
 }
 
 
-def scores_rows(scores: dict[str, Any]) -> list[tuple[str, ...]]:
-    """One row per convention: its name and mIoU, head, common, tail in percent ("-" where undefined)."""
+def scores_rows(scores: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return one row per convention: its name and mIoU, head, common, tail in percent ("-" where undefined)."""
     keys = ("miou", *GROUPS)
     return [(name, *(percent(scores[key][name]) for key in keys)) for name in CONVENTIONS]
 
 
 def scores_markdown(scores: dict[str, Any], space: LabelSpace, title: str) -> str:
-    """``scores.md``: the run under three conventions, the published rows, and every class."""
+    """Return ``scores.md``: the run under three conventions, published results, and every class."""
     header = ("", "mIoU", "head", "common", "tail")
     own = [(f"{title}, {name}", *values) for name, *values in scores_rows(scores)]
     notes = [f"- `{name}`: {CONVENTION_NOTES[name]}" for name in CONVENTIONS]
@@ -39,7 +39,7 @@ def scores_markdown(scores: dict[str, Any], space: LabelSpace, title: str) -> st
             "",
             "## Published",
             "",
-            "ScanNet200 test set, other data than the rows above unless these are its test scenes.",
+            "ScanNet200 test set: data other than above, unless the rows above are also on its test scenes.",
             "",
         ]
         lines += markdown_table(header, rows)
@@ -53,18 +53,18 @@ def scores_markdown(scores: dict[str, Any], space: LabelSpace, title: str) -> st
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; all columns but the first are aligned right."""
+    """Return the lines of a Markdown table; all columns but the first are right-aligned."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 def percent(value: float | None) -> str:
-    """0.123 -> "12.3"; None -> "-"."""
+    """Format 0.123 as "12.3" and None as "-"."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 
 def print_scores(scores: dict[str, Any], title: str) -> None:
-    """The table of scores on the terminal."""
+    """Print the table of scores to the terminal."""
     table = Table("IoU in percent", "mIoU", "head", "common", "tail", title=title, title_justify="left")
     for row in scores_rows(scores):
         table.add_row(*row)

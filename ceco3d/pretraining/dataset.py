@@ -68,7 +68,7 @@ class ScanPairs(PairDataset):
     """Views from virtual cameras in processed scenes.
 
     folders     one folder a scene (``ceco3d.data.scenes.processed``)
-    min_overlap share of the smaller view's voxels, see ``Room.overlap``
+    min_overlap share of the smaller view's voxels, see ``ViewSampler.overlap``
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +11,7 @@ import torch
 
 from ceco3d.models.minkunet import count_parameters
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
+from ceco3d.runs.metrics_csv import read_rows
 from ceco3d.training import build
 from ceco3d.training.lifecycle import find_checkpoint, resume, run_trainer
 from ceco3d.training.loggers import CsvLogger
@@ -83,11 +83,10 @@ def loss_summary(path: Path) -> dict[str, float | int | None]:
 
     Where the log has it, also ``chance``: what the loss of the same steps would be if all features were equal.
     """
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("loss")]
+    rows = [row for row in read_rows(path) if "loss" in row]
     summary: dict[str, float | int | None] = {"steps": int(rows[-1]["step"]) if rows else 0}
     for name in ("loss", "chance"):
-        values = [float(row[name]) for row in rows if row.get(name)]
+        values = [row[name] for row in rows if name in row]
         tenth = max(1, len(values) // 10)
         if values or name == "loss":
             for part, kept in (("first", values[:tenth]), ("last", values[-tenth:])):

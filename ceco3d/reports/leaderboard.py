@@ -1,4 +1,4 @@
-"""Finished runs of one data set as a leaderboard in the shape of the ScanNet200 benchmark page."""
+"""Rank the finished runs of one dataset in a leaderboard laid out like the ScanNet200 benchmark page."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ceco3d.metrics.published import SCANNET200_TEST, PublishedRow
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.metrics.tables import markdown_table
 from ceco3d.runs.folder import read_config, read_scores
-from ceco3d.runs.naming import check_labels, distinct
+from ceco3d.runs.naming import check_labels, distinct_names
 from ceco3d.utils.errors import UserError
 
 OVERVIEW = ("avg", *GROUPS)
-PUBLISHED_NOTE = "Published, ScanNet200 test set: other scenes than those of the rows above"
+PUBLISHED_NOTE = "Published results on the ScanNet200 test set; the rows above are on other scenes"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a leaderboard.
+    """One row of a leaderboard.
 
-    values  IoU in percent by column: OVERVIEW, then class names; absent where undefined or not published
-    ranks   place in each column among the rows of the same data, 1 = best, ties share the better place
+    values  IoU in percent by column (OVERVIEW, then class names); absent where undefined or not published
+    ranks   rank in each column among the rows on the same data, 1 = best; ties share the better rank
     """
 
     name: str
@@ -35,9 +35,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows of the same data set by descending average, and the published rows beside them (other data).
+    """The runs on one dataset by descending average, and published results on other data.
 
-    title  data set and convention; classes: names in alphabetical order, as on the benchmark page
+    title    dataset and convention
+    classes  names in alphabetical order, as on the benchmark page
     """
 
     title: str
@@ -53,10 +54,10 @@ class Leaderboard:
 def read_leaderboard(
     folders: Sequence[Path], convention: str = "present", labels: Sequence[str] | None = None
 ) -> Leaderboard:
-    """The leaderboard of the finished runs in ``folders``, called ``labels`` or else by their names.
+    """Read the finished runs in ``folders``, displayed as ``labels`` or by default as their names.
 
-    A run counts with its ``evaluate-val/metrics.json`` where there is one (test-time augmentation), else with the
-    scores that its training ended with. UserError when a run is unfinished, or trained on another data set.
+    The scores of a run are those of its ``evaluate-val/metrics.json`` (test-time augmentation) if there is one, else
+    those at the end of training. Raises UserError if a run is unfinished or the datasets differ.
     """
     if convention not in CONVENTIONS:
         raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
@@ -64,10 +65,12 @@ def read_leaderboard(
     configs = [read_config(folder) for folder in folders]
     data = {cfg.data for cfg in configs}
     if len(data) != 1:
-        raise UserError(f"runs: of different data sets, {', '.join(sorted(data))}; a leaderboard has one")
+        raise UserError(
+            f"runs: different datasets ({', '.join(sorted(data))}); a leaderboard ranks runs on one dataset"
+        )
     space = configs[0].space
     if labels is None:
-        labels = distinct([cfg.name for cfg in configs], folders, "{name} ({folder})")
+        labels = distinct_names([cfg.name for cfg in configs], folders, "{name} ({folder})")
     classes = tuple(sorted(space.names))
     values = [_values(folder, convention) for folder in folders]
     rows = _ranked(list(zip(map(str, labels), values, strict=True)), (*OVERVIEW, *classes))
@@ -81,7 +84,7 @@ def _values(folder: Path, convention: str) -> dict[str, float]:
     if not path.is_file():
         path = folder / "metrics.json"
     if not path.is_file():
-        raise UserError(f"{folder} is not finished (no metrics.json): go on with its command and resume=auto")
+        raise UserError(f"{folder} is not finished (no metrics.json): run its command again with resume=auto")
     scores = read_scores(path, folder, ("miou", *GROUPS), CONVENTIONS) | read_scores(path, folder, ("per_class",))
     means = {"avg": scores["miou"][convention]} | {group: scores[group][convention] for group in GROUPS}
     values = means | scores["per_class"]
@@ -94,7 +97,7 @@ def _published(row: PublishedRow) -> tuple[str, dict[str, float]]:
 
 
 def _ranked(entries: list[tuple[str, dict[str, float]]], columns: Sequence[str]) -> tuple[Row, ...]:
-    """Rows with their ranks, best average first."""
+    """Return rows with their ranks, best average first."""
     known = {column: [values[column] for _, values in entries if column in values] for column in columns}
     rows = [
         Row(name, values, {c: 1 + sum(v > values[c] for v in known[c]) for c in columns if c in values})
@@ -104,9 +107,9 @@ def _ranked(entries: list[tuple[str, dict[str, float]]], columns: Sequence[str])
 
 
 def leaderboard_markdown(board: Leaderboard) -> str:
-    """The overview, with ranks in brackets, and every class in a second table, a line each."""
+    """Return the overview with ranks in parentheses, then a second table with one line per class."""
     rows = [(row.name, *(_cell(row, column) for column in OVERVIEW)) for row in board.rows]
-    lines = [f"# {board.title}", "", "IoU in percent; place among the runs in brackets.", ""]
+    lines = [f"# {board.title}", "", "IoU in percent; rank among the runs in parentheses.", ""]
     lines += markdown_table(("", *OVERVIEW), rows)
     if board.published:
         lines += ["", f"## {PUBLISHED_NOTE}", ""]
@@ -123,7 +126,7 @@ def _cell(row: Row, column: str) -> str:
 
 
 def leaderboard_csv(board: Leaderboard) -> str:
-    """One line per row: name, data ("run" or "published, ScanNet200 test"), then every column in percent."""
+    """Return one line per row: name, data ("run" or "published, ScanNet200 test"), then every column in percent."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("name", "data", *board.columns))

@@ -1,4 +1,4 @@
-"""The leaderboard as one HTML file that opens from disk: sortable by every column, no network."""
+"""Lay out the leaderboard as one self-contained HTML file that sorts by any column."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ sup { color: var(--muted); font-size: 10px; margin-left: 3px; font-weight: 400; 
 th[aria-sort=descending] button::after { content: " ▾"; } th[aria-sort=ascending] button::after { content: " ▴"; }
 """
 
-# Sorting stays within a group of rows: runs and published results are of different data.
+# Sort within each group of rows only: runs and published results are on different data.
 SCRIPT = """
 document.querySelectorAll("thead th").forEach((head, column) => head.addEventListener("click", () => {
   const descending = column > 0 ? head.ariaSort !== "descending" : head.ariaSort === "ascending";
@@ -45,7 +45,7 @@ document.querySelectorAll("thead th").forEach((head, column) => head.addEventLis
 
 
 def leaderboard_html(board: Leaderboard) -> str:
-    """The page: a column each for the averages and every class, with the place in small figures behind each value."""
+    """Return the page: one column per average and class, with the rank as a superscript."""
     heads = "".join(f'<th scope="col"><button>{escape(name)}</button></th>' for name in ("name", *board.columns))
     groups = [f'<tbody class="rows">{"".join(_line(row, board) for row in board.rows)}</tbody>']
     if board.published:
@@ -57,7 +57,7 @@ def leaderboard_html(board: Leaderboard) -> str:
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{escape(board.title)}</title><style>{STYLE}</style></head><body>
 <h1>{escape(board.title)}</h1>
-<p>IoU in percent, with the place among the rows of the same data. Click a column to sort by it.</p>
+<p>IoU in percent, with the rank among the rows on the same data. Click a column to sort by it.</p>
 <div class="scroll"><table><thead><tr>{heads}</tr></thead>{"".join(groups)}</table></div>
 <script>{SCRIPT}</script></body></html>
 """

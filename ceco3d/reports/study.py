@@ -1,4 +1,4 @@
-"""Many runs of a study as one table: means over seeds, and paired differences to a baseline."""
+"""Tabulate the runs of a study: means over seeds, and paired differences from a baseline."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from ceco3d.runs.folder import read_collapse, read_config, read_scores
 from ceco3d.utils.errors import UserError
 
 SCORES = ("miou", *GROUPS)
-FRAME = ("equiangularity", "separation")  # of the centred class centres
+FRAME = ("equiangularity", "separation")  # of the centered class centers
 COLLAPSE = ("nc1", *FRAME, "self_duality", "nearest_center")
 Results = dict[str, dict[str, dict[str, float]]]
 
 
 def read_study(folder: Path, convention: str = "present") -> Results:
-    """{name: {seed: {"miou", "head", "common", "tail" in percent, and the neural-collapse measures}}}.
+    """Read every finished run directly below ``folder``.
 
-    Reads every finished run directly below ``folder``. UserError when there is none, or one name has a seed twice.
+    Returns {name: {seed: {"miou", "head", "common", "tail" in percent, and the neural-collapse measures}}}. Raises
+    UserError if there is no finished run or two runs share name and seed.
     """
     if convention not in CONVENTIONS:
         raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
@@ -36,7 +37,7 @@ def read_study(folder: Path, convention: str = "present") -> Results:
             raise UserError(f"{run}: not a finished run of `python -m ceco3d.train` ({error}); remove it") from error
         seeds = results.setdefault(cfg.name, {})
         if cfg.seed in seeds:
-            raise UserError(f"{run}: a second run of name={cfg.name} seed={cfg.seed} in {folder}")
+            raise UserError(f"{run}: a second run of name={cfg.name} seed={cfg.seed} in {folder}; remove one of them")
         seeds[cfg.seed] = values
     if not results:
         raise UserError(f"{folder}: no finished runs (folders with metrics.json) below it; run the study first")
@@ -45,18 +46,22 @@ def read_study(folder: Path, convention: str = "present") -> Results:
 
 def _scores(run: Path, convention: str) -> dict[str, float]:
     scores = read_scores(run / "metrics.json", run, SCORES, CONVENTIONS)
-    return {key: 100 * scores[key][convention] for key in SCORES if scores[key][convention] is not None}
+    values = {key: scores[key][convention] for key in SCORES}
+    return {key: 100 * value for key, value in values.items() if value is not None}
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation of a sample (n - 1 in the denominator; NaN for a single value)."""
+    """Return mean and sample standard deviation (n - 1 in the denominator; NaN for a single value)."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def paired_difference(
     runs: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]], key: str
 ) -> tuple[float, float, float] | None:
-    """Mean over the seeds of both of ``runs - baseline``, and its 95 % interval (Student's t); None below two seeds."""
+    """Return the mean of ``runs - baseline`` over shared seeds and its 95 % interval (Student's t).
+
+    None for fewer than two shared seeds.
+    """
     pairs = [(runs[seed][key], baseline[seed][key]) for seed in runs.keys() & baseline.keys()]
     if len(pairs) < 2:
         return None
@@ -66,17 +71,21 @@ def paired_difference(
 
 
 def study_markdown(results: Results, baseline: str = "ce") -> str:
-    """The tables of a study; UserError when the baseline is not in it."""
+    """Return the tables of a study in Markdown; UserError if ``baseline`` is not one of its names."""
     if baseline not in results:
         raise UserError(f"baseline={baseline} is not among the names of the runs: {', '.join(results)}")
     names = [baseline, *(name for name in results if name != baseline)]
     lines = ["# Study", "", "IoU in percent on the validation vertices, mean ± standard deviation over seeds.", ""]
     rows = [(name, str(len(results[name])), *(_cell(results[name], key) for key in SCORES)) for name in names]
     lines += markdown_table(("loss", "seeds", "mIoU", *GROUPS), rows)
-    lines += ["", "Neural collapse (centred class centres); 0 is a perfect frame, nearest_center is best at 1.", ""]
+    lines += [
+        "",
+        "Neural collapse of the centered class centers. 0 is a perfect simplex; nearest_center is best at 1.",
+        "",
+    ]
     rows = [(name, *(_cell(results[name], key, 3) for key in COLLAPSE)) for name in names]
     lines += markdown_table(("loss", *COLLAPSE), rows)
-    lines += ["", f"Paired difference to {baseline}, seed by seed: mean [95 % interval].", ""]
+    lines += ["", f"Paired difference from {baseline} over shared seeds: mean [95 % interval].", ""]
     rows = [(name, *_differences(results[name], results[baseline])) for name in names[1:]]
     lines += markdown_table(("loss", "mIoU", *GROUPS, *FRAME), rows)
     return "\n".join(lines) + "\n"

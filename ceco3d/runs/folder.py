@@ -1,10 +1,7 @@
-"""The files of a finished run that tables and pictures read, as checked plain values; UserError names what is wrong."""
+"""Read the files of a finished run as checked plain values. UserError names the file and what to do."""
 
 from __future__ import annotations
 
-import csv
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +10,21 @@ from typing import Any
 import numpy as np
 
 from ceco3d.data.scenes.labels import LabelSpace, label_space
+from ceco3d.runs import metrics_csv
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_json, read_yaml
 
-HUGE = 1e30
+Scores = dict[str, dict[str, float | None]]  # IoU 0..1 by table and name, None where undefined
+HUGE = 1e30  # scores and measures beyond this are damage
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What ``config.yaml`` says of a run: its name and seed, the data set (of a generated one size and seed, too)."""
+    """The identity of a run, from its ``config.yaml``.
+
+    data   name of the dataset; for generated data also its size and seed
+    space  label space that the run predicts
+    """
 
     name: str
     seed: str
@@ -29,44 +32,44 @@ class RunConfig:
     space: LabelSpace
 
 
-def existing(folder: Path, name: str) -> Path:
-    """The path of a file of the run in ``folder``; UserError when it is missing."""
+def require_file(folder: Path, name: str) -> Path:
+    """Return the path of the file ``name`` of the run in ``folder``; UserError if it is missing."""
     path = folder / name
     if not path.is_file():
-        raise UserError(f"{path} is missing: {remedy(folder)}")
+        raise UserError(f"{path} is missing: {how_to_finish(folder)}")
     return path
 
 
-def remedy(folder: Path) -> str:
-    """What to do about a missing or damaged file."""
+def how_to_finish(folder: Path) -> str:
+    """Return the advice that ends errors about missing or damaged files."""
     return f"finish the run with `python -m ceco3d.train run_dir={folder} resume=auto` and its other keys"
 
 
-def damaged(path: Path, folder: Path, error: Exception) -> UserError:
-    """The error for a damaged file of the run in ``folder``."""
-    return UserError(f"{path} is damaged: {remedy(folder)} ({one_line(error)})")
+def damaged_file(path: Path, folder: Path, error: Exception) -> UserError:
+    """Return the error to raise for the damaged file ``path`` of the run in ``folder``."""
+    return UserError(f"{path} is damaged: {how_to_finish(folder)} ({one_line(error)})")
 
 
 def read_config(folder: Path) -> RunConfig:
-    """The configuration of the run in ``folder``."""
-    path = existing(folder, "config.yaml")
+    """Read ``config.yaml`` of the run in ``folder``."""
+    path = require_file(folder, "config.yaml")
     try:
         cfg = read_yaml(path)
     except (OSError, ValueError) as error:
-        raise damaged(path, folder, error) from error
+        raise damaged_file(path, folder, error) from error
     name, seed = _text(path, cfg, "name"), _text(path, cfg, "seed", optional=True)
     dataset = cfg.get("dataset")
     data = [_text(path, dataset, "name", optional=True), _text(path, dataset, "size", optional=True)]
-    drawn = _text(path, dataset, "seed", optional=True)
+    generator_seed = _text(path, dataset, "seed", optional=True)
     try:
         space = label_space(_text(path, dataset, "label_space"))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return RunConfig(name, seed, " ".join(filter(None, [*data, drawn and f"seed {drawn}"])), space)
+    return RunConfig(name, seed, " ".join(filter(None, [*data, generator_seed and f"seed {generator_seed}"])), space)
 
 
 def _text(path: Path, mapping: Any, key: str, optional: bool = False) -> str:
-    """The text or number at ``key``, as text; "" where it is optional and not there."""
+    """Return the string or number at ``key`` as text; "" if it is optional and absent."""
     value = mapping.get(key) if isinstance(mapping, Mapping) else None
     if value is None and optional:
         return ""
@@ -76,59 +79,58 @@ def _text(path: Path, mapping: Any, key: str, optional: bool = False) -> str:
     return text
 
 
-def read_scores(path: Path, folder: Path, tables: Sequence[str], columns: Sequence[str] = ()) -> dict[str, dict]:
-    """Of a ``metrics.json`` the ``tables`` (miou, per_class, ...): IoU in 0..1 by name, None where it is undefined.
+def read_scores(path: Path, folder: Path, tables: Sequence[str], columns: Sequence[str] = ()) -> Scores:
+    """Read ``tables`` (miou, per_class, ...) of a ``metrics.json``: IoU in 0..1 by name, None where undefined.
 
-    Each table has the ``columns`` at least.
+    Every table must have at least ``columns``.
     """
     try:
         content = read_json(path)
         found = {name: content[name] for name in tables}
         for table in found.values():
-            if not all(value is None or _number(value) for value in table.values()):
+            if not all(value is None or _is_number(value) for value in table.values()):
                 raise ValueError("an IoU is not a number")
             for column in columns:
                 table[column]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, folder, error) from error
+        raise damaged_file(path, folder, error) from error
     return found
 
 
 def read_collapse(folder: Path, keys: Sequence[str], of_centers: Sequence[str]) -> dict[str, float]:
-    """The neural-collapse measures ``keys``, and those of the centred class centres, over all classes.
+    """Read neural-collapse measures over all classes: ``keys``, and ``of_centers`` of the centered class means.
 
-    Measures that are not there are left out; none at all where the run had too few classes.
+    ``keys`` that the file lacks are omitted. Returns {} if the run had too few classes to measure.
     """
-    path = existing(folder, "neural_collapse.json")
+    path = require_file(folder, "neural_collapse.json")
     try:
         found = read_json(path)["all"]
         if found is None:
             return {}
         values = {key: found[key] for key in keys if key in found}
         values |= {key: found["centers"]["centred"][key] for key in of_centers}
-        if not all(_number(value) for value in values.values()):
+        if not all(_is_number(value) for value in values.values()):
             raise ValueError("a measure is not a number")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged(path, folder, error) from error
+        raise damaged_file(path, folder, error) from error
     return values
 
 
-def read_curves(folder: Path) -> dict[str, np.ndarray]:
-    """By column of ``metrics.csv``: (n, 2) float64 step and value, where it has a finite one; {} without the file."""
+def read_log(folder: Path) -> list[metrics_csv.Row]:
+    """Read ``metrics.csv`` of the run in ``folder``; [] if it has none."""
     path = folder / "metrics.csv"
     if not path.exists():
-        return {}
-    curves = defaultdict(list)
+        return []
     try:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                for name, text in row.items():
-                    if text and math.isfinite(value := float(text)):
-                        curves[name].append((float(row["step"]), value))
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise damaged(path, folder, error) from error
-    return {name: np.array(points) for name, points in curves.items()}
+        return metrics_csv.read_rows(path)
+    except (OSError, ValueError) as error:
+        raise damaged_file(path, folder, error) from error
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and -HUGE < value < HUGE  # not NaN
+def read_curves(folder: Path) -> dict[str, np.ndarray]:
+    """Return (n, 2) float64 step and value by column of ``metrics.csv``, where the value is finite; {} without it."""
+    return metrics_csv.curves(read_log(folder))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and -HUGE < value < HUGE  # false for NaN

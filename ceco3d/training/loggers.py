@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+from ceco3d.runs.metrics_csv import Row, read_complete_rows
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
 
@@ -51,17 +52,15 @@ class CsvLogger:
         self._columns: list[str] = []
         kept: list[Mapping[str, Any]] = []
         if start and self._path.is_file():
-            with self._path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                kept = [row for row in reader if _moment(row) <= start]
-                self._columns = list(reader.fieldnames or ())
+            kept = [row for row in read_complete_rows(self._path) if _moment(row) <= start]
+            self._columns = list(dict.fromkeys(name for row in kept for name in row))
         self._waiting: list[Mapping[str, Any]] = []
         write_text(self._path, self._text(kept, header=True) if self._columns else "")
 
     def log(self, values: Mapping[str, float]) -> None:
         """Append a row; a name that is new adds a column to the file."""
         self._waiting.append(values)
-        new = [name for name in values if name not in self._columns]
+        new = [name for name in dict.fromkeys(chain(*self._waiting)) if name not in self._columns]
         if new:
             self._widen(new)
         else:
@@ -82,8 +81,7 @@ class CsvLogger:
                 raise
 
     def _widen(self, new: Iterable[str]) -> None:
-        with self._path.open(newline="") as file:
-            rows: list[Mapping[str, Any]] = list(csv.DictReader(file))
+        rows: list[Mapping[str, Any]] = [*read_complete_rows(self._path)] if self._columns else []
         before = list(self._columns)
         self._columns += new
         try:
@@ -101,12 +99,9 @@ class CsvLogger:
         return text.getvalue()
 
 
-def _moment(row: Mapping[Any, Any]) -> float:
-    """When a row was written, as ``start``; infinite for one that a killed run did not finish."""
-    step = row.get("step") or ""
-    if not step.isdigit() or None in row or None in row.values():
-        return math.inf
-    return int(step) + (0.5 if any(value and name.startswith(VALIDATION) for name, value in row.items()) else 0.0)
+def _moment(row: Row) -> float:
+    """When a row was written, as ``start``."""
+    return row["step"] + (0.5 if any(name.startswith(VALIDATION) for name in row) else 0.0)
 
 
 class TensorBoardLogger:

@@ -1,4 +1,4 @@
-// What is around the scene: legend, search, the table of a point, keys and buttons.
+// The controls around the scene: legend, search, the table of the selected point, keys and buttons.
 
 function element(tag, text, ...children) {
   const made = document.createElement(tag);
@@ -14,7 +14,7 @@ function swatch(color) {
   return made;
 }
 
-// The labels of a point in every panel.
+// Shows the labels of a point in every panel.
 function describe(view, index) {
   view.selected = index;
   view.request();
@@ -47,7 +47,7 @@ function describe(view, index) {
 function buildLegend(view) {
   const [head, body] = [document.querySelector("#legend thead"), document.querySelector("#legend tbody")];
   const titles = meta.panels.map(panel => element("th", panel.title));
-  head.append(element("tr", "", element("th", "class, points in each panel"), ...titles));
+  head.append(element("tr", "", element("th", "class (points in each panel)"), ...titles));
   const lines = meta.classes.map(item => {
     const box = Object.assign(element("input", ""), { type: "checkbox", checked: true });
     const name = [element("span", item.name), element("small", item.group)];
@@ -123,8 +123,8 @@ async function start() {
     byId("message").textContent = "";
     document.body.dataset.ready = "true";
   } catch (error) {
-    const needs = "It needs WebGL 2 and a browser of 2023 or newer.";
-    byId("message").textContent = `The points cannot be drawn: ${error.message}. ${needs}`;
+    const needs = "The viewer needs WebGL 2 and a browser from 2023 or later.";
+    byId("message").textContent = `Cannot draw the points: ${error.message}. ${needs}`;
     throw error;
   }
 }

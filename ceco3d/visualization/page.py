@@ -1,4 +1,4 @@
-"""The viewer: one HTML file that opens from disk and holds the points, the page and three.js."""
+"""Write the viewer: one self-contained HTML file with the points, the page and three.js."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from ceco3d.visualization.segmented import SegmentedScene
 HERE = Path(__file__).parent
 SCRIPTS = ("points.js", "shaders.js", "view.js", "page.js")
 MAX_PANELS = 4
-NONE = 255  # no label, in the page; label spaces have fewer classes
+NONE = 255  # "no label" in the page; label spaces have fewer classes
 
 
 def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0) -> str:
-    """The page: a panel each for the original, the ground truth and every prediction.
+    """Return the page, with one panel each for the original, the ground truth and every prediction.
 
-    Of more than ``max_points`` so many are drawn, at random (``seed``); counts of classes are of all points.
+    Larger scenes are reduced to ``max_points`` random points (``seed``); class counts still cover all points. Raises
     UserError for more than MAX_PANELS panels.
     """
     if 1 + len(scene.panels) > MAX_PANELS:
-        raise UserError(f"{scene.name}: {1 + len(scene.panels)} panels, the viewer shows {MAX_PANELS}; pass fewer runs")
+        panels = f"{1 + len(scene.panels)} panels, but the viewer shows {MAX_PANELS}"
+        raise UserError(f"{scene.name}: {panels}; pass fewer runs")
     index = np.arange(len(scene))
     if len(scene) > max_points:
         index = np.sort(np.random.default_rng(seed).choice(len(scene), max_points, replace=False))
@@ -45,10 +46,10 @@ def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0)
 
 
 def _arrays(scene: SegmentedScene, index: np.ndarray) -> list[np.ndarray]:
-    """What points.js reads, one after the other; M points.
+    """Return the arrays of M points in the order in which points.js reads them.
 
-    (M, 3) uint16 position in the bounding box, (M, 3) uint8 colour, (M, 3) int8 normal where there are normals, of
-    every panel (M,) uint8 label, then of every panel with confidences (M,) uint8 those.
+    (M, 3) uint16 position in the bounding box, (M, 3) uint8 color, (M, 3) int8 normal if the scene has normals, (M,)
+    uint8 label for every panel, (M,) uint8 confidence for every panel that has it.
     """
     coord = scene.coord[index].astype(float)
     low, extent = _box(coord)
@@ -60,8 +61,8 @@ def _arrays(scene: SegmentedScene, index: np.ndarray) -> list[np.ndarray]:
     return arrays + [np.round(confidence * 255).astype(np.uint8) for confidence in known]
 
 
-def _meta(scene: SegmentedScene, index: np.ndarray) -> dict:
-    """Everything else: names, colours and counts of the classes that occur, the box, sizes."""
+def _meta(scene: SegmentedScene, index: np.ndarray) -> dict[str, object]:
+    """Return everything else: names, colors and counts of the classes that occur, the bounding box, sizes."""
     coord = scene.coord[index].astype(float)
     low, extent = _box(coord)
     group = {k: name for name, members in scene.space.groups.items() for k in members}

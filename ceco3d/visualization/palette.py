@@ -1,13 +1,13 @@
-"""Colours of classes that the eye tells apart in one scene."""
+"""Class colors that the eye can tell apart within one scene."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 NO_LABEL = (90, 94, 100)
-APART = 0.075  # distance in OKLab from which two colours count as different
+APART = 0.075  # smallest distance in OKLab at which two colors count as different
 
 # Linear RGB to cone responses, and their cube roots to OKLab (Ottosson, 2020).
 _CONES = np.array(
@@ -27,23 +27,25 @@ _LAB = np.array(
 
 
 def oklab(colors: np.ndarray) -> np.ndarray:
-    """(..., 3) OKLab of (..., 3) sRGB 0..255, in which distances are about those that people see."""
+    """Convert (..., 3) sRGB 0..255 to OKLab, where distances are roughly perceptual."""
     value = np.asarray(colors) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return np.cbrt(linear @ _CONES.T) @ _LAB.T
+    lab: np.ndarray = np.cbrt(linear @ _CONES.T) @ _LAB.T
+    return lab
 
 
-def distinct_colors(colors: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """``colors`` (K, 3) uint8 with those of ``classes`` at least APART from each other and from NO_LABEL, if possible.
+def distinct_colors(colors: np.ndarray, classes: Iterable[int]) -> np.ndarray:
+    """Return ``colors`` (K, 3) uint8 with ``classes`` at least APART from each other and from NO_LABEL, if possible.
 
-    ``classes`` that come first keep their colour. A later one whose colour is too near to an earlier one takes the
-    nearest colour of a grid that is not; where none is left, the one farthest from all others.
+    Earlier classes keep their colors. A class too close to an earlier one takes the nearest free color of a grid, or
+    the color farthest from all others if none is free.
     """
     steps = np.linspace(30, 250, 12).astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
-    grid_lab, result = oklab(grid), colors.copy()
+    grid_lab = oklab(grid)
+    result: np.ndarray = colors.copy()
     taken = oklab(np.array([NO_LABEL]))
-    clearance = np.linalg.norm(grid_lab - taken, axis=1)  # of each colour of the grid to the nearest one that is taken
+    clearance = np.linalg.norm(grid_lab - taken, axis=1)  # from each grid color to the nearest taken one
     for k in classes:
         own = oklab(colors[k])
         if np.linalg.norm(taken - own, axis=1).min() < APART:

@@ -1,8 +1,10 @@
-"""The picture of a segmented scene: original, ground truth and predictions side by side, with a legend."""
+"""Draw a segmented scene: original, ground truth and predictions side by side, with a legend."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,21 +15,25 @@ from ceco3d.visualization.render import Frame, fit_camera, paint, point_radius, 
 from ceco3d.visualization.segmented import Panel, SegmentedScene
 
 SIZE = (360, 480)  # pixels of one view
-CAMERAS = {"from above": (0.0, 0.0, -1.0), "from a corner": (0.62, 0.62, -0.62)}  # which way they look
+CAMERAS = {"from above": (0.0, 0.0, -1.0), "from a corner": (0.62, 0.62, -0.62)}  # viewing direction
 RIGHT, WRONG, UNKNOWN = (214, 219, 224), (213, 60, 40), (92, 104, 128)
 DPI = 150
 LEGEND_COLUMNS, LEGEND_LINE = 6, 0.165  # inches
 
+Row = tuple[str, list[np.ndarray | None]]  # name and images
+Color = Sequence[int] | np.ndarray
+
 
 def scene_picture(scene: SegmentedScene) -> bytes:
-    """A PNG: a row a camera, a column each for the original, the ground truth and every prediction.
+    """Return a PNG with one row per camera and one column each for the original, the ground truth and predictions.
 
-    With ground truth, a last row shows where predictions are wrong. Below, the classes that occur, the frequent first.
+    With ground truth, a last row shows where the predictions are wrong. The legend lists the classes that occur, most
+    frequent first.
     """
     kept = np.flatnonzero(without_ceiling(scene.coord))
     frames = {name: _view(scene, kept, forward) for name, forward in CAMERAS.items()}
     columns = [("Original", scene.original), *((p.title, scene.palette[p.labels]) for p in scene.panels)]
-    rows = [(name, [paint(frame, colors) for _, colors in columns]) for name, frame in frames.items()]
+    rows: list[Row] = [(name, [paint(frame, colors) for _, colors in columns]) for name, frame in frames.items()]
     if scene.truth is not None and scene.predictions:
         above = frames["from above"]
         wrong = [paint(above, error_colors(scene.truth, panel)) for panel in scene.predictions]
@@ -36,20 +42,20 @@ def scene_picture(scene: SegmentedScene) -> bytes:
 
 
 def error_colors(truth: Panel, panel: Panel) -> np.ndarray:
-    """(N, 3) uint8: RIGHT or WRONG, and UNKNOWN without ground truth."""
-    colors = np.where((panel.labels == truth.labels)[:, None], np.uint8(RIGHT), np.uint8(WRONG))
-    return np.where((truth.labels < 0)[:, None], np.uint8(UNKNOWN), colors)
+    """Return (N, 3) uint8 colors: RIGHT, WRONG, or UNKNOWN where there is no ground truth."""
+    colors = np.where((panel.labels == truth.labels)[:, None], np.array(RIGHT, np.uint8), np.array(WRONG, np.uint8))
+    return np.where((truth.labels < 0)[:, None], np.array(UNKNOWN, np.uint8), colors)
 
 
 def _view(scene: SegmentedScene, kept: np.ndarray, forward: tuple[float, float, float]) -> Frame:
-    """The frame of the points at ``kept`` (M,), by indices into the whole scene."""
+    """Render the points at ``kept`` (M,); the frame holds indices into the whole scene."""
     coord = scene.coord[kept]
     normal = None if scene.normal is None else scene.normal[kept]
     frame = render(coord, normal, point_radius(coord), fit_camera(coord, np.array(forward), SIZE), SIZE)
     return Frame(np.where(frame.point >= 0, kept[frame.point], -1), frame.shade)
 
 
-def _compose(scene: SegmentedScene, titles: list[str], rows: list[tuple[str, list[np.ndarray | None]]]) -> bytes:
+def _compose(scene: SegmentedScene, titles: list[str], rows: list[Row]) -> bytes:
     cell = np.array(SIZE[::-1]) / DPI
     legend_lines = len(scene.classes) // LEGEND_COLUMNS + 1
     top, left, legend = 0.5, 0.25, 0.15 + LEGEND_LINE * legend_lines
@@ -71,20 +77,23 @@ def _compose(scene: SegmentedScene, titles: list[str], rows: list[tuple[str, lis
                 axes.imshow(image, interpolation="none", aspect="auto")
                 axes.set_axis_off()
     if rows[-1][0] == "errors":
-        meanings = [("right", RIGHT), ("wrong", WRONG), ("no ground truth", UNKNOWN)]
-        spot = ((left + cell[0]) / width, (legend + cell[1] / 2) / height)
-        _legend(figure, meanings, loc="center", bbox_to_anchor=spot, fontsize=9)
-    classes = [(scene.space.names[k], scene.palette[k]) for k in scene.classes]
+        meanings: list[tuple[str, Color]] = [("correct", RIGHT), ("wrong", WRONG), ("no ground truth", UNKNOWN)]
+        middle = ((left + cell[0]) / width, (legend + cell[1] / 2) / height)
+        _legend(figure, meanings, loc="center", bbox_to_anchor=middle, fontsize=9)
+    classes: list[tuple[str, Color]] = [(scene.space.names[k], scene.palette[k]) for k in scene.classes]
     if scene.counts[:, -1].any():
         classes.append(("no label", scene.palette[-1]))
-    spot = (left / width, (legend - 0.05) / height, 1 - 2 * left / width, 0)
-    _legend(figure, classes, loc="upper left", bbox_to_anchor=spot, ncols=LEGEND_COLUMNS, mode="expand", fontsize=7.5)
+    below = (left / width, (legend - 0.05) / height, 1 - 2 * left / width, 0)
+    _legend(figure, classes, loc="upper left", bbox_to_anchor=below, ncols=LEGEND_COLUMNS, mode="expand", fontsize=7.5)
     file = BytesIO()
-    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+    canvas: Any = FigureCanvasAgg(figure)  # its methods are untyped
+    canvas.print_png(file, metadata={"Software": None})
     return file.getvalue()
 
 
-def _legend(figure: Figure, entries: list[tuple[str, np.ndarray]], **options: object) -> None:
-    box = {"edgecolor": "0.5", "linewidth": 0.4}
-    handles = [Patch(facecolor=np.array(color) / 255, label=name, **box) for name, color in entries]
+def _legend(figure: Figure, entries: list[tuple[str, Color]], **options: Any) -> None:
+    handles = [
+        Patch(facecolor=tuple(np.array(color) / 255), label=name, edgecolor="0.5", linewidth=0.4)
+        for name, color in entries
+    ]
     figure.legend(handles=handles, frameon=False, handlelength=1.1, handleheight=1.0, labelspacing=0.35, **options)

@@ -1,5 +1,5 @@
 "use strict";
-// The points out of the page (their layout: ceco3d/viewer/page.py), and in the order in which they are drawn.
+// Unpacks the points (layout: ceco3d/visualization/page.py) and puts them into drawing order.
 
 const meta = JSON.parse(document.getElementById("meta").textContent);
 const byId = id => document.getElementById(id);
@@ -25,7 +25,7 @@ async function unpack() {
   };
 }
 
-// Point number i of the drawing order, in which any first part is spread evenly over the scene.
+// Index of the i-th point to draw. Any leading part of this order is spread evenly over the scene.
 const STRIDE = (() => {
   const divisor = (a, b) => b ? divisor(b, a % b) : a;
   let stride = Math.max(1, Math.round(meta.points * 0.618034));
@@ -34,7 +34,7 @@ const STRIDE = (() => {
 })();
 const inOrder = i => (i * STRIDE) % meta.points;
 
-// Rows of four values, as GPUs want them, in drawing order: the columns of `parts`, each (M * width), then zeros.
+// Packs rows of four values, aligned for GPUs, in drawing order: the columns of `parts`, each (M * width), then zeros.
 function rows(Kind, parts) {
   const packed = new Kind(4 * meta.points);
   let column = 0;

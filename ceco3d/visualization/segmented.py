@@ -1,4 +1,4 @@
-"""A scene with the labels that people and networks gave it: what pictures and the viewer show."""
+"""A scene with its ground truth and predictions, as pictures and the viewer show it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.visualization.palette import NO_LABEL, distinct_colors
 
-UNCOLORED = 170  # grey of scans without colours
+UNCOLORED = 170  # gray of scans without colors
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Labels of the N points of a scene.
+    """One labeling of the N points of a scene.
 
-    title       what a picture calls it
+    title       display name
     labels      (N,) training index, -1 = none
-    confidence  (N,) float32 probability of the label, or None where it is not known
+    confidence  (N,) float32 probability of the label, or None if unknown
     """
 
     title: str
@@ -30,13 +30,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class SegmentedScene:
-    """N points and their labels.
+    """N points with their labelings in one label space.
 
-    coord        (N, 3) float, metres, z up
+    coord        (N, 3) float, meters, z up
     color        (N, 3) uint8, or None
     normal       (N, 3) float32, unit length or zero where unknown, or None
     truth        ground truth, or None
-    predictions  one panel each
+    predictions  one panel per network
     """
 
     name: str
@@ -52,35 +52,36 @@ class SegmentedScene:
 
     @property
     def panels(self) -> list[Panel]:
-        """The ground truth, where there is one, and the predictions."""
+        """The ground truth, if there is one, then the predictions."""
         return [*([self.truth] if self.truth else []), *self.predictions]
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """(P, K + 1) int64: points of each class in each panel, those without a label last."""
+        """(P, K + 1) int64 number of points of each class in each panel; points without a label come last."""
         width = len(self.space) + 1
         return np.stack([np.bincount(panel.labels % width, minlength=width) for panel in self.panels])
 
     @property
     def classes(self) -> np.ndarray:
-        """Training indices of the classes that occur in a panel, those with the most points first."""
+        """Training indices of the classes that occur in some panel, most points first."""
         points = self.counts[:, :-1].max(0)
         order = np.argsort(-points, kind="stable")
-        return order[points[order] > 0]
+        occurring: np.ndarray = order[points[order] > 0]
+        return occurring
 
     @cached_property
     def palette(self) -> np.ndarray:
-        """(K + 1, 3) uint8: colours of the classes, told apart in this scene; the last one is of no label."""
+        """(K + 1, 3) uint8 class colors, distinct within this scene; the last one means "no label"."""
         colors = distinct_colors(self.space.colors, self.classes)
         return np.concatenate([colors, np.array([NO_LABEL], np.uint8)])
 
     @property
     def original(self) -> np.ndarray:
-        """(N, 3) uint8: the colours of the scan, grey where it has none."""
+        """(N, 3) uint8 colors of the scan, gray if it has none."""
         return np.full((len(self), 3), UNCOLORED, np.uint8) if self.color is None else self.color
 
     def select(self, index: np.ndarray) -> SegmentedScene:
-        """The points at ``index`` (M,)."""
+        """Return the scene reduced to the points at ``index`` (M,)."""
 
         def part(values: np.ndarray | None) -> np.ndarray | None:
             return None if values is None else values[index]

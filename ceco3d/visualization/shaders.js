@@ -1,4 +1,4 @@
-// How a point is placed, coloured and hidden. `slot` is the panel: -1 the original, 0 ... labels of a point.
+// Places, colors and hides points. `slot` is the panel: -1 = the original, 0 ... = which of the labels.
 
 const VERTEX = `
 precision highp float;

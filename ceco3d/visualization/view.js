@@ -1,7 +1,7 @@
-// The same points in up to four panels under one camera.
+// Draws the same points in up to four panels with one camera.
 
-const NEAR_CLICK = 9; // pixels across that a click looks at
-const NOTHING = 0xffffff; // what the picking image holds where there is no point
+const NEAR_CLICK = 9; // pixels; side of the square around a click in which the nearest point is picked
+const NOTHING = 0xffffff; // value of the picking image where there is no point
 
 class View {
   constructor(data) {
@@ -15,7 +15,7 @@ class View {
     this.camera.up.set(0, 0, 1);
     this.controls = new THREE.OrbitControls(this.camera, this.canvas);
     this.controls.addEventListener("change", () => this.move());
-    this.budget = meta.points; // points a panel that are drawn while the camera moves
+    this.budget = meta.points; // points drawn per panel while the camera moves
     this.palette = new THREE.DataTexture(new Uint8Array(4 * 256), 256, 1);
     for (const item of meta.classes) this.palette.image.data.set([...item.color, 255], 4 * item.index);
     this.palette.needsUpdate = true;
@@ -83,7 +83,7 @@ class View {
     this.request();
   }
 
-  // Looks from above or from a corner, from as near as shows all that is seen from there.
+  // Looks from above or from a corner, as close as possible with everything in view.
   look(from) {
     const { x, y } = this.uniforms.extent.value;
     const tilt = x >= y ? new THREE.Vector3(0, -1e-3, 1) : new THREE.Vector3(1e-3, 0, 1);
@@ -110,7 +110,7 @@ class View {
     this.request();
   }
 
-  // Places of some thousand points that are neither cut off nor show their back to a camera far `away`.
+  // Positions of a few thousand points that are neither cut off nor face away from a distant camera at `away`.
   sample(away) {
     const { normal } = this.data;
     const places = [];
@@ -142,7 +142,7 @@ class View {
     if (!this.pending) this.pending = requestAnimationFrame(() => { this.pending = null; this.draw(); });
   }
 
-  // While the camera moves, as many points are drawn as make about 25 frames a second; all of them once it rests.
+  // While the camera moves, draws few enough points for about 25 frames a second; once it rests, all of them.
   move() {
     this.moving = true;
     clearTimeout(this.rest);
@@ -166,7 +166,7 @@ class View {
     const count = this.drawSome();
     const background = new THREE.Color(getComputedStyle(this.stage).backgroundColor);
     this.renderer.setClearColor(background);
-    const spread = Math.min(Math.sqrt(meta.points / count), 3); // fewer points are drawn larger
+    const spread = Math.min(Math.sqrt(meta.points / count), 3); // the fewer the points, the larger each one
     this.uniforms.focal.value = this.focal(this.panels[0]) * this.renderer.getPixelRatio() * spread;
     for (const panel of this.panels) {
       const bottom = this.height - panel.top - panel.height;
@@ -182,7 +182,7 @@ class View {
     return panel.height / 2 / Math.tan(this.camera.fov * Math.PI / 360);
   }
 
-  // The index of the point that is drawn nearest to (x, y) of the stage, or -1: draws numbers instead of colours.
+  // Index of the point drawn nearest to (x, y) of the stage, or -1. Draws point numbers instead of colors.
   pick(x, y) {
     const panel = this.panels.find(p => x >= p.left && x < p.left + p.width && y >= p.top && y < p.top + p.height);
     if (!panel) return -1;

@@ -1,4 +1,4 @@
-"""A desktop window of a segmented scene (Open3D): its panels beside each other in space."""
+"""Show a segmented scene in a desktop window (Open3D), with its panels side by side in space."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ceco3d.visualization.render import without_ceiling
 from ceco3d.visualization.segmented import SegmentedScene
 
 SYSTEM = "libgl1 libegl1 libx11-6 libusb-1.0-0 libidn2-0 libudev1 libgomp1"  # Debian packages that Open3D links to
-GAP = 1.15  # from one panel to the next, in widths of the scene
+GAP = 1.15  # distance between panels in widths of the scene
 
 
 def load_open3d() -> ModuleType:
-    """The module; UserError says what to install where it is missing or cannot be loaded."""
+    """Import Open3D; UserError says what to install if it is missing or does not load."""
     try:
         import open3d
     except ModuleNotFoundError as error:
@@ -26,12 +26,13 @@ def load_open3d() -> ModuleType:
         reason = " ".join(str(error).split())
         raise UserError(f"window=true: Open3D does not load ({reason}); apt-get install {SYSTEM}") from error
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
-        raise UserError("window=true: no display here (DISPLAY is not set); open the page instead")
-    return open3d
+        raise UserError("window=true: no display (DISPLAY is not set); open the page instead")
+    module: ModuleType = open3d
+    return module
 
 
 def show(scene: SegmentedScene) -> None:
-    """Open the window, and return when it is closed: original, ground truth and predictions from left to right."""
+    """Show original, ground truth and predictions from left to right; return when the window closes."""
     open3d = load_open3d()
     kept = without_ceiling(scene.coord)
     coord = scene.coord[kept].astype(float)
@@ -39,7 +40,7 @@ def show(scene: SegmentedScene) -> None:
     window = open3d.visualization.Visualizer()
     titles = ", ".join(["Original", *(panel.title for panel in scene.panels)])
     if not window.create_window(window_name=f"{scene.name}: {titles}"):
-        raise UserError("window=true: the display does not draw OpenGL; open the page instead")
+        raise UserError("window=true: the display has no OpenGL; open the page instead")
     for i, colors in enumerate([scene.original, *(scene.palette[panel.labels] for panel in scene.panels)]):
         cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(coord + np.array([i * step, 0, 0])))
         cloud.colors = open3d.utility.Vector3dVector(colors[kept] / 255)

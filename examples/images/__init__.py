@@ -1,1 +1,1 @@
-"""CeCo on images: rooms200 rendered to small pictures, a 2D U-Net, cross-entropy with and without the centre term."""
+"""CeCo on images: render rooms200, then train a 2D U-Net with and without the center loss."""

@@ -1,4 +1,4 @@
-"""``python -m examples.images``: render rooms200, train a 2D U-Net with CE and with CE + CeCo, compare."""
+"""``python -m examples.images``: render rooms200, train a 2D U-Net with CE and with CE + CeCo, compare them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PANEL_ROWS = 4
 
 
 def main() -> None:
-    """Exit code 2 with one line on bad input."""
+    """Run the example; bad input ends it with one line and exit code 2."""
     try:
         run(arguments())
     except UserError as error:
@@ -35,19 +35,19 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m examples.images", description="CeCo on images of rooms.")
-    parser.add_argument("--scenes", type=Path, help="processed scenes (default: rooms200, generated when absent)")
-    parser.add_argument("--out", type=Path, default=Path("outputs/images"), help="folder of panel.png (%(default)s)")
-    parser.add_argument("--steps", type=positive, default=300, help="training steps of each network (%(default)s)")
-    parser.add_argument("--views", type=positive, default=8, help="images of each scene (%(default)s)")
+    parser.add_argument("--scenes", type=Path, help="processed scenes (default: rooms200, generated if absent)")
+    parser.add_argument("--out", type=Path, default=Path("outputs/images"), help="folder for panel.png (%(default)s)")
+    parser.add_argument("--steps", type=positive, default=300, help="training steps per network (%(default)s)")
+    parser.add_argument("--views", type=positive, default=8, help="images per scene (%(default)s)")
     parser.add_argument("--size", type=positive, default=72, help="height of an image in pixels (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of cameras, weights and batches (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of cameras, weights and batches (%(default)s)")
     return parser.parse_args()
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1."""
+    """Parse a whole number of at least 1."""
     number = int(text)
     if number < 1:
         raise ValueError
@@ -55,7 +55,7 @@ def positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Everything: images, two networks, a table of their scores and the panel."""
+    """Render the images, train both networks, print their scores and write the panel."""
     need_matplotlib()
     check_writable(args.out)
     views = render_scenes(args)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def render_scenes(args: argparse.Namespace) -> dict[str, list[View]]:
-    """The images of each split, ``args.views`` of every scene in order, 4:3."""
+    """Return the images of each split in the order of its scenes, ``args.views`` per scene, 4:3."""
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         dataset = compose("preprocess").dataset
     if args.scenes is not None:

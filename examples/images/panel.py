@@ -1,4 +1,4 @@
-"""The panel of the CeCo poster: image, ground truth, prediction with CE, prediction with CE + CeCo."""
+"""Draw the panel of the CeCo poster: image, ground truth, prediction with CE, prediction with CE + CeCo."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.utils.errors import UserError
 
 TITLES = ("Image", "Ground truth", "CE", "CeCo")
-NOTHING = 255  # grey value of pixels without ground truth, in the predictions too: nothing is right there
-LEGEND = 24  # classes at most, the largest first
+BLANK = 255  # gray value of pixels without ground truth, also in predictions: nothing is correct there
+LEGEND = 24  # largest number of classes in the legend
 
 
 def need_matplotlib() -> None:
-    """UserError where matplotlib is missing."""
+    """Raise UserError if matplotlib is missing."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -24,12 +24,13 @@ def need_matplotlib() -> None:
 
 
 def paint(label: np.ndarray, space: LabelSpace, where: np.ndarray) -> np.ndarray:
-    """Labels (H, W) -> (H, W, 3) uint8 in the colours of ``space``, white outside the mask ``where`` (H, W)."""
-    return np.where(where[..., None], space.colors[label], NOTHING).astype(np.uint8)
+    """Color (H, W) labels as (H, W, 3) uint8 in the colors of ``space``, white outside the mask ``where`` (H, W)."""
+    colors: np.ndarray = np.where(where[..., None], space.colors[label], BLANK).astype(np.uint8)
+    return colors
 
 
 def write_panel(path: Path, rows: Sequence[tuple[np.ndarray, ...]], space: LabelSpace) -> None:
-    """Write a PNG with one row per (color (H, W, 3), truth, CE, CeCo: (H, W) training indices)."""
+    """Write a PNG with one row per (color (H, W, 3), truth, CE, CeCo), the last three (H, W) training indices."""
     need_matplotlib()
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -56,7 +57,7 @@ def write_panel(path: Path, rows: Sequence[tuple[np.ndarray, ...]], space: Label
 
 
 def largest_classes(rows: Sequence[tuple[np.ndarray, ...]]) -> list[int]:
-    """The classes that cover most of the label maps (where there is ground truth), the largest first."""
+    """Return the classes that cover most of the label maps where there is ground truth, largest first."""
     labels = [label[truth >= 0] for _, truth, *predictions in rows for label in (truth, *predictions)]
     count = np.bincount(np.concatenate(labels))
     return [int(i) for i in np.argsort(-count, kind="stable")[:LEGEND] if count[i]]

@@ -1,4 +1,4 @@
-"""Training and scoring on images: the same network, images and order of images with either loss."""
+"""Train and score on images: the same network, images and order of images for either loss."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from examples.images.render import View
 from examples.images.unet import UNet
 
 BATCH = 8  # images
-RATE = 0.003  # highest learning rate
+RATE = 0.003  # peak learning rate
 CENTER_WEIGHT = 0.1  # as in conf/loss/ceco.yaml
 
 
 def tensors(views: Sequence[View]) -> tuple[Tensor, Tensor]:
-    """V views -> images (V, 3, H, W) float32 in -1..1, labels (V, H, W) int64."""
+    """Return V views as images (V, 3, H, W) float32 in -1..1 and labels (V, H, W) int64."""
     colors = torch.from_numpy(np.stack([view.color for view in views]))
     labels = torch.from_numpy(np.stack([view.label for view in views]))
     return colors.permute(0, 3, 1, 2).float() / 127.5 - 1, labels
 
 
 def images_per_class(labels: Tensor, num_classes: int) -> Tensor:
-    """(V, H, W) -> (K,) float32: in how many images each class occurs, the prior of the centre term."""
-    return sum((torch.bincount(image[image >= 0], minlength=num_classes) > 0).float() for image in labels)
+    """Return (K,) float32 number of images (V, H, W) in which each class occurs, the prior of the center loss."""
+    present = [torch.bincount(image[image >= 0], minlength=num_classes) > 0 for image in labels]
+    return torch.stack(present).float().sum(0)
 
 
 def train(views: Sequence[View], num_classes: int, ceco: bool, steps: int, seed: int) -> UNet:
-    """A U-Net after ``steps`` steps with cross-entropy, ``ceco``: plus the centre term."""
+    """Train a U-Net for ``steps`` steps with cross-entropy, plus the center loss if ``ceco``."""
     images, labels = tensors(views)
     torch.manual_seed(seed)
     model = UNet(num_classes)
@@ -61,12 +62,12 @@ def train(views: Sequence[View], num_classes: int, ceco: bool, steps: int, seed:
 
 @torch.no_grad()
 def predict(model: UNet, views: Sequence[View]) -> Tensor:
-    """(V, H, W) int64 training indices."""
+    """Return (V, H, W) int64 predicted training indices."""
     return torch.cat([model(images).argmax(1) for images in tensors(views)[0].split(BATCH)])
 
 
 def score(prediction: Tensor, views: Sequence[View], num_classes: int) -> Confusion:
-    """All labelled pixels counted."""
+    """Count predictions over all labeled pixels."""
     confusion = Confusion(num_classes)
     confusion.update(prediction.flatten(), tensors(views)[1].flatten())
     return confusion

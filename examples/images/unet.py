@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class UNet(nn.Module):
-    """Images (B, 3, H, W) of any size -> logits (B, num_classes, H, W).
+    """Maps images (B, 3, H, W) of any size to logits (B, num_classes, H, W).
 
-    Four levels, each half as large as the one above; the image itself is the uppermost skip connection. On the way
-    up, features are resized to the skip connection's size, so that odd sizes need no padding.
+    Four levels, each half the size of the one above; the image itself is the top skip connection. On the way up,
+    features are resized to match the skip connection, so odd sizes need no padding.
     """
 
     def __init__(self, num_classes: int, width: int = 32) -> None:
@@ -25,7 +25,7 @@ class UNet(nn.Module):
         self.final = nn.Conv2d(width, num_classes, 1)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, channels, H, W): what the classifier and the centre loss see."""
+        """Map (B, 3, H, W) to the features (B, channels, H, W) that the classifier and the center loss use."""
         skips, x = [], images
         for step in self.down:
             skips.append(x)
@@ -36,12 +36,13 @@ class UNet(nn.Module):
         return x
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, num_classes, H, W)."""
-        return self.final(self.forward_features(images))
+        """Map (B, 3, H, W) to logits (B, num_classes, H, W)."""
+        logits: Tensor = self.final(self.forward_features(images))
+        return logits
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """Two 3x3 convolutions with batch norm and ReLU, the first one strided."""
+    """Return two 3x3 convolutions with batch norm and ReLU; the first one is strided."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
         nn.BatchNorm2d(outputs),

@@ -1,4 +1,4 @@
-"""The image example: what its cameras see, its U-Net, the centre loss on images, and all of it once."""
+"""The image example: what its cameras see, its U-Net, the center loss on images, and one complete run."""
 
 import subprocess
 import sys
@@ -12,13 +12,16 @@ from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.losses import CenterCollapseLoss
 from ceco3d.utils.errors import UserError
+from ceco3d.visualization.camera import Camera, focal_length
 from examples.images.panel import paint, write_panel
-from examples.images.render import Camera, look_around, render
+from examples.images.render import FIELD_OF_VIEW, look_around, render
 from examples.images.train import images_per_class, predict, score, train
 from examples.images.unet import UNet
 
 ROOT = Path(__file__).parents[2]
-AHEAD = Camera(eye=np.zeros(3), target=np.array([1.0, 0, 0]), height=31, width=41)
+SIZE = (31, 41)
+AHEAD = Camera.looking(np.zeros(3), np.array([1.0, 0, 0]))
+FOCAL = focal_length(SIZE[1], FIELD_OF_VIEW)
 
 
 @pytest.fixture(autouse=True)
@@ -48,11 +51,11 @@ def plane(x: float, half: float, label: int, color: float, normal: float = -1.0)
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_nearest_surface_wins(order):
     scene = concatenate([plane(2.0, 3.0, 7, 200.0), plane(1.0, 0.3, 4, 50.0)][::order])
-    view = render(scene, AHEAD)
+    view = render(scene, AHEAD, SIZE)
     # The near square covers focal * 0.3 / 1 pixels to each side of the middle, and its discs a little more.
     i, j = np.abs(np.arange(31) - 15)[:, None], np.abs(np.arange(41) - 20)
     off = np.maximum(i, j)
-    edge = AHEAD.focal * 0.3
+    edge = FOCAL * 0.3
     assert (view.label[off < edge] == 4).all()
     assert (view.label[off > edge + 1] == 7).all()
     np.testing.assert_array_equal(view.color[..., 0], np.where(view.label == 4, 50, 200))
@@ -61,30 +64,30 @@ def test_the_nearest_surface_wins(order):
 def test_left_is_left_and_up_is_up():
     """Looking along x with z up, y points to the left."""
     scene = plane(1.0, 0.05, 3, 90.0)
-    view = render(scene.replace(coord=scene.coord + torch.tensor([0.0, 0.4, 0.2])), AHEAD)
+    view = render(scene.replace(coord=scene.coord + torch.tensor([0.0, 0.4, 0.2])), AHEAD, SIZE)
     rows, columns = np.nonzero(view.label == 3)
-    assert np.mean(rows) == pytest.approx(15 - 0.2 * AHEAD.focal, abs=0.5)
-    assert np.mean(columns) == pytest.approx(20 - 0.4 * AHEAD.focal, abs=0.5)
+    assert np.mean(rows) == pytest.approx(15 - 0.2 * FOCAL, abs=0.5)
+    assert np.mean(columns) == pytest.approx(20 - 0.4 * FOCAL, abs=0.5)
 
 
 @pytest.mark.parametrize(
     "scene", [plane(-1.0, 3.0, 1, 255.0, normal=1.0), plane(1.0, 3.0, 1, 255.0, normal=1.0), plane(0.1, 1.0, 1, 255.0)]
 )
 def test_what_is_behind_turned_away_or_too_near_does_not_appear(scene):
-    view = render(scene, AHEAD)
+    view = render(scene, AHEAD, SIZE)
     assert (view.label == -1).all()
     assert (view.color == 0).all()
 
 
 def test_a_point_without_annotation_hides_what_is_behind_it():
-    view = render(concatenate([plane(2.0, 3.0, 7, 200.0), plane(1.0, 3.0, -1, 50.0)]), AHEAD)
+    view = render(concatenate([plane(2.0, 3.0, 7, 200.0), plane(1.0, 3.0, -1, 50.0)]), AHEAD, SIZE)
     assert (view.label == -1).all()
     assert (view.color == 50).all()
 
 
 def test_a_small_disc_covers_one_pixel():
     scene = plane(5.0, 0.0, 2, 10.0)
-    assert (render(scene, AHEAD).label == 2).sum() == 1
+    assert (render(scene, AHEAD, SIZE).label == 2).sum() == 1
 
 
 def box(size: float) -> Scene:

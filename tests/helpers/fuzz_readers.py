@@ -28,8 +28,8 @@ from ceco3d.models.weights import read_state_dict
 from ceco3d.preprocessing import scannet
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.frames import list_frame_pairs, read_frame
-from ceco3d.reports.collapse import ARRAYS, CURVES, read_runs
 from ceco3d.reports.leaderboard import leaderboard_markdown, read_leaderboard
+from ceco3d.reports.neural_collapse_runs import ARRAYS, CURVES, read_runs
 from ceco3d.reports.study import read_study, study_markdown
 from tests.helpers.fuzz_mutate import mutate
 from tests.helpers.raw_scene import grid, ply_bytes, write_raw_scene

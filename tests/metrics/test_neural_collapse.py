@@ -88,7 +88,7 @@ def test_a_collapsed_network_measures_zero():
     assert found["nearest_center"] == 1
     values = dict(flat(found["centers"]["centred"], "c.")) | {key: found[key] for key in ("nc1", "self_duality")}
     assert values == pytest.approx(dict.fromkeys(values, 0), abs=1e-5)
-    assert found["centers"]["raw"]["separation"] > 0.1  # the offset is not centred away
+    assert found["centers"]["raw"]["separation"] > 0.1  # the offset is not centered away
     assert summary({"all": found})["val_separation"] == found["centers"]["centred"]["separation"]
 
 

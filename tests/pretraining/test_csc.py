@@ -15,13 +15,14 @@ from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.losses.info_nce import Partition, SceneContextLoss, info_nce
 from ceco3d.models import build_model
-from ceco3d.pretraining.camera import Camera, visible
 from ceco3d.pretraining.csc import ContrastObjective
 from ceco3d.pretraining.dataset import FramePairs, ScanPairs
 from ceco3d.pretraining.frames import list_frame_pairs, read_frame
 from ceco3d.pretraining.pairs import SEARCH_RADIUS, NoPairError, PairCollate, PairMaker
-from ceco3d.pretraining.views import OVERLAP_VOXEL, Room, draw_views
+from ceco3d.pretraining.views import OVERLAP_VOXEL, ViewSampler, draw_views
+from ceco3d.pretraining.visibility import visible
 from ceco3d.utils.errors import UserError
+from ceco3d.visualization.camera import Camera
 from tests.helpers.commands import settings_of
 from tests.helpers.frames import write_frames
 
@@ -152,7 +153,7 @@ def test_a_camera_sees_the_faces_towards_it_and_nothing_behind(with_normals):
     (near, normals), (behind, _) = cube([3, 0, 0]), cube([4, -1, -1], side=0.3)
     coord = np.concatenate([near, behind])
     normal = np.concatenate([normals, normals[: len(behind)] * 0]) if with_normals else coord * 0
-    camera = Camera(np.array([1.0, 2.0, 2.0]), np.array([1.0, -1.0, -1.0]))
+    camera = Camera.looking(np.array([1.0, 2.0, 2.0]), np.array([1.0, -1.0, -1.0]))
     seen = visible(coord, normal, camera, radius=0.022)
     assert (np.diff(seen) > 0).all()
     assert seen.max() < len(near)
@@ -168,9 +169,9 @@ def test_a_camera_sees_the_faces_towards_it_and_nothing_behind(with_normals):
 
 def test_points_outside_the_image_are_not_seen():
     coord = np.array([[2, 0, 0], [-2, 0, 0], [0.1, 0, 0], [1, 3, 0], [1, 0, 3]], np.float32)
-    seen = visible(coord, coord * 0, Camera(np.zeros(3), np.array([1.0, 0, 0])), 0.02)
+    seen = visible(coord, coord * 0, Camera.looking(np.zeros(3), np.array([1.0, 0, 0])), 0.02)
     assert seen.tolist() == [0]
-    straight_down = Camera(np.array([2.0, 0, 3]), np.array([0.0, 0, -1]))
+    straight_down = Camera.looking(np.array([2.0, 0, 3]), np.array([0.0, 0, -1]))
     assert visible(coord, coord * 0, straight_down, 0.02).tolist() == [0]
 
 
@@ -187,7 +188,7 @@ def test_views_overlap_as_asked(folders):
         cells = [set(map(tuple, np.floor(scene.coord.numpy()[view] / OVERLAP_VOXEL))) for view in (first, second)]
         share = len(cells[0] & cells[1]) / min(map(len, cells))
         assert share >= 0.5
-        assert share == pytest.approx(Room.of(scene).overlap(first, second))
+        assert share == pytest.approx(ViewSampler.of(scene).overlap(first, second))
         assert max(len(first), len(second)) < 0.9 * len(scene)  # something is hidden
 
 

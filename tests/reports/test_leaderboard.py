@@ -89,7 +89,7 @@ def test_equal_names_are_told_apart_by_folder(tmp_path):
         (["table", "runs=[{tmp}/none]"], "config.yaml is missing"),
         (["table", "runs=[{tmp}/a]", "labels=[x,y]"], "2 labels for 1 runs"),
         (["table", "runs=[{tmp}/a]", "convention=mean"], "present, union, zero_filled"),
-        (["table", "runs=[{tmp}/a,{tmp}/other]"], "different data sets.*rooms200.*scannet200"),
+        (["table", "runs=[{tmp}/a,{tmp}/other]"], "different datasets.*rooms200.*scannet200"),
         (["tabel"], "choose study or table"),
     ],
 )

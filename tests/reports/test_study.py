@@ -33,9 +33,9 @@ def test_mean_deviation_and_paired_interval_by_hand():
 
 
 def test_report_makes_the_table_from_the_runs(run_command, tmp_path):
-    for seed, (plain, centred) in enumerate([(0.01, 0.02), (0.02, 0.04), (0.03, 0.03)]):
+    for seed, (plain, centered) in enumerate([(0.01, 0.02), (0.02, 0.04), (0.03, 0.03)]):
         write_run(tmp_path, "ce", seed, plain)
-        write_run(tmp_path, "ceco", seed, centred)
+        write_run(tmp_path, "ceco", seed, centered)
     write_run(tmp_path, "ceco", 7, 0.5)  # no partner in the baseline: counts in the mean alone
     (tmp_path / "unfinished").mkdir()
     outcome = run_command("report", f"study={tmp_path}")

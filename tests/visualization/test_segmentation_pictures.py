@@ -1,4 +1,4 @@
-"""Pictures of segmentations: what is drawn where, colours, and what the command does with runs, files and bad input."""
+"""Pictures of segmentations: what is drawn where, colors, and what the command does with runs, files and bad input."""
 
 import re
 from io import BytesIO
@@ -15,11 +15,12 @@ from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.models import build_model
 from ceco3d.training.checkpoint import save
+from ceco3d.visualization.camera import Camera
+from ceco3d.visualization.labeled_scenes import read_labeled
 from ceco3d.visualization.palette import APART, NO_LABEL, distinct_colors, oklab
 from ceco3d.visualization.picture import RIGHT, UNKNOWN, WRONG, error_colors, scene_picture
-from ceco3d.visualization.render import Camera, fit_camera, paint, render, without_ceiling
+from ceco3d.visualization.render import fit_camera, paint, render, without_ceiling
 from ceco3d.visualization.segmented import Panel, SegmentedScene
-from ceco3d.visualization.sources import read_labelled
 from tests.helpers.commands import settings_of
 
 SPACE = label_space("scannet200")
@@ -95,7 +96,7 @@ def test_straight_down_the_longer_side_lies_across():
     assert np.ptp(columns) > 2 * np.ptp(rows)
 
 
-def test_paint_draws_the_colours_on_white():
+def test_paint_draws_the_colors_on_white():
     camera = Camera(np.array([0.5, 0.5, 3.0]), np.array([[1, 0, 0], [0, -1, 0], [0, 0, -1]], float))
     frame = render(sheet(), None, 0.03, camera, SIZE)
     image = paint(frame, np.full((len(sheet()), 3), (10, 200, 30), np.uint8))
@@ -112,7 +113,7 @@ def test_only_rooms_lose_their_ceiling(height, cut):
 
 
 @given(st.lists(st.integers(0, 199), min_size=1, max_size=60, unique=True))
-def test_colours_of_a_scene_are_apart_and_the_first_class_keeps_its_own(classes):
+def test_colors_of_a_scene_are_apart_and_the_first_class_keeps_its_own(classes):
     colors = distinct_colors(SPACE.colors, classes)
     lab = oklab(np.concatenate([colors[classes], [NO_LABEL]]))
     distance = np.linalg.norm(lab[:, None] - lab, axis=2) + 9 * np.eye(len(lab))
@@ -124,7 +125,7 @@ def test_colours_of_a_scene_are_apart_and_the_first_class_keeps_its_own(classes)
         assert (colors[first] == SPACE.colors[first]).all()
 
 
-def test_oklab_of_known_colours():
+def test_oklab_of_known_colors():
     lab = oklab(np.array([[255, 255, 255], [0, 0, 0], [255, 0, 0]]))
     np.testing.assert_allclose(lab, [[1, 0, 0], [0, 0, 0], [0.62796, 0.22486, 0.12585]], atol=1e-4)
 
@@ -161,8 +162,8 @@ def test_the_picture_has_a_row_a_camera_and_a_column_a_panel(changes, rows, colu
     assert len({tuple(color) for color in image.reshape(-1, 3)} & {tuple(c) for c in scene.palette[:2]}) >= 1
 
 
-def write_labelled(path: Path, **changes) -> Path:
-    """What predict writes of four points: wall, chair, not labelled, and one without a place."""
+def write_labeled(path: Path, **changes) -> Path:
+    """What predict writes of four points: wall, chair, unlabeled, and one without coordinates."""
     columns = {
         "x": np.array([0, 1, 2, np.nan], np.float32),
         "y": np.array([0, 0, 1, 0], np.float32),
@@ -181,8 +182,8 @@ def write_labelled(path: Path, **changes) -> Path:
 
 
 @pytest.mark.parametrize(("up", "last"), [("z", [2, 1, 3]), ("y", [2, -3, 1]), ("-y", [2, 3, -1])])
-def test_a_labelled_file_is_read_and_turned_upright(tmp_path, up, last):
-    scene = read_labelled(write_labelled(tmp_path / "scan.ply"), SPACE, up)
+def test_a_labeled_file_is_read_and_turned_upright(tmp_path, up, last):
+    scene = read_labeled(write_labeled(tmp_path / "scan.ply"), SPACE, up)
     assert scene.coord.tolist()[-1] == last
     (panel,) = scene.panels
     assert panel.labels.tolist() == [0, 1, -1]
@@ -191,13 +192,13 @@ def test_a_labelled_file_is_read_and_turned_upright(tmp_path, up, last):
     assert scene.truth is None
 
 
-def test_colours_of_classes_are_not_taken_for_those_of_the_scan(tmp_path):
+def test_colors_of_classes_are_not_taken_for_those_of_the_scan(tmp_path):
     no_original = {f"original_{name}": None for name in ("red", "green", "blue")}
     classes = np.concatenate([SPACE.colors[:2], np.zeros((2, 3), np.uint8)])
     colors = dict(zip(("red", "green", "blue"), classes.T, strict=True))
-    assert read_labelled(write_labelled(tmp_path / "a.ply", **no_original, **colors), SPACE, "z").color is None
+    assert read_labeled(write_labeled(tmp_path / "a.ply", **no_original, **colors), SPACE, "z").color is None
     colors["red"] = colors["red"] + np.uint8(1)
-    scene = read_labelled(write_labelled(tmp_path / "b.ply", **no_original, **colors), SPACE, "z")
+    scene = read_labeled(write_labeled(tmp_path / "b.ply", **no_original, **colors), SPACE, "z")
     assert scene.color[0].tolist() == (SPACE.colors[0] + [1, 0, 0]).tolist()
 
 
@@ -231,8 +232,8 @@ def test_a_scene_with_runs_gives_picture_and_page(run_command, tiny, run_folder,
     assert f'"total": {len(read_scene(folder, "scannet200"))}' in page
 
 
-def test_a_labelled_file_gives_picture_and_page(run_command, tmp_path):
-    path = write_labelled(tmp_path / "scan.ply")
+def test_a_labeled_file_gives_picture_and_page(run_command, tmp_path):
+    path = write_labeled(tmp_path / "scan.ply")
     outcome = run_command("visualize", f"input={path}", f"out={tmp_path / 'out'}")
     assert outcome.code == 0, outcome.err
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["scan.html", "scan.png"]
@@ -252,7 +253,7 @@ def test_a_labelled_file_gives_picture_and_page(run_command, tmp_path):
         (["input={tmp}/none.ply"], r"none.ply: no such file"),
         (["input={tmp}/text.ply"], r"text.ply: not a PLY file"),
         (["input={tmp}/bare.ply"], r"bare.ply: no vertex property label"),
-        (["input={tmp}/other.ply"], r"other.ply: label 12 is no class of scannet200"),
+        (["input={tmp}/other.ply"], r"other.ply: label 12 is not a class of scannet200"),
         (["input={tmp}/scan.ply", "up=x"], r"up=x: choose one of z, y, -y"),
         (["input={tmp}/scan.ply", "points=0"], r"points=0: must be a whole number"),
         (["input={tmp}/scan.ply", "window=true"], r"window=true"),
@@ -262,9 +263,9 @@ def test_bad_input_gives_one_line_and_no_files(run_command, tiny, tmp_path, argu
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     name = sorted((Path(settings_of("preprocess", *tiny).dataset.root) / "val").iterdir())[0].name
-    write_labelled(tmp_path / "scan.ply")
-    write_labelled(tmp_path / "bare.ply", label=None)
-    write_labelled(tmp_path / "other.ply", label=np.array([12, 1, 1, 1], np.uint16))
+    write_labeled(tmp_path / "scan.ply")
+    write_labeled(tmp_path / "bare.ply", label=None)
+    write_labeled(tmp_path / "other.ply", label=np.array([12, 1, 1, 1], np.uint16))
     (tmp_path / "text.ply").write_text("hello")
     given = [argument.format(tmp=tmp_path).replace("NAME", name) for argument in arguments]
     outcome = run_command("visualize", *tiny, *given, f"out={tmp_path / 'out'}")

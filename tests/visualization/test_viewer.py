@@ -86,7 +86,7 @@ def test_names_cannot_break_the_page():
 def test_five_panels_are_refused():
     scene = square()
     many = SegmentedScene("room", scene.coord, None, None, SPACE, scene.truth, [*scene.predictions] * 2)
-    with pytest.raises(UserError, match=r"room: 6 panels, the viewer shows 4"):
+    with pytest.raises(UserError, match=r"room: 6 panels, but the viewer shows 4"):
         viewer_page(many)
 
 
@@ -150,7 +150,7 @@ def drawn(image: np.ndarray) -> np.ndarray:
 
 
 def share(image: np.ndarray, color: np.ndarray) -> float:
-    """Of what is drawn, how much has a colour."""
+    """Of what is drawn, how much has a color."""
     return (np.abs(image - color).max(2) <= 2).sum() / drawn(image).sum()
 
 
@@ -238,9 +238,9 @@ def test_all_panels_share_one_camera(viewer, way):
 def test_errors_are_red_and_counted_by_the_legend(viewer):
     viewer.page.select_option("#mode", "1")
     images = viewer.images()
-    red, grey = np.array([214, 61, 41]), np.array([214, 219, 224])
+    red, gray = np.array([214, 61, 41]), np.array([214, 219, 224])
     assert share(images["Run A"], red) == 0
-    assert share(images["Run A"], grey) == pytest.approx(0.8, abs=0.05)
+    assert share(images["Run A"], gray) == pytest.approx(0.8, abs=0.05)
     assert share(images["Run B"], red) == pytest.approx(0.8, abs=0.05)
     wall = viewer.page.query_selector("#legend tbody tr:has-text('wall')")
     scene = square()
@@ -250,7 +250,7 @@ def test_errors_are_red_and_counted_by_the_legend(viewer):
     assert [cell.inner_text() for cell in wall.query_selector_all("td")[1:]] == expected
 
 
-def test_a_labelled_scan_without_normals_or_truth_needs_two_panels(browser, tmp_path):
+def test_a_labeled_scan_without_normals_or_truth_needs_two_panels(browser, tmp_path):
     scene = square()
     path = tmp_path / "viewer.html"
     bare = SegmentedScene("scan", scene.coord, None, None, SPACE, None, [Panel("Prediction", scene.truth.labels)])

@@ -1,4 +1,4 @@
-"""Segmented scenes out of run folders and out of labelled files."""
+"""Build segmented scenes from run folders and from labeled files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ceco3d.utils.errors import UserError
 from ceco3d.visualization.segmented import Panel, SegmentedScene
 
 SPLITS = ("val", "test", "train")
-# Rows x, y, z of the scene in the axes of the file, by the axis of the file that points up.
-TURNS = {
+# Rotations from the axes of a file to those of a scene (z up), by the axis of the file that points up.
+ROTATIONS = {
     "z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
     "-y": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
@@ -27,7 +27,10 @@ COLORS = ("red", "green", "blue")
 
 
 def find_scene(name: str, root: Path) -> Path:
-    """The folder of the processed scene ``name``: a path, or a scene's name below ``root``; UserError if none."""
+    """Return the folder of the processed scene ``name``, a path or the name of a scene in the dataset at ``root``.
+
+    Raises UserError if there is no such scene.
+    """
     if (Path(name) / "coord.npy").is_file():
         return Path(name)
     splits = [split for split in SPLITS if (root / split).is_dir()]
@@ -44,7 +47,7 @@ def find_scene(name: str, root: Path) -> Path:
 
 
 def find_checkpoint(run: Path) -> Path:
-    """``checkpoints/best.pt`` of a run folder, or ``last.pt`` where there is no best; UserError without either."""
+    """Return ``checkpoints/best.pt`` of a run folder, else ``last.pt``; UserError if it has neither."""
     for name in ("best.pt", "last.pt"):
         if (run / "checkpoints" / name).is_file():
             return run / "checkpoints" / name
@@ -60,9 +63,10 @@ def segment_scene(
     views: Sequence[View],
     dtype: torch.dtype,
 ) -> SegmentedScene:
-    """The processed scene in ``folder`` with its ground truth in ``space`` and what each of ``runs`` predicts.
+    """Return the processed scene in ``folder`` with its ground truth and the predictions of ``runs``.
 
-    ``labels`` are the titles of the runs, by default their names. UserError for a run of another label space.
+    labels  titles of the runs, by default their names
+    Raises UserError if a run predicts another label space than ``space``.
     """
     titles = run_labels(runs, labels)
     checkpoints = [find_checkpoint(run) for run in runs]
@@ -86,22 +90,22 @@ def segment_scene(
     )
 
 
-def read_labelled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
-    """The points of a PLY with vertex properties ``label`` (raw id of ``space``) and, if known, ``confidence``.
+def read_labeled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
+    """Read a PLY with the vertex property ``label`` (raw id of ``space``) and optionally ``confidence``.
 
-    It is what `python -m ceco3d.predict` writes: colours of the scan are ``original_red`` ... where ``red`` ... are
-    those of the classes. ``up`` is one of TURNS. UserError when the file is damaged or has no labels of ``space``.
+    `python -m ceco3d.predict` writes such files: if ``red`` ... hold class colors, ``original_red`` ... hold those of
+    the scan. ``up`` is one of ROTATIONS. Raises UserError if the file is damaged or has no labels of ``space``.
     """
     vertex = _read_vertices(path)
-    fields = set(vertex.dtype.names)
+    fields = set(vertex.dtype.names or ())
     if "label" not in fields:
         raise UserError(f"{path}: no vertex property label; label the scan with `python -m ceco3d.predict` first")
     ids = vertex["label"].astype(np.int64)
     labels = space.index_of(ids)
-    unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = not labelled
+    unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = unlabeled
     if len(unknown):
-        raise UserError(f"{path}: label {unknown[0]} is no class of {space.name}; choose the dataset= of its network")
-    turn = np.array(TURNS[up], np.float32)
+        raise UserError(f"{path}: label {unknown[0]} is not a class of {space.name}; choose the dataset= of the run")
+    turn = np.array(ROTATIONS[up], np.float32)
     coord = _columns(vertex, "xyz")
     finite = np.isfinite(coord).all(1)
     if not finite.any():
@@ -122,7 +126,7 @@ def _read_vertices(path: Path) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"input={path}: no such file; pass a .ply that `python -m ceco3d.predict` wrote")
     try:
-        vertex = PlyData.read(path)["vertex"].data
+        vertex: np.ndarray = PlyData.read(path)["vertex"].data
         _columns(vertex, "xyz")
     except (PlyParseError, KeyError, ValueError, OSError, OverflowError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a PLY file with vertices ({' '.join(str(error).split())[:160]})") from None
@@ -132,8 +136,8 @@ def _read_vertices(path: Path) -> np.ndarray:
 
 
 def _scan_colors(vertex: np.ndarray, labels: np.ndarray, space: LabelSpace) -> np.ndarray | None:
-    """(N, 3) uint8 colours of the scan; None where there are only those of the classes."""
-    fields = set(vertex.dtype.names)
+    """Return (N, 3) uint8 colors of the scan; None if the file has only class colors."""
+    fields = set(vertex.dtype.names or ())
     original = tuple(f"original_{name}" for name in COLORS)
     if set(original) <= fields:
         return _columns(vertex, original).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Pictures of runs: what they show, and what happens where something is missing."""
+"""Figures of neural collapse: what they show, and what happens if a file of a run is missing."""
 
 import csv
 import json
@@ -11,8 +11,9 @@ import pytest
 
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.losses import simplex_etf
-from ceco3d.reports.collapse import TETRAHEDRON, choose_classes, class_groups, project, read_runs
-from ceco3d.reports.figures import GREEN, draw_classes, draw_cosines, draw_training
+from ceco3d.reports.neural_collapse_figures import GREEN, draw_classes, draw_cosines, draw_training
+from ceco3d.reports.neural_collapse_geometry import TETRAHEDRON, choose_classes, class_groups, project
+from ceco3d.reports.neural_collapse_runs import read_runs
 from ceco3d.utils.errors import UserError
 
 SPACE = label_space("scannet200")
@@ -22,7 +23,7 @@ DIM = 220
 def write_run(
     folder: Path, loss: str = "ceco", noise: float = 0.0, absent: tuple[int, ...] = (), seed: int = 0
 ) -> Path:
-    """A run folder whose centres and classifiers are a simplex ETF of all classes, moved by ``noise``.
+    """A run folder whose centers and classifiers are a simplex ETF of all classes, moved by ``noise``.
 
     Class k has 1000 - k training and 500 - k validation points, and an IoU of k / 1000 + noise.
     """
@@ -106,10 +107,10 @@ def test_a_simplex_is_projected_onto_the_tetrahedron(tmp_path):
 def test_the_projection_keeps_angles_and_lengths(tmp_path):
     (run,) = read_runs([write_run(tmp_path / "run", noise=1.0)])
     classes = np.array([0, 50, 100, 150])
-    centred = run.centers[classes] - run.centers[classes].mean(0)
+    centered = run.centers[classes] - run.centers[classes].mean(0)
     projected = project(run, classes).centers
-    scale = np.linalg.norm(centred, axis=1).mean()
-    np.testing.assert_allclose(projected @ projected.T, centred @ centred.T / scale**2, atol=1e-9)
+    scale = np.linalg.norm(centered, axis=1).mean()
+    np.testing.assert_allclose(projected @ projected.T, centered @ centered.T / scale**2, atol=1e-9)
     assert np.abs(projected - TETRAHEDRON).max() > 0.01
     # No rotation or reflection brings them nearer to the tetrahedron.
     best = np.linalg.svd(projected.T @ TETRAHEDRON, compute_uv=False).sum()
@@ -143,8 +144,8 @@ def test_matrix_is_ordered_by_group_and_separated(tmp_path):
         assert members.tolist() == sorted(set(SPACE.groups[name]) - set(absent))  # class k is the k-th most frequent
     order = np.concatenate(list(groups.values()))
     axes, bar = draw_cosines(run).axes
-    centred = run.centers[order] - run.centers[order].mean(0)
-    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    centered = run.centers[order] - run.centers[order].mean(0)
+    unit = centered / np.linalg.norm(centered, axis=1, keepdims=True)
     np.testing.assert_allclose(axes.images[0].get_array(), unit @ unit.T, atol=1e-12)
     assert axes.images[0].get_clim() == (-1, 1)
     ends = np.cumsum([len(members) for members in groups.values()])[:-1] - 0.5
@@ -231,7 +232,7 @@ def test_bad_input_gives_one_line_and_no_files(run_command, tmp_path, arguments,
 
 def test_missing_matplotlib_is_named(run_command, pair, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "ceco3d.reports.figures")
+    monkeypatch.delitem(sys.modules, "ceco3d.reports.neural_collapse_figures")
     outcome = run_command("visualize", f"runs=[{pair[0]}]")
     assert outcome.code == 2
     assert "error: pictures need matplotlib: pip install 'ceco3d[plot]'" in outcome.err

@@ -1,9 +1,10 @@
-"""The figures of a run's report: curves over training and the confusion of classes, as PNG."""
+"""Draw the figures of a run's report as PNG: curves over training and the confusion between classes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import cycle, product
 
 import matplotlib
 import numpy as np
@@ -11,37 +12,40 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ceco3d.reports.figures import BLUE, GREEN, GROUP_STYLES, ORANGE, PURPLE, RED, STYLE
+from ceco3d.reports.neural_collapse_figures import BLUE, GREEN, GROUP_STYLES, ORANGE, PURPLE, RED, STYLE
 
 DPI = 130
-NOT_LOSSES = (
-    "step",
-    "epoch",
-    "lr",
-    "grad_norm",
-    "voxels_per_second",
-    "skipped",
-    "gpu_gib",
-    "gpu_reserved_gib",
-)
+# The loop's own columns and those of validation; every other column of a log is the loss or one of its terms.
+LOOP_COLUMNS = {"step", "epoch", "lr", "grad_norm", "voxels_per_second", "skipped", "gpu_gib", "gpu_reserved_gib"}
+VALIDATION = "val_"
 SCORES = {"val_miou": ("mIoU", "black"), **{f"val_{g}": (g, GROUP_STYLES[g][0]) for g in ("head", "common", "tail")}}
 COLLAPSE = {
     "val_equiangularity": "Equiangularity",
     "val_separation": "Maximal separation",
-    "val_nc1": "NC1, variability within classes",
+    "val_nc1": "NC1, within-class variability",
 }
-WORST, COLUMNS = 10, 12  # rows and columns of the confusion
+WORST, COLUMNS = 10, 12  # rows and columns of the confusion matrix
+TERM_STYLES = [(color, line) for line, color in product(("-", "--", ":"), (BLUE, ORANGE, GREEN, RED, PURPLE, "0.5"))]
 
 Curves = Mapping[str, np.ndarray]
 
 
+def loss_terms(curves: Curves) -> list[str]:
+    """Return the columns of a training log that hold the loss or one of its terms, in the order of the log."""
+    return [name for name in curves if name not in LOOP_COLUMNS and not name.startswith(VALIDATION)]
+
+
 @matplotlib.rc_context(STYLE)
 def draw_curves(curves: Curves) -> bytes:
-    """Losses, learning rate and validation scores over the steps; ``curves`` as of ``runs.read_curves``."""
+    """Draw ``curves_figure`` as PNG."""
+    return _png(curves_figure(curves))
+
+
+def curves_figure(curves: Curves) -> Figure:
+    """Plot every loss term, the learning rate and the validation scores over the steps (``runs.read_curves``)."""
     figure, (left, middle, right) = _panels(3)
-    losses = [name for name in curves if name not in NOT_LOSSES and not name.startswith("val_")]
-    for name, color in zip(losses, (BLUE, ORANGE, GREEN, RED, PURPLE, "0.5"), strict=False):
-        _plot(left, curves[name], color, name)
+    for name, (color, line) in zip(loss_terms(curves), cycle(TERM_STYLES)):
+        _plot(left, curves[name], color, name, linestyle=line)
     if "lr" in curves:
         _plot(middle, curves["lr"], BLUE, "lr")
     for name, (label, color) in SCORES.items():
@@ -52,12 +56,12 @@ def draw_curves(curves: Curves) -> bytes:
     for axes in (left, right):
         if axes.lines:
             axes.legend(framealpha=0.7, edgecolor="none", fontsize=8)
-    return _png(figure)
+    return figure
 
 
 @matplotlib.rc_context(STYLE)
 def draw_collapse(curves: Curves) -> bytes:
-    """The neural-collapse measures of the class centres over the steps, each in a panel of its own."""
+    """Plot each neural-collapse measure of the class centers over the steps in its own panel."""
     figure, panels = _panels(len(COLLAPSE))
     for axes, (name, title) in zip(panels, COLLAPSE.items(), strict=True):
         if name in curves:
@@ -68,10 +72,10 @@ def draw_collapse(curves: Curves) -> bytes:
 
 @matplotlib.rc_context(STYLE)
 def draw_confusion(counts: np.ndarray, iou: np.ndarray, names: Sequence[str]) -> bytes:
-    """What the classes with the lowest IoU are taken for, in percent of their points.
+    """Draw what the classes with the lowest IoU are mistaken for, in percent of their points.
 
-    counts  (K, K + 1) points by ground truth and prediction, the last column of no prediction
-    iou     (K,), among equal ones the class with more points comes first
+    counts  (K, K + 1) points by ground truth and prediction; the last column is "no prediction"
+    iou     (K,); among equal values, the class with more points comes first
     """
     points = counts.sum(1)
     order = np.lexsort((-points, np.nan_to_num(iou)))
@@ -102,8 +106,8 @@ def _panels(number: int) -> tuple[Figure, np.ndarray]:
     return figure, panels
 
 
-def _plot(axes: Axes, curve: np.ndarray, color: str, label: str, marker: str = "") -> None:
-    axes.plot(*curve.T, color=color, label=label, linewidth=1.2, marker=marker)
+def _plot(axes: Axes, curve: np.ndarray, color: str, label: str, marker: str = "", linestyle: str = "-") -> None:
+    axes.plot(*curve.T, color=color, label=label, linewidth=1.2, marker=marker, linestyle=linestyle)
 
 
 def _png(figure: Figure) -> bytes:

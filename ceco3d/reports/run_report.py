@@ -1,4 +1,4 @@
-"""A run, or an evaluation, as one HTML file that opens from disk: no network."""
+"""Write the report of a run or an evaluation as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ceco3d.inference.predictor import View
 from ceco3d.metrics.published import SCANNET200_TEST
 from ceco3d.metrics.tables import CONVENTION_NOTES, percent, scores_rows
 from ceco3d.reports.leaderboard_html import STYLE
-from ceco3d.reports.run_figures import COLLAPSE, draw_collapse, draw_confusion, draw_curves
-from ceco3d.runs.folder import damaged, existing, read_config, read_curves, read_scores
+from ceco3d.reports.run_report_figures import COLLAPSE, draw_collapse, draw_confusion, draw_curves
+from ceco3d.runs.folder import Scores, damaged_file, read_config, read_curves, read_scores, require_file
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.untrusted import read_json, read_npz, read_yaml
+from ceco3d.visualization.labeled_scenes import segment_scene
 from ceco3d.visualization.picture import scene_picture
-from ceco3d.visualization.sources import segment_scene
 
-PUBLISHED = "Published, on the ScanNet200 test set: other data than the rows above."
-LOWER = "<p>Of the class centres on the validation split; lower is better, 0 is a perfect frame.</p>"
+PUBLISHED = "Published results on the ScanNet200 test set; the rows above are on other data."
+LOWER = "<p>Measured on the class centers of the validation split. Lower is better; 0 is a perfect simplex.</p>"
 PAGE_STYLE = """
 body { max-width: 1180px; margin: 24px auto; padding: 0 24px; } h2 { font-size: 16px; margin: 28px 0 8px; }
 pre { background: var(--head); padding: 10px 12px; border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -39,23 +39,23 @@ img { display: block; max-width: 100%; border-radius: 6px; background: #fff; mar
 
 
 def write_run_report(run: Path, device: torch.device) -> Path:
-    """Write ``report.html`` of the finished run in the folder ``run``; returns its path.
+    """Write ``report.html`` of the finished run in the folder ``run`` and return its path.
 
-    ``device`` predicts the pictures of the best and the worst validation scene, where the run's data and checkpoint are
-    there. UserError when a file of the run is missing or damaged.
+    ``device`` predicts the best and the worst validation scene if the data and a checkpoint of the run still exist.
+    Raises UserError if a file of the run is missing or damaged.
     """
     config = read_config(run)
-    title = " ".join(filter(None, [config.name, f"on {config.data}", config.seed and f"seed {config.seed}"]))
+    title = f"{config.name} on {config.data}" + (f", training seed {config.seed}" if config.seed else "")
     return write_page(run, config.space, title, _scene_images(run, config.space, device))
 
 
 def write_page(folder: Path, space: LabelSpace, title: str, scenes: Mapping[str, bytes] | None = None) -> Path:
-    """Write ``report.html`` of what ``folder`` holds; sections of files that are not there are left out.
+    """Write ``report.html`` into ``folder``, with a section for each result it holds, and return its path.
 
     scenes  PNG by caption
-    UserError without ``metrics.json``, or for a damaged file
+    Raises UserError if ``metrics.json`` is missing or a file is damaged.
     """
-    scores = read_scores(existing(folder, "metrics.json"), folder, ("miou", *GROUPS, "per_class"))
+    scores = read_scores(require_file(folder, "metrics.json"), folder, ("miou", *GROUPS, "per_class"))
     iou = np.array([scores["per_class"].get(name) for name in space.names], np.float64)
     curves = read_curves(folder)
     counts = _array(folder, "confusion.npz", "counts", (len(space), len(space) + 1))
@@ -65,8 +65,10 @@ def write_page(folder: Path, space: LabelSpace, title: str, scenes: Mapping[str,
         "Scores": _scores(scores, space),
         "Training": _image(draw_curves(curves)) if curves else "",
         "Neural collapse": LOWER + _image(draw_collapse(curves)) if curves.keys() & COLLAPSE.keys() else "",
-        "Best and worst validation scene": "".join(f"<p>{escape(k)}</p>{_image(v)}" for k, v in (scenes or {}).items()),
-        "Confusion of the worst classes": "" if counts is None else _confusion(counts, iou, space),
+        "Best and worst validation scenes": "".join(
+            f"<p>{escape(k)}</p>{_image(v)}" for k, v in (scenes or {}).items()
+        ),
+        "Confusion of the classes with the lowest IoU": "" if counts is None else _confusion(counts, iou, space),
         "Classes": _classes(iou, space, counts, train),
     }
     body = "".join(f"<section><h2>{name}</h2>{content}</section>\n" for name, content in sections.items() if content)
@@ -90,12 +92,12 @@ def _environment(folder: Path) -> str:
         content = dict(read_json(folder / "environment.json"))
         command = content.pop("command")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged(folder / "environment.json", folder, error) from error
+        raise damaged_file(folder / "environment.json", folder, error) from error
     facts = " · ".join(f"{key} {value}" for key, value in content.items())
     return f"<pre>{escape(str(command))}</pre><p>{escape(facts)}</p>"
 
 
-def _scores(scores: Mapping[str, dict], space: LabelSpace) -> str:
+def _scores(scores: Scores, space: LabelSpace) -> str:
     notes = [(f"this run, {name}: {CONVENTION_NOTES[name]}", *values) for name, *values in scores_rows(scores)]
     head = "".join(f"<th>{name}</th>" for name in ("IoU in percent, mesh vertices", "mIoU", *GROUPS))
     body = f"<tbody>{_rows(notes)}</tbody>"
@@ -114,14 +116,14 @@ def _rows(rows: Sequence[Sequence[str]]) -> str:
 def _confusion(counts: np.ndarray, iou: np.ndarray, space: LabelSpace) -> str:
     if not counts.any():
         return ""
-    return "<p>Percent of the points of a class, by what they are taken for.</p>" + _image(
+    return "<p>Share of the points of each class by predicted class, in percent.</p>" + _image(
         draw_confusion(counts, iou, space.names)
     )
 
 
 def _classes(iou: np.ndarray, space: LabelSpace, counts: np.ndarray | None, train: np.ndarray | None) -> str:
-    """Bars of the IoU of every class, by training points or else by those of the ground truth."""
-    what = "points in training" if train is not None else "points in the ground truth"
+    """Return a bar for the IoU of every class, sorted by training points or else by ground-truth points."""
+    what = "training points" if train is not None else "ground-truth points"
     points = train if train is not None else np.zeros(len(space), int) if counts is None else counts.sum(1)
     group_of = {k: group for group, members in space.groups.items() for k in members}
     bars = []
@@ -134,15 +136,15 @@ def _classes(iou: np.ndarray, space: LabelSpace, counts: np.ndarray | None, trai
             f'<div class="class"><span title="{name}">{name}</span>{number}{bar}'
             f'<span class="number">{percent(value)}</span></div>'
         )
-    colors = "; blue head, orange common, red tail" if space.groups else ""
+    colors = " Blue is head, orange common, red tail." if space.groups else ""
     return (
-        f"<p>By {what} (the first number), with the IoU in percent (-: neither in the ground truth nor predicted)"
-        f'{colors}.</p><div class="classes">{"".join(bars)}</div>'
+        f"<p>Sorted by {what} (the first number); the bar and the last number show the IoU in percent "
+        f'(-: neither in the ground truth nor predicted).{colors}</p><div class="classes">{"".join(bars)}</div>'
     )
 
 
 def _scene_images(run: Path, space: LabelSpace, device: torch.device) -> dict[str, bytes]:
-    """Pictures of the scenes with the highest and the lowest mIoU in ``scenes.json``, by caption; none without it."""
+    """Return pictures of the best and the worst scene in ``scenes.json`` by caption; {} without the file."""
     path = run / "scenes.json"
     if not path.exists() or not any((run / "checkpoints" / name).exists() for name in ("best.pt", "last.pt")):
         return {}
@@ -150,9 +152,9 @@ def _scene_images(run: Path, space: LabelSpace, device: torch.device) -> dict[st
         scored = {str(name): float(value) for name, value in read_json(path).items() if value is not None}
         root = Path(str(read_yaml(run / "config.yaml")["dataset"]["root"])) / "val"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, run, error) from error
-    there = sorted((name for name in scored if (root / name / "coord.npy").is_file()), key=lambda name: scored[name])
-    ends = {"Best": there[-1:], "Worst": there[:1]} if len(there) > 1 else {"Only": there}
+        raise damaged_file(path, run, error) from error
+    found = sorted((name for name in scored if (root / name / "coord.npy").is_file()), key=lambda name: scored[name])
+    ends = {"Best": found[-1:], "Worst": found[:1]} if len(found) > 1 else {"Only": found}
     return {
         f"{which}: {name}, mIoU {100 * scored[name]:.1f}": scene_picture(
             segment_scene(root / name, space, [run], None, device, [View()], torch.float32)
@@ -163,16 +165,16 @@ def _scene_images(run: Path, space: LabelSpace, device: torch.device) -> dict[st
 
 
 def _array(folder: Path, name: str, key: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array ``key`` of an ``.npz`` file, None where there is no such file."""
+    """Return the array ``key`` of an ``.npz`` file; None if there is no such file."""
     path = folder / name
     if not path.exists():
         return None
     try:
         array = read_npz(path, (key,))[key]
         if array.shape != shape or array.dtype.kind not in "iuf":
-            raise ValueError(f"{key} is not {shape} numbers")
+            raise ValueError(f"{key} is not an array of {shape} numbers")
     except (OSError, ValueError) as error:
-        raise damaged(path, folder, error) from error
+        raise damaged_file(path, folder, error) from error
     return array
 
 

@@ -1,4 +1,4 @@
-"""The pictures of neural collapse, drawn with matplotlib and written as PNG and SVG."""
+"""Draw the figures of neural collapse with matplotlib and write them as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,18 +15,20 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
-from mpl_toolkits.mplot3d import Axes3D
-from mpl_toolkits.mplot3d.proj3d import proj_transform
+from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]  # ships without types
+from mpl_toolkits.mplot3d.proj3d import proj_transform  # type: ignore[import-untyped]  # ships without types
 
 from ceco3d.metrics.neural_collapse import frame_distance
-from ceco3d.reports.collapse import TETRAHEDRON, Run, Sticks, centred_centers, class_groups, project
+from ceco3d.reports.neural_collapse_geometry import TETRAHEDRON, Sticks, centered_centers, class_groups, project
+from ceco3d.reports.neural_collapse_runs import Run
 
 FORMATS = ("png", "svg")
-# Okabe and Ito's colours, which colour-blind readers tell apart.
+# Okabe and Ito's palette, safe for color-blind readers.
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 RUN_STYLES = ((RED, "o"), (BLUE, "s"), (GREEN, "^"), (ORANGE, "D"), (PURPLE, "v"))
 GROUP_STYLES = {
@@ -34,30 +37,30 @@ GROUP_STYLES = {
     "tail": (RED, "^", "-."),
     "all": (BLUE, "o", "-"),
 }
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib types its keys as literals
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "savefig.dpi": 250,
-    "svg.hashsalt": "ceco3d",  # equal data, equal files
+    "svg.hashsalt": "ceco3d",  # same data, same file
 }
 MINUS = "\N{MINUS SIGN}"
 HALO = [withStroke(linewidth=2.5, foreground="white")]
 
 
-def write_pictures(runs: Sequence[Run], classes: np.ndarray, out: Path) -> list[Path]:
-    """Write all pictures of the runs to ``out``; ``classes`` (4,) are those of the ball-and-stick figure.
+def write_figures(runs: Sequence[Run], classes: np.ndarray, out: Path) -> list[Path]:
+    """Write all figures of ``runs`` to ``out`` as ``.png`` and ``.svg``; return the paths.
 
-    ``training``, ``cosines-<label>`` and ``sticks-<label>`` of every run, and with two or more runs ``classes``; as
-    ``.png`` and ``.svg``. Returns the paths.
+    The figures are ``training``, ``cosines-<label>`` and ``sticks-<label>`` for each run, and ``classes`` for two or
+    more runs. ``classes`` (4,) are the training indices for the ball-and-stick figure.
     """
     out.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
-        return [path for name, figure in _pictures(runs, classes) for path in _save(figure, out, name)]
+        return [path for name, figure in _figures(runs, classes) for path in _save(figure, out, name)]
 
 
-def _pictures(runs: Sequence[Run], classes: np.ndarray) -> Iterator[tuple[str, Figure]]:
+def _figures(runs: Sequence[Run], classes: np.ndarray) -> Iterator[tuple[str, Figure]]:
     yield "training", draw_training(runs)
     for run in runs:
         yield f"cosines-{run.slug}", draw_cosines(run)
@@ -70,7 +73,7 @@ def _save(figure: Figure, out: Path, name: str) -> Iterator[Path]:
     for extension in FORMATS:
         path = out / f"{name}.{extension}"
         part = path.with_name(path.name + ".part")
-        # Neither the date nor the version of matplotlib: files differ only where pictures do.
+        # Omit the date and the version of matplotlib: files differ only where figures do.
         metadata = {"Date": None, "Creator": None} if extension == "svg" else {"Software": None}
         figure.savefig(part, format=extension, metadata=metadata)
         os.replace(part, path)
@@ -78,9 +81,8 @@ def _save(figure: Figure, out: Path, name: str) -> Iterator[Path]:
 
 
 def draw_training(runs: Sequence[Run]) -> Figure:
-    """Equiangularity and maximal separation of the class centres over the epochs, a line per run."""
-    figure = Figure((6.8, 2.8), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06)
+    """Plot equiangularity and maximal separation of the class centers over the epochs, one line per run."""
+    figure = Figure((6.8, 2.8), layout=ConstrainedLayoutEngine(wspace=0.06))
     panels = figure.subplots(1, 2)
     texts = {
         "val_equiangularity": ("Equiangularity (lower is better)", "std of cosines"),
@@ -99,10 +101,10 @@ def draw_training(runs: Sequence[Run]) -> Figure:
 
 
 def draw_cosines(run: Run) -> Figure:
-    """The cosine matrix of the centred class centres, classes by group, lines between the groups."""
+    """Draw the cosine matrix of the centered class centers, with classes sorted by group and lines between groups."""
     groups = class_groups(run)
     classes = np.concatenate(list(groups.values()))
-    centers = centred_centers(run, classes)
+    centers = centered_centers(run, classes)
     directions = centers / np.linalg.norm(centers, axis=1, keepdims=True)
     figure = Figure((5.2, 3.8))
     axes = figure.add_axes((0.155, 0.075, 0.58, 0.794))
@@ -124,35 +126,35 @@ def draw_cosines(run: Run) -> Figure:
 
 
 def _add_cosine_bar(axes: Axes, num_classes: int) -> None:
-    """The colour bar, with the cosine of the simplex ETF as a mark of its own."""
+    """Add the color bar and mark the cosine of the simplex ETF on it."""
     simplex = -1 / (num_classes - 1)
     bar = axes.figure.colorbar(axes.images[0], cax=axes.figure.add_axes((0.765, 0.075, 0.03, 0.794)))
-    ticks = [tick for tick in (-1, -0.5, 0, 0.5, 1) if abs(tick - simplex) > 0.16]  # room for two lines of text
+    ticks = [tick for tick in (-1, -0.5, 0, 0.5, 1) if abs(tick - simplex) > 0.16]  # leave room for two lines of text
     labels = [f"{tick:g}" for tick in ticks] + [f"simplex\n-1/{num_classes - 1}"]
     bar.set_ticks([*ticks, simplex], labels=[label.replace("-", MINUS) for label in labels])
     bar.ax.axhline(simplex, color=GREEN, linewidth=2)
     bar.ax.get_yticklabels()[-1].set_color(GREEN)
-    bar.set_label("cosine of class centres", labelpad=8)
+    bar.set_label("cosine of class centers", labelpad=8)
 
 
 def draw_sticks(run: Run, classes: np.ndarray) -> Figure:
-    """Ball-and-stick figure of four classes (``collapse.project``): simplex ETF, classifiers, centres, features.
+    """Draw the simplex ETF, classifiers, centers and features of four ``classes`` as balls and sticks (``project``).
 
-    Features far outside are not drawn; the legend counts them.
+    The legend counts the features that lie too far outside to be drawn.
     """
     sticks = project(run, classes)
     distances = np.linalg.norm(sticks.features, axis=1)
     longest = np.linalg.norm([*sticks.centers, *sticks.classifiers], axis=1).max()
-    # Room for nine features of ten, but not at the price of the sticks.
+    # Show nine features of ten, but never shrink the sticks to less than half the view.
     reach = max(longest + 0.15, min(2, np.quantile([0, *distances], 0.9)))
     seen = distances < reach
     figure = Figure((4.2, 4.8))
-    axes = figure.add_axes((0, 0.12, 1, 0.84), projection="3d", proj_type="ortho", computed_zorder=False)
+    axes: Axes3D = figure.add_axes((0, 0.12, 1, 0.84), projection="3d", proj_type="ortho", computed_zorder=False)
     axes.scatter(*sticks.features[seen].T, s=7, color=BLUE, alpha=0.4, linewidths=0, depthshade=False, zorder=1)
     for vertex, center in zip(TETRAHEDRON, sticks.centers, strict=True):
         axes.plot(*np.stack([np.zeros(3), vertex], 1), color=GREEN, linewidth=4.5, zorder=2)
         axes.plot(*np.stack([vertex, center], 1), color="0.4", linewidth=1, linestyle=":", zorder=2)
-    # Thinner and smaller upwards: where all agree, all are seen.
+    # Upper layers are thinner and smaller, so all stay visible where they coincide.
     layers = ((sticks.classifiers, RED, 2.6, 110, 3), (sticks.centers, BLUE, 1.2, 40, 5))
     for balls, color, width, size, order in layers:
         for ball in balls:
@@ -169,16 +171,16 @@ def draw_sticks(run: Run, classes: np.ndarray) -> Figure:
     handles = [
         Line2D([], [], color=GREEN, linewidth=4.5, label="simplex ETF"),
         Line2D([], [], color=RED, linewidth=2.6, marker="o", markersize=10, label="classifiers"),
-        Line2D([], [], color=BLUE, linewidth=1.2, marker="o", markersize=6, label="class centres"),
+        Line2D([], [], color=BLUE, linewidth=1.2, marker="o", markersize=6, label="class centers"),
         Line2D([], [], color=BLUE, marker="o", markersize=2.6, linestyle="", label=f"features{outside}"),
-        Line2D([], [], color="0.4", linewidth=1, linestyle=":", label="centre to its vertex"),
+        Line2D([], [], color="0.4", linewidth=1, linestyle=":", label="center to its vertex"),
     ]
     figure.legend(handles=handles, loc="lower center", ncols=2, frameon=False)
     return figure
 
 
 def _name_vertices(axes: Axes3D, sticks: Sticks, seen: np.ndarray, names: Sequence[str]) -> None:
-    """Write the class names above the upper and below the lower vertices, clear of what is drawn of the class."""
+    """Write class names above the upper and below the lower vertices, clear of the marks of the class."""
     camera = axes.get_proj()
     for i, name in enumerate(names):
         features = sticks.features[seen & (sticks.feature_classes == i)]
@@ -197,16 +199,16 @@ def _name_vertices(axes: Axes3D, sticks: Sticks, seen: np.ndarray, names: Sequen
 
 
 def draw_classes(first: Run, last: Run) -> Figure:
-    """Per-class change of the IoU from ``first`` to ``last`` against the training frequency of the class.
+    """Plot the change in IoU from ``first`` to ``last`` of each class over its number of training points.
 
-    Classes without an IoU in both runs or without training points are left out, of the group means as well.
+    Classes without training points, or without an IoU in both runs, are omitted, also from the group means.
     """
     figure = Figure((6.8, 3.5), layout="constrained")
     axes = figure.add_subplot()
     change = 100 * (last.iou - first.iou)
     shown = np.isfinite(change) & (last.train_counts > 0)
-    for name, members in (last.space.groups or {"all": range(len(last.space))}).items():
-        members = np.array([k for k in members if shown[k]], np.int64)
+    for name, group in (last.space.groups or {"all": tuple(range(len(last.space)))}).items():
+        members = np.array([k for k in group if shown[k]], np.int64)
         if len(members):
             color, marker, dashes = GROUP_STYLES[name]
             label = f"{name} ({len(members)}), mean {change[members].mean():+.1f}".replace("-", MINUS)
@@ -216,7 +218,7 @@ def draw_classes(first: Run, last: Run) -> Figure:
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xscale("log")
     axes.margins(x=0.06, y=0.12)
-    axes.set(xlabel="training points of the class (vertices)", ylabel="change of IoU (percentage points)")
+    axes.set(xlabel="training points of the class (vertices)", ylabel="change in IoU (percentage points)")
     axes.set_title(f"{last.label} minus {first.label}")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, handlelength=3)
     _name_extremes(axes, last, change, np.flatnonzero(shown))
@@ -224,9 +226,10 @@ def draw_classes(first: Run, last: Run) -> Figure:
 
 
 def _name_extremes(axes: Axes, run: Run, change: np.ndarray, classes: np.ndarray, most: int = 5) -> None:
-    """Write the names of the classes that gain and lose most beside their points, where there is room for the text."""
-    canvas = FigureCanvasAgg(axes.figure)
-    canvas.draw()  # settles the layout
+    """Label the classes that gain or lose most, wherever the text fits beside the point."""
+    assert isinstance(axes.figure, Figure)
+    canvas: Any = FigureCanvasAgg(axes.figure)  # its methods are untyped
+    canvas.draw()  # computes the layout
     spots = axes.transData.transform(np.stack([run.train_counts[classes], change[classes]], 1))
     order = classes[np.argsort(change[classes], kind="stable")]
     taken: list[Bbox] = []

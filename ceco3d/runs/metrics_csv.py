@@ -1,0 +1,71 @@
+"""The one reader of ``metrics.csv``, the log of a run: one row per logged step, one column per value."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+Row = dict[str, float]  # number by column, always with "step"; empty cells are absent
+_WHOLE = re.compile(r"-?\d{1,15}")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of ``path`` in order, with whatever columns the file has.
+
+    Raises OSError if the file cannot be read, and ValueError if it is not a table of numbers with a step in each row.
+    A row that was cut short keeps the cells it has.
+    """
+    return [row for row in map(_checked, _cells(path)) if row]
+
+
+def read_complete_rows(path: Path) -> list[Row]:
+    """Like ``read_rows``, but drop the rows that a killed run left unfinished instead of raising ValueError."""
+    rows = []
+    for cells in _cells(path):
+        if None not in cells.values():
+            with suppress(ValueError):
+                rows.append(_checked(cells))
+    return [row for row in rows if row]
+
+
+def curves(rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """Return (n, 2) float64 step and value by column, for the rows in which the value is finite."""
+    found = defaultdict(list)
+    for row in rows:
+        for name, value in row.items():
+            if math.isfinite(value):
+                found[name].append((float(row["step"]), float(value)))
+    return {name: np.array(points) for name, points in found.items()}
+
+
+def _cells(path: Path) -> Iterator[dict[str | None, str | list[str] | None]]:
+    """Yield the text of each row by column; None for missing cells, and under the key None the surplus ones."""
+    try:
+        with path.open(newline="") as file:
+            yield from csv.DictReader(file)
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def _checked(cells: dict[str | None, str | list[str] | None]) -> Row:
+    row: Row = {}
+    for name, text in cells.items():
+        if name is None or isinstance(text, list):
+            raise ValueError("a row has more cells than the header")
+        if text:
+            row[name] = _number(text)
+    if row and "step" not in row:
+        raise ValueError("a row has no step")
+    return row
+
+
+def _number(text: str) -> float:
+    """Return an int for whole numbers, so that a row written again is the same text."""
+    return int(text) if _WHOLE.fullmatch(text) else float(text)
