@@ -12,17 +12,17 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
-from ceco3d.benchmarks.compare import HEADER, compare, describe, table
+from ceco3d.benchmarks.compare import HEADER, compare_engines, describe, table
 from ceco3d.benchmarks.data import FILES, describe_loader, make_scene, time_loader, time_preprocess, time_transforms
 from ceco3d.benchmarks.data import HEADER as DATA_HEADER
 from ceco3d.benchmarks.data import table as data_table
-from ceco3d.benchmarks.gpu_utilization import WARMUP, time_busy
+from ceco3d.benchmarks.gpu_utilization import WARMUP, measure_utilization
 from ceco3d.benchmarks.loss import HEADER as LOSS_HEADER
 from ceco3d.benchmarks.loss import compare_loss, loss_row, loss_title
 from ceco3d.benchmarks.roofline import HEADER as ROOFLINE_HEADER
-from ceco3d.benchmarks.roofline import roofline, roofline_rows, roofline_title
+from ceco3d.benchmarks.roofline import roofline_rows, roofline_title, time_roofline
 from ceco3d.benchmarks.systems import System
-from ceco3d.benchmarks.workload import Work, make_work
+from ceco3d.benchmarks.workload import Workload, make_workload
 from ceco3d.cli.app import check_lists, command, compose_config, number
 from ceco3d.data.dataset import Collate
 from ceco3d.metrics.tables import markdown_table
@@ -62,7 +62,7 @@ def benchmark_networks(cfg: DictConfig, folders: Sequence[Path], out: Path) -> N
     threads = torch.get_num_threads()
     results, lines = [], [f"# {cfg.what.capitalize()}, {cfg.model.name}, {threads} threads, {device}", ""]
     for voxels in cfg.voxels:
-        work = make_work(
+        work = make_workload(
             folders, cfg.dataset.label_space, voxels, cfg.voxel_size, cfg.features, model, cfg.classes, device
         )
         found, tables = MEASURE[cfg.what](work, systems, cfg)
@@ -74,15 +74,15 @@ def benchmark_networks(cfg: DictConfig, folders: Sequence[Path], out: Path) -> N
     write_text(out / f"{cfg.what}.md", "\n".join(lines))
 
 
-def measure_engines(work: Work, systems: Sequence[System], cfg: DictConfig) -> Measured:
+def measure_engines(work: Workload, systems: Sequence[System], cfg: DictConfig) -> Measured:
     """Times and memory of all systems, in one table."""
-    result = compare(work, systems, cfg.repeats, cfg.measure)
+    result = compare_engines(work, systems, cfg.repeats, cfg.measure)
     return [result], [(describe(result), HEADER, table(result))]
 
 
-def measure_roofline(work: Work, systems: Sequence[System], cfg: DictConfig) -> Measured:
+def measure_roofline(work: Workload, systems: Sequence[System], cfg: DictConfig) -> Measured:
     """Levels and directions, a table for each system."""
-    result = roofline(work, systems, cfg.repeats)
+    result = time_roofline(work, systems, cfg.repeats)
     tables = [
         (roofline_title(result, system), ROOFLINE_HEADER, roofline_rows(lines))
         for system, lines in result["systems"].items()
@@ -90,13 +90,13 @@ def measure_roofline(work: Work, systems: Sequence[System], cfg: DictConfig) -> 
     return [result], tables
 
 
-def measure_loss(work: Work, systems: Sequence[System], cfg: DictConfig) -> Measured:
+def measure_loss(work: Workload, systems: Sequence[System], cfg: DictConfig) -> Measured:
     """The centre loss beside a training step of each system."""
     results = [compare_loss(work, system, cfg.repeats) for system in systems]
     return results, [(loss_title(work), LOSS_HEADER, [loss_row(result) for result in results])]
 
 
-def measure_tune(work: Work, systems: Sequence[System], cfg: DictConfig) -> Measured:
+def measure_tune(work: Workload, systems: Sequence[System], cfg: DictConfig) -> Measured:
     """Better sizes of blocks for the Triton kernels, kept for later trainings, a table for each precision."""
     from ceco3d.benchmarks import tune  # needs triton
     from ceco3d.sparse.kernels.triton_tuned import store_tuned
@@ -105,7 +105,7 @@ def measure_tune(work: Work, systems: Sequence[System], cfg: DictConfig) -> Meas
     for system in systems:
         if system.engine != "triton":
             raise UserError(f"what=tune: only triton has sizes to tune, not {system}; systems=[triton-bf16]")
-        found = tune.tune(work, system, cfg.repeats)
+        found = tune.tune_kernels(work, system, cfg.repeats)
         sizes = {kernel: {key: result["sizes"] for key, result in shapes.items()} for kernel, shapes in found.items()}
         print(f"kept in {store_tuned(work.device, sizes)}")
         results.append({"system": str(system), "voxels": len(work), "kernels": found})
@@ -128,8 +128,9 @@ def benchmark_busy(cfg: DictConfig, out: Path) -> None:
         raise UserError("what=busy: watches a GPU, and there is none here")
     with tempfile.TemporaryDirectory() as folder:
         training = compose_config("train", ["device=cuda", *cfg.busy.train, f"run_dir={folder}"])
-        result = time_busy(partial(train, training), cfg.busy.skip, cfg.busy.steps)
-    line = f"GPU busy {100 * result['busy']:.1f} % of {result['seconds']:.2f} s, {result['steps']} updates of training"
+        result = measure_utilization(partial(train, training), cfg.busy.skip, cfg.busy.steps)
+    share = f"GPU busy {100 * result['utilization']:.1f} % of {result['seconds']:.2f} s"
+    line = f"{share}, {result['steps']} updates of training"
     print(line)
     write_json(out / "busy.json", {"train": list(cfg.busy.train), **result})
     write_text(out / "busy.md", f"{line}: {' '.join(cfg.busy.train)}\n")
@@ -177,7 +178,7 @@ def available(names: Sequence[str], device: torch.device, peers: bool) -> list[S
     """The systems by name; one that cannot be measured on ``device`` is left out, with a line that says why."""
     systems = []
     for system in map(System.named, names):
-        reason = "not an engine of ceco3d" if system.peer and not peers else system.unusable(device)
+        reason = "not an engine of ceco3d" if system.is_baseline and not peers else system.unusable(device)
         if reason is None:
             systems.append(system)
         else:
