@@ -1,17 +1,17 @@
-# ceco3d in a container; docs/docker.md tells how to use it.
+# ceco3d in a container; see docs/docker.md.
 #
-#   docker build -t ceco3d .                                NVIDIA GPUs (and the CPU)
-#   docker build -t ceco3d:cpu --target cpu .               the CPU alone: without the gigabytes of CUDA
-#   docker build -t ceco3d:minkowski --target minkowski .   the first with engine=minkowski
+#   docker build -t ceco3d .                                NVIDIA GPUs, and the CPU
+#   docker build -t ceco3d:cpu --target cpu .               the CPU only, without gigabytes of CUDA
+#   docker build -t ceco3d:minkowski --target minkowski .   the first image plus engine=minkowski
 #
-# Every stage is the same Ubuntu, so that environments built in one run in another. Of NVIDIA's images "base" is enough:
-# torch's wheels bring the CUDA libraries (13.0); what is missing is what tells the driver which CUDA is wanted.
+# All stages use the same Ubuntu, so an environment built in one runs in another. NVIDIA's smallest image, "base", is
+# enough: torch's wheels bring the CUDA 13.0 libraries, and "base" tells the driver which CUDA they need.
 ARG CPU_BASE=ubuntu:24.04
 ARG GPU_BASE=nvidia/cuda:13.0.2-base-ubuntu24.04
 ARG GPU_DEVEL=nvidia/cuda:13.0.2-devel-ubuntu24.04
 
 
-# --- building: what changes seldom first, each in a folder that becomes a layer of /opt/venv ---------------------------
+# --- build: what rarely changes comes first, each part in a folder that becomes a layer of /opt/venv -------------------
 
 FROM ${CPU_BASE} AS tools
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/venv/bin:$PATH
@@ -30,7 +30,7 @@ FROM tools AS torch-cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN pip install -c scripts/constraints.txt --extra-index-url "$TORCH_INDEX" torch
 
-# On the small torch, for both: pip leaves out what is there already.
+# For both images, on top of the small torch: pip does not install again what is already there.
 FROM torch-cpu AS package
 COPY scripts/requirements.py pyproject.toml ./
 RUN python requirements.py tensorboard wandb las pcd plot >requirements.txt \
@@ -43,7 +43,7 @@ COPY ceco3d ceco3d
 RUN pip install --no-deps --prefix /opt/package .
 
 FROM ${GPU_DEVEL} AS minkowski-engine
-# No GPU is there while an image is built, so nvcc must be told which ones to compile for.
+# An image is built without a GPU, so nvcc must be told which ones to compile for.
 ENV PIP_NO_CACHE_DIR=1 PATH=/opt/venv/bin:$PATH TORCH_CUDA_ARCH_LIST="8.0;8.6;8.9;9.0"
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends g++ libopenblas-dev python3-dev \
@@ -57,7 +57,7 @@ RUN scripts/install_minkowski.sh /opt/venv/bin/python \
     && pip install --no-deps --ignore-installed --prefix /opt/minkowski /root/.cache/ceco3d/wheels/*/*.whl
 
 
-# --- what runs: no compilers, not root ----------------------------------------------------------------------------------
+# --- run: no compilers, not root ----------------------------------------------------------------------------------------
 
 FROM ${CPU_BASE} AS cpu
 # hadolint ignore=DL3008
@@ -95,5 +95,5 @@ RUN apt-get update && apt-get install -y --no-install-recommends libopenblas0-pt
 COPY --from=minkowski-engine /opt/minkowski /opt/venv
 USER 10001
 
-# The last stage is the one that is built when none is named.
+# docker builds the last stage by default.
 FROM gpu

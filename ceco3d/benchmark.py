@@ -14,17 +14,17 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Column, Table
 
-from ceco3d.benchmarks.compare import HEADER, compare, describe, table
+from ceco3d.benchmarks.compare import HEADER, compare_engines, describe, table
 from ceco3d.benchmarks.data import FILES, describe_loader, make_scene, time_loader, time_preprocess, time_transforms
 from ceco3d.benchmarks.data import HEADER as DATA_HEADER
 from ceco3d.benchmarks.data import table as data_table
-from ceco3d.benchmarks.gpu_utilization import WARMUP, time_busy
+from ceco3d.benchmarks.gpu_utilization import WARMUP, measure_utilization
 from ceco3d.benchmarks.loss import HEADER as LOSS_HEADER
 from ceco3d.benchmarks.loss import compare_loss, loss_row, loss_title
 from ceco3d.benchmarks.roofline import HEADER as ROOFLINE_HEADER
-from ceco3d.benchmarks.roofline import roofline, roofline_rows, roofline_title
+from ceco3d.benchmarks.roofline import roofline_rows, roofline_title, time_roofline
 from ceco3d.benchmarks.systems import System
-from ceco3d.benchmarks.workload import Work, make_work
+from ceco3d.benchmarks.workload import Workload, make_workload
 from ceco3d.cli.app import command, compose
 from ceco3d.cli.settings import to_settings
 from ceco3d.data.dataset import Collate
@@ -103,20 +103,20 @@ def validation_scenes(settings: BenchmarkSettings) -> list[Path]:
 
 
 def benchmark_networks(settings: BenchmarkSettings, folders: Sequence[Path]) -> None:
-    """Engines, their rooflines, or the centre loss, on inputs made of ``folders``."""
+    """Engines, their rooflines, or the center loss, on inputs made of ``folders``."""
     device, out, what = choose_device(settings.device), settings.out, settings.what
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    systems = available(settings.systems, device, peers=what == "engines")
+    systems = available(settings.systems, device, baselines=what == "engines")
     model, space = dict(settings.model.arguments), settings.dataset.label_space
     threads = torch.get_num_threads()
     results: list[dict[str, Any]] = []
     lines = [f"# {what.capitalize()}, {settings.model.name}, {threads} threads, {device}", ""]
     for voxels in settings.voxels:
-        work = make_work(
+        workload = make_workload(
             folders, space, voxels, settings.voxel_size, settings.features, model, settings.classes, device
         )
-        found, tables = MEASURE[what](work, systems, settings)
+        found, tables = MEASURE[what](workload, systems, settings)
         results += found
         for title, header, rows in tables:
             show(title, header, rows)
@@ -125,15 +125,15 @@ def benchmark_networks(settings: BenchmarkSettings, folders: Sequence[Path]) -> 
     write_text(out / f"{what}.md", "\n".join(lines))
 
 
-def measure_engines(work: Work, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
+def measure_engines(workload: Workload, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
     """Times and memory of all systems, in one table."""
-    result = compare(work, systems, settings.repeats, settings.measure)
+    result = compare_engines(workload, systems, settings.repeats, settings.measure)
     return [result], [(describe(result), HEADER, table(result))]
 
 
-def measure_roofline(work: Work, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
+def measure_roofline(workload: Workload, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
     """Levels and directions, a table for each system."""
-    result = roofline(work, systems, settings.repeats)
+    result = time_roofline(workload, systems, settings.repeats)
     tables = [
         (roofline_title(result, system), ROOFLINE_HEADER, roofline_rows(lines))
         for system, lines in result["systems"].items()
@@ -141,13 +141,13 @@ def measure_roofline(work: Work, systems: Sequence[System], settings: BenchmarkS
     return [result], tables
 
 
-def measure_loss(work: Work, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
-    """The centre loss beside a training step of each system."""
-    results = [compare_loss(work, system, settings.repeats) for system in systems]
-    return results, [(loss_title(work), LOSS_HEADER, [loss_row(result) for result in results])]
+def measure_loss(workload: Workload, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
+    """The center loss beside a training step of each system."""
+    results = [compare_loss(workload, system, settings.repeats) for system in systems]
+    return results, [(loss_title(workload), LOSS_HEADER, [loss_row(result) for result in results])]
 
 
-def measure_tune(work: Work, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
+def measure_tune(workload: Workload, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
     """Better sizes of blocks for the Triton kernels, kept for later trainings, a table for each precision."""
     from ceco3d.benchmarks import tune  # needs triton
     from ceco3d.sparse.kernels.triton_tuned import store_tuned
@@ -156,11 +156,11 @@ def measure_tune(work: Work, systems: Sequence[System], settings: BenchmarkSetti
     for system in systems:
         if system.engine != "triton":
             raise UserError(f"what=tune: only triton has sizes to tune, not {system}; systems=[triton-bf16]")
-        found = tune.tune(work, system, settings.repeats)
+        found = tune.tune_kernels(workload, system, settings.repeats)
         sizes = {kernel: {key: result["sizes"] for key, result in shapes.items()} for kernel, shapes in found.items()}
-        logger.info(f"kept in {store_tuned(work.device, sizes)}")
-        results.append({"system": str(system), "voxels": len(work), "kernels": found})
-        tables.append((f"{system}, {len(work):,} voxels", tune.HEADER, tune.tune_rows(found)))
+        logger.info(f"kept in {store_tuned(workload.device, sizes)}")
+        results.append({"system": str(system), "voxels": len(workload), "kernels": found})
+        tables.append((f"{system}, {len(workload):,} voxels", tune.HEADER, tune.tune_rows(found)))
     return results, tables
 
 
@@ -179,9 +179,9 @@ def benchmark_utilization(settings: BenchmarkSettings) -> None:
     wanted, out = settings.utilization, settings.out
     with tempfile.TemporaryDirectory() as folder:
         training = compose("train", ["device=cuda", *wanted.train, f"run_dir={folder}"])
-        result = time_busy(partial(train, to_settings(TrainSettings, training)), wanted.skip, wanted.steps)
+        result = measure_utilization(partial(train, to_settings(TrainSettings, training)), wanted.skip, wanted.steps)
     line = (
-        f"GPU utilization {100 * result['busy']:.1f} % of {result['seconds']:.2f} s, {result['steps']} training steps"
+        f"GPU utilization {100 * result['utilization']:.1f} % of {result['seconds']:.2f} s, {result['steps']} training steps"
     )
     print(line)
     write_json(out / "utilization.json", {"train": list(wanted.train), **result})
@@ -215,15 +215,15 @@ def benchmark_data(settings: BenchmarkSettings, folders: Sequence[Path]) -> None
     write_text(out / "data.md", "\n".join([*lines, describe_loader(results["loader"]), ""]))
 
 
-def available(names: Sequence[str], device: torch.device, peers: bool) -> list[System]:
+def available(names: Sequence[str], device: torch.device, baselines: bool) -> list[System]:
     """The systems by name; one that cannot be measured on ``device`` is left out, with a line that says why."""
     systems = []
     for system in map(System.named, names):
-        reason = "not an engine of ceco3d" if system.peer and not peers else system.unusable(device)
+        reason = "not an engine of ceco3d" if system.is_baseline and not peers else system.unusable(device)
         if reason is None:
             systems.append(system)
         else:
-            logger.info(f"leaving out {system}: {reason}")
+            logger.info(f"skipping {system}: {reason}")
     if not systems:
         raise UserError("systems: none of them works here")
     return systems

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# scripts/ablation.sh [SEED ...]: the ablation of the centre loss (docs/results/longtail.md), one choice changed at a time,
-# on rooms of another seed than the study's. Finished runs are skipped, so that it can be stopped and started again;
-# ONLY="name ..." picks variants. Table: python -m ceco3d.report study study=outputs/ablation
+# scripts/ablation.sh [SEED ...]: ablate the center loss (docs/results/longtail.md), one choice at a time, on rooms with a
+# different seed than the study's. Skips finished runs, so you can stop it and start it again. ONLY="name ..." selects
+# variants. Table: python -m ceco3d.report study study=outputs/ablation
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv/bin/python
 [ -x "$python" ] || python=python3
 
-# name, then what differs from loss=ceco
+# name, then the overrides on top of loss=ceco
 variants="
 ce                 loss=ce
 ceco

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts/bundle_three.sh: make ceco3d/visualization/three.min.js, the part of three.js that the viewer uses; needs npm.
-# No package on PyPI has three.js as a file that a page can use: those that ship it build it into their own widgets.
+# scripts/bundle_three.sh: build ceco3d/visualization/three.min.js, the part of three.js that the viewer uses. Needs npm.
+# PyPI has no package with three.js as a plain file: those that ship it compile it into their own widgets.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$PWD/ceco3d/visualization

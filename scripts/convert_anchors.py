@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Make a safe file of a pickle of text anchors, such as LGround's CLIP embeddings, without running code from it.
+"""Convert a pickle of text anchors, such as LGround's CLIP embeddings, to safetensors without running its code.
 
     python scripts/convert_anchors.py IN.pkl OUT.safetensors [--space scannet200] [--variant 0]
 
-The pickle holds an array or tensor (K, d) in the order of training indices, K such vectors in a list, or a dict from
-class name to vector. With several embeddings per class, (K, A, d) or (A, d) per name, VARIANT picks one of the A
-(LGround puts the plain class name first). Anything but arrays, tensors and plain containers is refused.
+The pickle holds a (K, d) array or tensor in the order of training indices, a list of K vectors, or a dict from class
+name to vector. With several embeddings per class, (K, A, d) or (A, d) per name, --variant selects one of the A (LGround
+puts the plain class name first). Rejects anything but arrays, tensors and plain containers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ceco3d.utils.untrusted import one_line
 
 
 def read(path: Path) -> Any:
-    """The content of a pickle or of a file of torch.save; UserError when it is damaged or holds more than numbers."""
+    """The content of a pickle or torch.save file; UserError if it is damaged or holds more than numbers."""
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
@@ -40,7 +40,7 @@ def read(path: Path) -> Any:
 
 
 def table(path: Path, space: LabelSpace, variant: int) -> Tensor:
-    """(K, d) float32 anchors by training index out of a pickle; UserError when its content does not fit ``space``."""
+    """(K, d) float32 anchors by training index from a pickle; UserError if its content does not fit ``space``."""
     content = read(path)
     if isinstance(content, Mapping):
         missing = [name for name in space.names if name not in content]
@@ -61,7 +61,7 @@ def _vector(row: Any) -> np.ndarray:
 
 
 def main(arguments: list[str]) -> None:
-    """Convert one file; exit code 2 with one line when that is not possible."""
+    """Convert one file; print one line and exit with code 2 if that fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, metavar="IN.pkl")
     parser.add_argument("out", type=Path, metavar="OUT.safetensors")
@@ -70,13 +70,13 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     try:
         if given.out.suffix != ".safetensors":
-            raise UserError(f"{given.out}: call it .safetensors")
+            raise UserError(f"{given.out}: the name must end in .safetensors")
         space = label_space(given.space)
         anchors = table(given.source, space, given.variant)
         if len(anchors) != len(space):
             raise UserError(f"{given.source}: {len(anchors)} rows, but {space.name} has {len(space)} classes")
         save_anchors(given.out, anchors, space.names)
-        load_anchors(given.out, space)  # the same checks as at its use
+        load_anchors(given.out, space)  # the checks that training makes
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The whole product in minutes, from nothing: generate rooms, preprocess, train MinkUNet34C with CE + CeCo, score the
-# validation rooms, write a benchmark submission for the test rooms. Further arguments go to ceco3d.train.
+# The whole pipeline in minutes, from scratch: generate rooms, preprocess, train MinkUNet34C with CE + CeCo, score the
+# validation rooms, write a benchmark submission for the test rooms. Arguments are passed on to ceco3d.train.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/venv.sh

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # scripts/install_minkowski.sh [PYTHON]: install MinkowskiEngine 0.5.4, for engine=minkowski, into PYTHON's environment
-# (default: .venv, else python3). Its wheel is built once from the sdist on PyPI, for CUDA where torch is a CUDA build
-# and nvcc is found, else for the CPU, and kept in ~/.cache/ceco3d/wheels for environments with the same Python and torch.
-# The CUDA build is untested.
+# (default: .venv, else python3). Builds its wheel once from the sdist on PyPI and keeps it in ~/.cache/ceco3d/wheels for
+# environments with the same Python and torch. The build uses CUDA if torch does and nvcc is found; that is untested.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 release=MinkowskiEngine==0.5.4
@@ -26,20 +25,20 @@ check_tools() {
     "and LIBRARY_PATH)"
 }
 
-# build_wheel FOLDER FLAG: the work happens in a folder beside the result, which appears complete or not at all.
+# build_wheel FOLDER FLAG: build in a folder next to FOLDER, which appears complete or not at all.
 build_wheel() {
   work=$(mktemp -d "$1.XXXXXX")
   trap 'rm -rf "$work"' EXIT
-  # Build tools of its own: the environment stays as it is. setup.py calls `pip uninstall`, which here does nothing.
+  # Separate build tools leave the environment untouched. setup.py calls `pip uninstall`; a stub makes that harmless.
   pip install --target "$work/tools" pip 'setuptools>=77,<85' ninja
   mkdir "$work/bin" "$work/tmp"
   printf '#!/bin/sh\n' >"$work/bin/pip"
   chmod +x "$work/bin/pip"
-  # Headers that the CUDA sources use without including them; CUDA 12 no longer brings them along.
+  # Headers that the CUDA sources use but do not include; CUDA 12 no longer includes them for us.
   NVCC_PREPEND_FLAGS=$(printf -- '-include thrust/%s.h ' execution_policy reduce remove sort unique) \
     PATH=$work/bin:$work/tools/bin:$PATH PYTHONPATH=$work/tools TMPDIR=$work/tmp \
     pip wheel --no-deps --no-build-isolation --no-binary MinkowskiEngine --wheel-dir "$work/wheel" \
-    --config-settings="--global-option=$2 --blas=openblas" "$release" || fail "the build failed, see above"
+    --config-settings="--global-option=$2 --blas=openblas" "$release" || fail "the build failed; see above"
   rm -rf "$1"
   mv "$work/wheel" "$1"
 }
@@ -64,5 +63,5 @@ if [ ! -d "$folder" ]; then
   build_wheel "$folder" "$flag"
 fi
 pip install --no-deps --force-reinstall "$folder"/*.whl
-works || fail "the wheel does not work; remove $folder to build it anew"
+works || fail "the wheel does not work; delete $folder and run this again to rebuild it"
 echo "$release is ready in $python"

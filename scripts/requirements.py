@@ -1,6 +1,6 @@
-"""Print for pip what the package of this folder needs, with the extras named: python requirements.py [EXTRA ...].
+"""Print the requirements of the package in this folder, for pip: python requirements.py [EXTRA ...].
 
-So that an image installs that before the source, and keeps it when only the source changes. Needs Python 3.11.
+An image installs them before the source, so a change of the source alone does not reinstall them. Needs Python 3.11.
 """
 
 import sys

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole test suite, from nothing. Arguments go to pytest.
+# The whole test suite, from scratch. Arguments are passed on to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/venv.sh test

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scripts/venv.sh [EXTRA,...]: make .venv with the package and the named extras; does nothing when that is done already.
+# scripts/venv.sh [EXTRA,...]: create .venv with the package and the given extras, unless that is already done.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 extras=${1:-}
@@ -15,7 +15,7 @@ stamp=".venv/installed-$(cat pyproject.toml - <<<"$extras" | cksum | cut -d' ' -
 pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"; }
 echo "installing into .venv"
 if ! nvidia-smi -L >/dev/null 2>&1 && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
-  pip install torch==2.13.0 # no GPU: this version, where its CPU build is at hand; a newer one brings gigabytes of CUDA
+  pip install torch==2.13.0 # no GPU: this version, whose CPU build may be available; newer ones bring gigabytes of CUDA
 fi
 pip install -e ".${extras:+[$extras]}"
 touch "$stamp"

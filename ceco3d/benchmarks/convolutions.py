@@ -1,14 +1,14 @@
-"""The convolutions of a network on given voxels, counted."""
+"""Operations and bytes of every convolution of a network on given voxels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import nn
 
 from ceco3d.benchmarks.systems import System
-from ceco3d.benchmarks.workload import Work
+from ceco3d.benchmarks.workload import Workload
 from ceco3d.sparse import Convolution, SparseTensor, TransposedConvolution
 
 DIRECTIONS = ("forward", "input grad", "weight grad")
@@ -16,8 +16,14 @@ INDEX_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Counted:
-    """A convolution: its level (the finer one of two), rows of both sides, pairs of rows, kernel and channels."""
+class ConvolutionSize:
+    """The size of one convolution.
+
+    stride, voxels   of the finer of its two levels
+    num_in, num_out  rows of input and output
+    pairs            pairs of input and output rows in its kernel map
+    volume           kernel offsets, K^3
+    """
 
     stride: int
     voxels: int
@@ -30,13 +36,13 @@ class Counted:
 
     @property
     def operations(self) -> float:
-        """Floating-point operations; each of DIRECTIONS takes as many."""
+        """Floating-point operations, the same in each of DIRECTIONS."""
         return 2.0 * self.pairs * self.in_channels * self.out_channels
 
     def traffic(self, direction: str, dtype: torch.dtype) -> float:
-        """Bytes that a direction moves at least.
+        """The least number of bytes that a direction moves.
 
-        Both sides' rows and the weights once, in ``dtype``; the gradient of the weights in float32; and one index for
+        Input rows, output rows and weights once, in ``dtype``, but the weight gradient in float32; plus one index for
         every pair, except for 1^3 kernels.
         """
         rows = self.num_in * self.in_channels + self.num_out * self.out_channels
@@ -46,22 +52,25 @@ class Counted:
         return float(rows * dtype.itemsize + weights * weight_bytes + indices)
 
 
-def convolutions(work: Work) -> dict[str, Counted]:
-    """Every convolution of the network by name, in the order of a forward pass."""
-    network = work.network(System("native", "fp32")).eval()
-    found = {}
+def measure_convolutions(workload: Workload) -> dict[str, ConvolutionSize]:
+    """{layer name: size} of every convolution of the network, in the order of a forward pass."""
+    network = workload.network(System("native", "fp32")).eval()
+    sizes: dict[str, ConvolutionSize] = {}
 
-    def count(name: str, layer: nn.Module, x: SparseTensor, out: SparseTensor) -> None:
+    def record(
+        name: str, layer: Convolution | TransposedConvolution, inputs: tuple[SparseTensor], out: SparseTensor
+    ) -> None:
+        (x,) = inputs
         fine, coarse = sorted((x, out), key=lambda tensor: tensor.stride)
         pairs = len(x)
         if layer.kernel_size > 1:
             pairs = x.manager.kernel_map(fine.stride, coarse.stride, layer.kernel_size).num_pairs
         volume, channels = layer.kernel_size**3, (layer.in_channels, layer.out_channels)
-        found[name] = Counted(fine.stride, len(fine), len(x), len(out), pairs, volume, *channels)
+        sizes[name] = ConvolutionSize(fine.stride, len(fine), len(x), len(out), pairs, volume, *channels)
 
     for name, layer in network.named_modules():
         if isinstance(layer, Convolution | TransposedConvolution):
-            layer.register_forward_hook(lambda layer, inputs, out, name=name: count(name, layer, *inputs, out))
+            layer.register_forward_hook(partial(record, name))
     with torch.inference_mode():
-        network(work.tensor(System("native", "fp32")))
-    return found
+        network(workload.tensor(System("native", "fp32")))
+    return sizes

@@ -1,4 +1,4 @@
-"""What a scene costs on its way from raw files to a batch: preprocessing, each transform, voxels, the loader."""
+"""The cost of a scene from raw files to a batch: preprocessing, each transform, voxels, the loader."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.preprocessing import scannet
 
 HEADER = ("step", "ms", "fastest", "CPU ms", "scenes/s per core")
-FILES = 8  # scenes on disk that the loader reads again and again
-SAMPLES = 10  # of the memory
+FILES = 8  # scenes on disk for the loader to read again and again
+SAMPLES = 10  # memory readings
 
-Seconds = dict[str, list[float]]  # wall and cpu of repeated runs
+Seconds = dict[str, list[float]]  # {"wall" | "cpu": seconds of repeated runs}
 
 
 def time_preprocess(folder: Path, table: scannet.LabelTable, repeats: int) -> dict[str, Seconds]:
-    """The steps of preprocessing of the raw scene in ``folder``, then all of it, with normals and labels."""
+    """The preprocessing steps of the raw scene in ``folder``, then all of them together, with normals and labels."""
     path = folder / f"{folder.name}{scannet.MESH}"
     vertices, _, faces = scannet.read_mesh(path)
 
@@ -57,11 +57,11 @@ def time_preprocess(folder: Path, table: scannet.LabelTable, repeats: int) -> di
 def time_transforms(
     scene: Scene, steps: Sequence[Transform], voxel_size: float, features: Sequence[str], repeats: int
 ) -> dict[str, Seconds]:
-    """Each of ``steps`` when it is applied, voxels and features, and the whole way as it is drawn in training.
+    """Seconds of each of ``steps``, of voxels and features, and of everything together. ``voxel_size`` is in meters.
 
-    "all" has every step applied; "training" has the probabilities of ``steps``, each run with draws of its own.
+    "all" applies every step; "training" applies each with its own probability, with new random draws in every run.
     """
-    certain = [_certain(step) for step in steps]
+    always = [_always(step) for step in steps]
 
     def batch(scene: Scene, run: int) -> None:
         make_batch([scene], voxel_size, features, [seeded_generator(1, run)])
@@ -72,9 +72,9 @@ def time_transforms(
     def apply(step: Transform) -> Callable[[int], object]:
         return lambda run: step(scene, seeded_generator(0, run))
 
-    times = {type(step).__name__: _clock(apply(step), repeats) for step in certain}
+    times = {type(step).__name__: _clock(apply(step), repeats) for step in always}
     times["voxels and features"] = _clock(lambda run: batch(scene, run), repeats)
-    times["all"] = _clock(lambda run: whole(certain, run), repeats)
+    times["all"] = _clock(lambda run: whole(always, run), repeats)
     times["training"] = _clock(lambda run: whole(steps, run), 4 * repeats)
     return times
 
@@ -87,9 +87,9 @@ def time_loader(
     count: int,
     workers: int,
 ) -> dict[str, Any]:
-    """``count`` batches of one scene through ``workers`` processes.
+    """Load ``count`` batches of one scene with ``workers`` processes.
 
-    Scenes per second, CPU seconds of all processes per scene, and their GiB at SAMPLES moments.
+    Returns scenes per second, CPU seconds of all processes per scene, and the GiB of all processes at SAMPLES moments.
     """
     with tempfile.TemporaryDirectory() as root:
         folders = [Path(root) / str(number) for number in range(len(scenes))]
@@ -98,7 +98,8 @@ def time_loader(
         dataset = SceneDataset(folders, label_space, Transforms(steps), 0, repeat=-(-(count + 1) // len(folders)))
         batches = iter(make_loader(dataset, collate, 1, True, workers))
         next(batches)  # starts the workers
-        start, cpu, memory = time.perf_counter(), _cpu_seconds(), []
+        memory: list[float] = []
+        start, cpu = time.perf_counter(), _cpu_seconds()
         for number in range(1, count + 1):
             next(batches)
             if number % max(1, count // SAMPLES) == 0:
@@ -114,21 +115,22 @@ def time_loader(
 
 
 def make_scene(folders: Sequence[Path], label_space: str, points: int) -> Scene:
-    """A scene of ``points`` points: those of ``folders`` in turn, side by side along x, the last one cut."""
-    scenes, found, edge = [], 0, 0.0
+    """Exactly ``points`` points: the scenes of ``folders`` in turn, side by side along x, the last one cut."""
+    scenes: list[Scene] = []
+    count, edge = 0, 0.0
     for folder in cycle(folders):
         scene = read_scene(folder, label_space)
         low, high = bounds(scene.coord)
         shift = torch.stack([edge - low[0], *torch.zeros(2)])
         scenes.append(scene.replace(coord=scene.coord + shift))
-        found, edge = found + len(scene), edge + float(high[0] - low[0]) + 1
-        if found >= points:
+        count, edge = count + len(scene), edge + float(high[0] - low[0]) + 1
+        if count >= points:
             return concatenate(scenes, "benchmark").select(torch.arange(points))
     raise ValueError("no scenes")
 
 
 def table(times: dict[str, Seconds]) -> list[tuple[str, ...]]:
-    """The rows under HEADER; scenes per second from the median of the CPU time."""
+    """The table, under HEADER; scenes per second follow from the median CPU time."""
     rows = []
     for name, seconds in times.items():
         wall, cpu = seconds["wall"], statistics.median(seconds["cpu"])
@@ -138,7 +140,7 @@ def table(times: dict[str, Seconds]) -> list[tuple[str, ...]]:
 
 
 def describe_loader(result: dict[str, Any]) -> str:
-    """One line."""
+    """One line for the result of ``time_loader``."""
     memory = ", ".join(f"{gib:.2f}" for gib in result["gib"])
     return (
         f"{result['scenes_per_second']:.1f} scenes/s from {result['workers']} workers over {result['scenes']} scenes, "
@@ -147,7 +149,7 @@ def describe_loader(result: dict[str, Any]) -> str:
 
 
 def _clock(run: Callable[[int], object], repeats: int) -> Seconds:
-    """Seconds of ``run`` of 1, 2, ..., after one untimed run of 0."""
+    """Seconds of ``run(1)``, ``run(2)``, ..., ``run(repeats)``, after an untimed ``run(0)``."""
     run(0)
     seconds: Seconds = {"wall": [], "cpu": []}
     for number in range(1, repeats + 1):
@@ -158,28 +160,32 @@ def _clock(run: Callable[[int], object], repeats: int) -> Seconds:
     return seconds
 
 
-def _certain(step: Transform) -> Transform:
+def _always(step: Transform) -> Transform:
     """``step`` with probability 1."""
-    return replace(step, p=1.0) if "p" in {field.name for field in fields(step)} else step
+    instance: Any = step  # a dataclass, as every step is
+    certain: Transform = replace(instance, p=1.0) if "p" in {field.name for field in fields(instance)} else step
+    return certain
 
 
 def _memory() -> float:
-    """GiB of resident memory of this process and its children, what they share counted once (Linux)."""
+    """Resident GiB of this process and its children, shared memory counted once (Linux)."""
     text = "".join((process / "smaps_rollup").read_text() for process in _processes())
     return sum(map(int, re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE))) / 2**20
 
 
 def _cpu_seconds() -> float:
-    """User and system time of this process and its children so far (Linux)."""
+    """User and system seconds of this process and its children so far (Linux)."""
     texts = [(process / "stat").read_text().rpartition(")")[2] for process in _processes()]
     return sum(int(ticks) for text in texts for ticks in text.split()[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 def _processes() -> list[Path]:
+    """The /proc folders of this process and its children."""
     return [Path("/proc") / str(pid) for pid in ("self", *(child.pid for child in multiprocessing.active_children()))]
 
 
 def _write(folder: Path, scene: Scene, label_space: str) -> None:
+    """Write ``scene``, labeled in ``label_space``, as a processed scene."""
     labels = {name: scene.segment.short().numpy() for name in SEGMENT.values()}
     if label_space != "scannet20":
         labels["segment20"] = np.full_like(labels["segment20"], -1)

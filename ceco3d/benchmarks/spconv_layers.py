@@ -1,7 +1,7 @@
-"""The layers of ceco3d.sparse on spconv 2 or spconv-triton, which have one API: a peer's MinkUNet with our weights.
+"""The layers of ceco3d.sparse on the baselines spconv 2 and spconv-triton, which share one API.
 
-Written as users of spconv write it: submanifold and strided convolutions under shared ``indice_key``s, so that every
-map is made once, and SparseInverseConv3d on the way back. Only what the MinkUNets need: strides equal kernel sizes.
+They follow common spconv code: submanifold and strided convolutions share ``indice_key``s, so each kernel map is built
+once, and the decoder uses SparseInverseConv3d. They cover what the MinkUNets need: strides equal kernel sizes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ceco3d.sparse.convolution import product_dtype
 from ceco3d.sparse.modules import BatchNorm, ReLU
 from ceco3d.sparse.tensor import SparseTensor, cat
 
-COARSEST = 16  # stride of the MinkUNets' last level: where the grid begins and ends must be multiples of it
+COARSEST = 16  # stride of the coarsest level of the MinkUNets; the grid starts and ends at multiples of it
 
 
 @cache
 def spconv_layers(library: str) -> SimpleNamespace:
-    """The namespace of layers on ``spconv`` or ``spconv_triton``; ImportError of one line where it does not load."""
+    """The layers on the package ``spconv`` or ``spconv_triton``; a one-line ImportError if it does not load."""
     try:
         spconv = import_module(f"{library}.pytorch")
     except (ImportError, OSError, RuntimeError) as error:
@@ -42,16 +42,18 @@ def spconv_layers(library: str) -> SimpleNamespace:
 class SpconvTensor(SparseTensor):
     """Features on the voxels of an spconv tensor.
 
-    sparse   spconv's SparseConvTensor: ``indices`` (N, 4) int32 ``[batch, x, y, z]`` of the level, rows in its order
-    manager  the same for all that come from one input
+    sparse   spconv's SparseConvTensor: ``indices`` (N, 4) int32 ``[batch, x, y, z]`` in voxels of its level
+    rows     (N, C) in the order of ``indices``
+    manager  one object for all tensors that come from one input; only its identity counts
     """
 
-    def __init__(self, sparse: Any, stride: int, manager: object) -> None:
+    def __init__(self, sparse: Any, stride: int, manager: Any) -> None:
         self.sparse, self.stride, self.manager, self._position = sparse, stride, manager, None
+        self.rows = sparse.features
 
     @classmethod
     def of(cls, spconv: ModuleType, features: Tensor, coordinates: Tensor) -> SpconvTensor:
-        """(N, C) float, (N, 4) integer ``[batch, x, y, z]``, moved to where spconv wants them: from zero up."""
+        """(N, C) float, (N, 4) integer ``[batch, x, y, z]``; shifts coordinates to start at zero for spconv."""
         low = torch.div(coordinates[:, 1:].amin(0), COARSEST, rounding_mode="floor") * COARSEST
         batch, *last = torch.cat([coordinates[:, :1].amax(0), coordinates[:, 1:].amax(0) - low]).tolist()
         indices = torch.cat([coordinates[:, :1], coordinates[:, 1:] - low], dim=1).int()
@@ -59,33 +61,32 @@ class SpconvTensor(SparseTensor):
         return cls(spconv.SparseConvTensor(features, indices, shape, batch + 1), 1, object())
 
     @property
-    def rows(self) -> Tensor:
-        """(N, C) in the order of ``sparse``."""
-        return self.sparse.features
-
-    @property
     def coordinates(self) -> Tensor:
         """(N, 4) int32 ``[batch, x, y, z]`` from zero up, in voxels of the input."""
-        return self.sparse.indices * torch.tensor([1, *3 * [self.stride]], device=self.rows.device, dtype=torch.int32)
+        indices: Tensor = self.sparse.indices
+        return indices * torch.tensor([1, *3 * [self.stride]], device=self.rows.device, dtype=torch.int32)
 
-    def with_rows(self, rows: Tensor) -> SpconvTensor:
+    def with_rows(self, rows: Tensor, stride: int | None = None) -> SpconvTensor:
         """The same voxels with other features."""
-        return SpconvTensor(self.sparse.replace_feature(rows), self.stride, self.manager)
+        sparse = self.sparse.replace_feature(rows)
+        return SpconvTensor(sparse, self.stride if stride is None else stride, self.manager)
 
 
 class _Layer(nn.Module):
-    """``conv`` is spconv's module, which loads the ``kernel`` and ``bias`` of the same layer of ceco3d.sparse.
+    """A layer around spconv's module ``conv``; it loads ``kernel`` and ``bias`` of the same layer of ceco3d.sparse.
 
-    Products are taken in the autocast dtype, as spconv's own autocast would if it knew another one than float16.
+    It computes in the autocast dtype. spconv's own autocast only knows float16.
     """
+
+    conv: Any  # spconv has no types
 
     def __init__(self, conv: nn.Module) -> None:
         super().__init__()
         self.conv = conv
-        self.register_load_state_dict_pre_hook(_convert)
+        self.register_load_state_dict_pre_hook(_convert)  # type: ignore[no-untyped-call]  # torch does not annotate it
 
     def _convolve(self, x: SpconvTensor, key: str, stride: int) -> SpconvTensor:
-        """The layer's output at ``stride``; ``key`` names the map."""
+        """The layer's output at ``stride``; ``key`` names the kernel map."""
         conv, dtype = self.conv, product_dtype(x.rows)
         conv.indice_key = key
         with torch.autocast(x.rows.device.type, enabled=False):
@@ -95,7 +96,7 @@ class _Layer(nn.Module):
 
 
 class Convolution(_Layer):
-    """Submanifold at stride 1; else ``stride`` is ``kernel_size`` and the level becomes as many times coarser."""
+    """Submanifold at stride 1; otherwise ``stride`` equals ``kernel_size`` and makes the level that much coarser."""
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class Convolution(_Layer):
         bias: bool = False,
     ) -> None:
         if stride == 1:
-            # Without the flag 5^3 kernels take spconv's slow path.
+            # Without the flag, 5^3 kernels take spconv's slow path.
             conv = spconv.SubMConv3d(in_channels, out_channels, kernel_size, bias=bias, large_kernel_fast_algo=True)
         else:
             conv = spconv.SparseConv3d(in_channels, out_channels, kernel_size, stride, bias=bias)
@@ -120,7 +121,7 @@ class Convolution(_Layer):
 
 
 class TransposedConvolution(_Layer):
-    """The way back of a strided convolution of the same kernel."""
+    """The inverse of a strided convolution with the same kernel."""
 
     def __init__(
         self, spconv: ModuleType, in_channels: int, out_channels: int, kernel_size: int, stride: int, bias: bool = False
@@ -135,20 +136,20 @@ class TransposedConvolution(_Layer):
 
 
 def _key(kernel_size: int, step: int, stride: int) -> str:
-    """Name of the map that a kernel needs on the level at ``stride``."""
+    """The name of the kernel map that a kernel needs on the level at ``stride``."""
     return f"{kernel_size}^3 by {step} at {stride}"
 
 
 def _convert(layer: _Layer, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Put the ``kernel`` and ``bias`` of ceco3d.sparse under the names and into the shapes of spconv.
+    """Convert ``kernel`` and ``bias`` of ceco3d.sparse to the names and shapes of spconv.
 
-    Ours are (K^3, Cin, Cout), first axis fastest, to be (Cout, K, K, K, Cin), last axis fastest. spconv multiplies by
-    the memory of a 1^3 kernel as if that were (Cin, Cout).
+    Ours are (K^3, Cin, Cout) with the first axis fastest; spconv's are (Cout, K, K, K, Cin) with the last axis fastest.
+    spconv reads the memory of a 1^3 kernel as (Cin, Cout).
     """
     kernel, weight = state.pop(f"{prefix}kernel"), layer.conv.weight
     size = weight.shape[1]
     if size > 1:
-        kernel = kernel.unflatten(0, (size, size, size)).permute(4, 2, 1, 0, 3)
+        kernel = kernel.reshape(size, size, size, *kernel.shape[1:]).permute(4, 2, 1, 0, 3)
     state[f"{prefix}conv.weight"] = kernel.reshape(weight.shape)
     if layer.conv.bias is not None:
         state[f"{prefix}conv.bias"] = state.pop(f"{prefix}bias").flatten()

@@ -1,13 +1,12 @@
-"""What is compared: engines of ceco3d and libraries that users would take instead, each in a precision."""
+"""The systems to compare: engines of ceco3d and baseline libraries, each in one precision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType, SimpleNamespace
-from unittest.mock import patch
+from typing import Any
 
 import torch
 
@@ -17,24 +16,24 @@ from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.utils.device import PRECISIONS
 from ceco3d.utils.errors import UserError
 
-PEERS = {"spconv-triton": "spconv_triton", "spconv": "spconv"}  # the packages they are
+BASELINES = {"spconv-triton": "spconv_triton", "spconv": "spconv"}  # name: Python package
 
 
 @dataclass(frozen=True)
 class System:
-    """An engine or a peer, and what its convolutions compute in."""
+    """An engine or a baseline, and the precision of its convolutions."""
 
     engine: str
     precision: str
 
     @classmethod
     def named(cls, name: str) -> System:
-        """``ENGINE-PRECISION``; UserError for another name."""
+        """Parse ``ENGINE-PRECISION``; UserError for an unknown name."""
         engine, _, precision = name.rpartition("-")
-        if engine not in (*ENGINES, *PEERS) or precision not in PRECISIONS:
+        if engine not in (*ENGINES, *BASELINES) or precision not in PRECISIONS:
             raise UserError(
-                f"systems: {name} is none; ENGINE-PRECISION with {', '.join((*ENGINES, *PEERS))} and "
-                f"{', '.join(PRECISIONS)}"
+                f"systems: unknown system {name}; use ENGINE-PRECISION with one of "
+                f"{', '.join((*ENGINES, *BASELINES))} and one of {', '.join(PRECISIONS)}"
             )
         return cls(engine, precision)
 
@@ -42,21 +41,21 @@ class System:
         return f"{self.engine}-{self.precision}"
 
     @property
-    def peer(self) -> bool:
-        """Whether it is a library outside of ceco3d.sparse."""
-        return self.engine in PEERS
+    def is_baseline(self) -> bool:
+        """Whether this is a library other than the engines of ceco3d."""
+        return self.engine in BASELINES
 
     @property
     def dtype(self) -> torch.dtype:
-        """What its convolutions multiply."""
+        """The dtype that convolutions multiply in."""
         return PRECISIONS[self.precision]
 
-    def layers(self) -> ModuleType | SimpleNamespace:
-        """The namespace of layers; ImportError or ValueError where they are not installed."""
-        return spconv_layers(PEERS[self.engine]) if self.peer else engine_layers(self.engine)
+    def layers(self) -> Any:  # engines and spconv_layers share names, not a type
+        """The namespace of layers; ImportError or ValueError where it is not installed."""
+        return spconv_layers(BASELINES[self.engine]) if self.is_baseline else engine_layers(self.engine)
 
     def unusable(self, device: torch.device) -> str | None:
-        """Why it cannot be measured on ``device``; None where nothing is known against it."""
+        """Why this system cannot run on ``device``, or None."""
         try:
             self.layers()
         except (ImportError, ValueError) as error:
@@ -66,35 +65,42 @@ class System:
         if self.engine == "minkowski" and self.precision != "fp32":
             return "MinkowskiEngine computes in float32 only"
         if self.engine == "spconv" and self.precision == "bf16":
-            return "spconv 2.3 takes no bfloat16"
-        if self.peer and device.type == "cpu":
+            return "spconv 2.3 does not support bfloat16"
+        if self.is_baseline and device.type == "cpu":
             return "it needs a GPU"
         return unsupported(device, self.dtype) if self.engine == "triton" else None
 
     def autocast(self, device: torch.device) -> torch.autocast:
-        """Within it convolutions compute in ``dtype``."""
+        """A context in which convolutions compute in ``dtype``."""
         return torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     @contextmanager
-    def products(self) -> Iterator[None]:
-        """Within it float32 products are rounded to TF32 if ``precision`` says so, and only then."""
-        with float32_products(self.precision), self._switch():
+    def matmul_precision(self) -> Iterator[None]:
+        """A context in which float32 products use TF32 if, and only if, ``precision`` is "tf32"."""
+        allow_tf32 = self.precision == "tf32"
+        spconv = _spconv_tf32(BASELINES[self.engine], allow_tf32) if self.is_baseline else nullcontext()
+        with float32_matmul_precision(self.precision), spconv:
             yield
-
-    def _switch(self) -> AbstractContextManager:
-        """spconv's own setting; its 1^3 kernels follow torch's."""
-        if not self.peer:
-            return nullcontext()
-        constants = import_module(f"{PEERS[self.engine]}.constants")
-        return patch.object(constants, "SPCONV_ALLOW_TF32", self.precision == "tf32")
 
 
 @contextmanager
-def float32_products(precision: str) -> Iterator[None]:
-    """Within it torch's float32 products are TF32 for precision "tf32", exact for others; then as before."""
+def float32_matmul_precision(precision: str) -> Iterator[None]:
+    """A context in which torch's float32 products use TF32 for precision "tf32" and are exact for others."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def _spconv_tf32(package: str, allow: bool) -> Iterator[None]:
+    """A context that sets spconv's own TF32 switch; its 1^3 kernels follow torch's."""
+    constants: Any = import_module(f"{package}.constants")
+    before = constants.SPCONV_ALLOW_TF32
+    constants.SPCONV_ALLOW_TF32 = allow
+    try:
+        yield
+    finally:
+        constants.SPCONV_ALLOW_TF32 = before

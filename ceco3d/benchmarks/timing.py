@@ -1,14 +1,17 @@
-"""Times and rates of a machine that does other things as well."""
+"""Times and rates on a machine that may be doing other work."""
 
 from __future__ import annotations
 
 import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,12 @@ class Times:
 
     @property
     def median(self) -> float:
-        """Seconds."""
+        """The median in seconds."""
         return statistics.median(self.seconds)
 
     @property
     def spread(self) -> float:
-        """Half the distance from fastest to slowest, as a share of the median."""
+        """Half the range from fastest to slowest, as a share of the median."""
         return (max(self.seconds) - min(self.seconds)) / 2 / self.median
 
     def __str__(self) -> str:
@@ -32,14 +35,14 @@ class Times:
         return f"{self.median:.{digits}f} s ±{100 * self.spread:.0f} %"
 
 
-def alternate(runs: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, Times]:
-    """Times of every run, which returns its seconds, by turns: what slows the machine down hits all of them.
+def alternate(runs: Mapping[Name, Callable[[], float]], repeats: int) -> dict[Name, Times]:
+    """Call the ``runs`` in turn, ``repeats`` times, so that a slow moment of the machine hits all of them.
 
-    Each runs once before, untimed.
+    Each run returns its own seconds. It is called once more before, untimed.
     """
     for run in runs.values():
         run()
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    seconds: dict[Name, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
             gc.collect()
@@ -48,7 +51,7 @@ def alternate(runs: Mapping[str, Callable[[], float]], repeats: int) -> dict[str
 
 
 def clock(function: Callable[[], object], device: torch.device, calls: int = 1) -> float:
-    """Seconds one call takes, on a GPU until it is done; the mean of ``calls`` that follow each other."""
+    """Mean seconds of ``calls`` consecutive calls; on a GPU, until the GPU is done."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -60,9 +63,9 @@ def clock(function: Callable[[], object], device: torch.device, calls: int = 1) 
 
 
 def gemm_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """Floating-point operations per second of torch's product of two square matrices, the best of 9.
+    """Floating-point operations per second of torch's product of two large square matrices, best of 9.
 
-    2048 rows occupy a few cores; a GPU needs 8192.
+    2048 rows keep a few cores busy; a GPU needs 8192.
     """
     size = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
@@ -71,7 +74,7 @@ def gemm_rate(dtype: torch.dtype, device: torch.device) -> float:
 
 
 def copy_rate(device: torch.device, size: int = 1 << 28) -> float:
-    """Bytes per second that a copy of ``size`` bytes, more than caches hold, reads and writes; the best of 9."""
+    """Bytes per second that a copy of ``size`` bytes reads and writes, best of 9; ``size`` must exceed the caches."""
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
     times = alternate({"copy": lambda: clock(lambda: target.copy_(source), device, calls=4)}, 9)["copy"]

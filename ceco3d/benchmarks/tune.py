@@ -1,15 +1,15 @@
-"""Try sizes of blocks for the Triton kernels of a network; keep the fastest whose results are right.
+"""Find fast block sizes for the Triton kernels of a network; keep only those whose results are right.
 
-From the sizes of ``triton_config``, one size after the other is halved and doubled, and kept where that is faster.
+The search starts from ``triton_config``. It halves and doubles one value after the other and keeps what is faster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 import torch
 import triton
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ceco3d.benchmarks.engines import training_step
 from ceco3d.benchmarks.systems import System
-from ceco3d.benchmarks.timing import alternate, clock
-from ceco3d.benchmarks.workload import Work
+from ceco3d.benchmarks.timing import Times, alternate, clock
+from ceco3d.benchmarks.workload import Workload
 from ceco3d.sparse.kernels import triton_convolve as convolution
 from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig
 from ceco3d.sparse.kernels.triton_map import TileMap
@@ -28,106 +28,127 @@ Config = ConvolveConfig | GradientConfig
 Call = tuple[str, TileMap, int, int, torch.dtype]  # arguments of triton_convolve.choose
 
 HEADER = ("kernel", "shape", "before ms", "after ms", "sizes", "tried", "wrong")
-# Largest error of a single value, as a share of the largest one.
-TOLERANCE = {"fp32": 1e-5, "tf32": 1e-3, "fp16": 1e-2, "bf16": 1e-2}
+TOLERANCE = {"fp32": 1e-5, "tf32": 1e-3, "fp16": 1e-2, "bf16": 1e-2}  # largest error as a share of the largest value
 CALLS = 10  # timed together
-SMALLEST = {"columns": 16, "rows": 16, "depth": 16, "pairs": 16, "warps": 2, "splits": 1}
+SMALLEST = {"columns": 16, "rows": 16, "depth": 16, "pairs": 16, "warps": 2, "splits": 1, "stages": 3}
+LARGEST = {"pairs": 64}  # a tile has 64 rows at least; 256 for the other fields
 
 
-def tune(work: Work, system: System, repeats: int) -> dict[str, dict[str, dict[str, Any]]]:
-    """{kernel: {shape: result}} for every shape in a training step of ``work``; ``sizes`` are what to use."""
+def tune_kernels(workload: Workload, system: System, repeats: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """{kernel: {shape: result of ``tune_call``}} for every shape in a training step of ``workload``."""
     results: dict[str, dict[str, dict[str, Any]]] = {kernel: {} for kernel in CONFIGS}
-    with system.products():
-        for (kernel, key), call in training_calls(work, system).items():
+    with system.matmul_precision():
+        for (kernel, key), call in training_calls(workload, system).items():
             results[kernel][key] = tune_call(call, TOLERANCE[system.precision], repeats)
     return results
 
 
-def training_calls(work: Work, system: System) -> dict[tuple[str, str], Call]:
-    """{(kernel, shape): a call of that kernel} in a training step."""
-    calls: dict[tuple[str, str], Call] = {}
-    choose = convolution.choose
-
-    def spy(*call: Any) -> Config:
-        calls.setdefault((call[0], convolution.call_key(*call[1:])), call)
-        return choose(*call)
-
-    with patch.object(convolution, "choose", spy):
-        training_step(work.network(system), work, system)
+def training_calls(workload: Workload, system: System) -> dict[tuple[str, str], Call]:
+    """{(kernel, shape): the first call with that shape} in a training step."""
+    with _recorded_calls() as calls:
+        training_step(workload.network(system), workload, system)
     return calls
 
 
-def tune_call(call: Call, tolerance: float, repeats: int) -> dict[str, Any]:
-    """The best sizes for one call, its milliseconds with those of ``triton_config`` and with the best, and what failed.
+@contextmanager
+def _recorded_calls() -> Iterator[dict[tuple[str, str], Call]]:
+    """A context in which every choice of block sizes is recorded; ``choose`` is as before afterward."""
+    calls: dict[tuple[str, str], Call] = {}
+    choose = convolution.choose
 
-    A candidate counts as wrong when a single value is, or when the GPU cannot hold it.
+    def record(kernel: str, tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype) -> Config:
+        key = convolution.call_key(tiles, in_channels, out_channels, dtype)
+        calls.setdefault((kernel, key), (kernel, tiles, in_channels, out_channels, dtype))
+        return choose(kernel, tiles, in_channels, out_channels, dtype)
+
+    convolution.choose = record
+    try:
+        yield calls
+    finally:
+        convolution.choose = choose
+
+
+def tune_call(call: Call, tolerance: float, repeats: int) -> dict[str, Any]:
+    """The best block sizes for one call, as {"sizes", "before", "after", "tried", "wrong"}; times in seconds.
+
+    "before" is the time with ``triton_config``. "wrong" counts candidates with any value off by more than ``tolerance``
+    and those that the GPU cannot run. RuntimeError if ``triton_config`` itself is wrong.
     """
     kernel, tiles, *_ = call
     device, values = tiles.rows.device, random_values(call)
-    wanted = reference(kernel, values, tiles)
+    expected = reference(kernel, values, tiles)
 
     def run(config: Config) -> Tensor:
-        return getattr(convolution, kernel)(*values, *((None,) if kernel == "convolve" else ()), tiles, config)
+        return run_kernel(kernel, values, tiles, config)
 
-    def right(config: Config) -> bool:
+    def is_right(config: Config) -> bool:
         try:
             out = run(config)
-        except (triton.TritonError, RuntimeError):  # it does not fit, or one of its compilers fails
+        except (triton.TritonError, RuntimeError):  # it does not fit, or a compiler fails
             return False
-        return bool(((out.float() - wanted).abs() <= tolerance * wanted.abs().max()).all())
+        return bool(((out.float() - expected).abs() <= tolerance * expected.abs().max()).all())
+
+    def compare(*configs: Config) -> dict[Config, Times]:
+        return alternate({config: partial(clock, partial(run, config), device, CALLS) for config in configs}, repeats)
 
     before = best = convolution.default_config(*call)
-    if not right(before):
-        raise RuntimeError(f"{kernel} with {before} is wrong on this GPU: use engine=native and report this")
-    tried, wrong, seconds = 0, 0, {}
+    if not is_right(before):
+        raise RuntimeError(f"{kernel} with {before} is wrong on this GPU; use engine=native and report this")
+    tried, wrong = 0, 0
+    seconds: dict[Config, float] = {}
     for field in asdict(best):
         for candidate in variations(best, field):
             tried += 1
-            if not right(candidate):
+            if not is_right(candidate):
                 wrong += 1
                 continue
-            runs = {config: partial(clock, partial(run, config), device, CALLS) for config in (best, candidate)}
-            times = {config: found.median for config, found in alternate(runs, repeats).items()}
-            seconds |= times
-            best = min(times, key=times.get)
-    first = alternate({"before": partial(clock, partial(run, before), device, CALLS)}, repeats)["before"].median
+            medians = {config: times.median for config, times in compare(best, candidate).items()}
+            seconds |= medians
+            best = min(medians, key=medians.__getitem__)
+    first = compare(before)[before].median
     after = min(seconds.get(best, first), first)
     return {"sizes": asdict(best), "before": first, "after": after, "tried": tried, "wrong": wrong}
 
 
+def run_kernel(kernel: str, values: tuple[Tensor, Tensor], tiles: TileMap, config: Config) -> Tensor:
+    """The output of "convolve" or "weight_gradient" with the block sizes ``config``."""
+    if isinstance(config, ConvolveConfig):
+        return convolution.convolve(*values, None, tiles, config)
+    return convolution.weight_gradient(*values, tiles, config)
+
+
 def variations(config: Config, field: str) -> Iterator[Config]:
-    """``config`` with half and twice the size ``field``; of stages, two fewer and two more."""
+    """``config`` with half and twice its ``field``; for stages, two fewer and two more."""
     value = getattr(config, field)
     others = (value - 2, value + 2) if field == "stages" else (value // 2, value * 2)
     for other in others:
-        if SMALLEST.get(field, 3) <= other <= 256:
-            changed = replace(config, **{field: other})
-            if not isinstance(changed, GradientConfig) or changed.pairs <= 64:  # a tile has 64 rows at least
-                yield changed
+        if SMALLEST[field] <= other <= LARGEST.get(field, 256):
+            yield replace(config, **{field: other})
 
 
 def random_values(call: Call) -> tuple[Tensor, Tensor]:
-    """Rows of the input, then the weight (K, Cin, Cout) or the rows of the output's gradient, in the call's dtype."""
+    """Rows (num_in, Cin) and the weight (K, Cin, Cout) or output gradient (num_out, Cout), all of the call's dtype."""
     kernel, tiles, cin, cout, dtype = call
     device = tiles.rows.device
     rng = torch.Generator(device).manual_seed(0)
+    rows = torch.randn(tiles.num_in, cin, generator=rng, device=device).to(dtype)
     second = (tiles.volume, cin, cout) if kernel == "convolve" else (tiles.num_out, cout)
-    return tuple(torch.randn(shape, generator=rng, device=device).to(dtype) for shape in ((tiles.num_in, cin), second))
+    return rows, torch.randn(second, generator=rng, device=device).to(dtype)
 
 
 def reference(kernel: str, values: Sequence[Tensor], tiles: TileMap) -> Tensor:
-    """The result in float64 by plain torch, offset by offset, as float32."""
+    """The result computed by plain torch in float64, offset by offset; returned as float32."""
     first, second = (value.double() for value in values)
     rows = tiles.rows.reshape(-1, 1, tiles.tile).expand_as(tiles.neighbours).flatten(0, 1)
-    neighbours = tiles.neighbours.flatten(0, 1)
+    neighbors = tiles.neighbours.flatten(0, 1)
     if kernel == "convolve":
         out = first.new_zeros(tiles.num_out, second.shape[2])
     else:
         out = first.new_zeros(tiles.volume, first.shape[1], second.shape[1])
     for k, count in enumerate(tiles.block_counts.tolist()):
         blocks = tiles.blocks[k, :count]
-        pairs = neighbours[blocks] >= 0
-        inputs, outputs = neighbours[blocks][pairs], rows[blocks][pairs]
+        pairs = neighbors[blocks] >= 0
+        inputs, outputs = neighbors[blocks][pairs], rows[blocks][pairs]
         if kernel == "convolve":
             out.index_add_(0, outputs, first[inputs] @ second[k])
         else:
@@ -136,7 +157,7 @@ def reference(kernel: str, values: Sequence[Tensor], tiles: TileMap) -> Tensor:
 
 
 def tune_rows(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[tuple[str, ...]]:
-    """The cells of a table under HEADER."""
+    """The table, under HEADER."""
     return [
         (
             kernel,

@@ -1,4 +1,4 @@
-"""What every system gets: the input and the network."""
+"""The workload that every system gets: one input and one network."""
 
 from __future__ import annotations
 
@@ -19,43 +19,50 @@ from ceco3d.sparse import SparseTensor
 
 
 @dataclass(frozen=True)
-class Work:
-    """The input and the network that all systems get.
+class Workload:
+    """An input and a network, the same for all systems.
 
-    coordinates (N, 4) int32, features (N, C) float32, labels (N,) int64
+    coordinates  (N, 4) int32 ``[batch, x, y, z]`` in voxels
+    features     (N, C) float32
+    labels       (N,) int64 from 0 to ``classes`` - 1
+    model        arguments of ``build_model`` other than channels and engine
     """
 
     coordinates: Tensor
     features: Tensor
     labels: Tensor
-    model: Mapping[str, Any]  # arguments of build_model
+    model: Mapping[str, Any]
     classes: int
     device: torch.device
 
     def __len__(self) -> int:
         return len(self.coordinates)
 
-    def to(self, device: torch.device | str) -> Work:
-        """The same on ``device``."""
+    def to(self, device: torch.device | str) -> Workload:
+        """The same workload on ``device``."""
         moved = {name: getattr(self, name).to(device) for name in ("coordinates", "features", "labels")}
         return replace(self, **moved, device=torch.device(device))
 
     def tensor(self, system: System) -> SparseTensor:
-        """The input as ``system`` takes it."""
-        return system.layers().SparseTensor(self.features, self.coordinates)
+        """The input as a sparse tensor of ``system``."""
+        x: SparseTensor = system.layers().SparseTensor(self.features, self.coordinates)
+        return x
 
     def network(self, system: System, inference: bool = False) -> MinkUNet:
-        """The network on ``system``, with the same weights on all; peers' in the dtype of the products for inference.
+        """The network on ``system``, with the same weights on every system.
 
-        Casting them once is what their users do. For training they stay float32 and are cast as autocast does it.
+        For inference, the convolutions of a baseline are cast to its dtype once, as its users do. For training,
+        weights stay float32 and are cast at each call, as autocast does.
         """
         torch.manual_seed(0)
-        sizes = {"in_channels": self.features.shape[1], "out_channels": self.classes}
-        network = build_model(**self.model, **sizes, engine="native" if system.peer else system.engine)
-        if not system.peer:
+        in_channels = self.features.shape[1]
+        engine = "native" if system.is_baseline else system.engine
+        network = build_model(**self.model, in_channels=in_channels, out_channels=self.classes, engine=engine)
+        if not system.is_baseline:
             return network.to(self.device)
         weights, options = network.state_dict(), dict(self.model)
-        network = MinkUNet(VARIANTS[options.pop("name")], **options, **sizes, layers=system.layers())
+        variant = VARIANTS[options.pop("name")]
+        network = MinkUNet(variant, in_channels, self.classes, **options, layers=system.layers())
         network.load_state_dict(weights)
         if inference:
             for module in network.modules():
@@ -64,7 +71,7 @@ class Work:
         return network.to(self.device)
 
 
-def make_work(
+def make_workload(
     folders: Sequence[Path],
     label_space: str,
     voxels: int,
@@ -73,24 +80,29 @@ def make_work(
     model: Mapping[str, Any],
     classes: int,
     device: torch.device,
-) -> Work:
-    """``voxels`` voxels: the scenes in turn, as items of one batch, the last one cut at a plane across x."""
+) -> Workload:
+    """Exactly ``voxels`` voxels: the processed scenes of ``folders`` in turn as items of one batch, the last one cut.
+
+    The cut is a plane across x. ``voxel_size`` is in meters. Labels outside the ``classes`` become 0 or the last class,
+    since the loss needs a label for every voxel.
+    """
     batch = _batch(folders, label_space, voxels, voxel_size, features)
     coordinates = batch.coordinates.long()
     order = ((coordinates[:, 0] << 40) + (coordinates[:, 1] - coordinates[:, 1].min())).sort(stable=True).indices
     rows = order[:voxels].sort().values
     labels = batch.labels[rows].clamp(-1, classes - 1)
-    labels = torch.where(labels < 0, 0, labels)  # a loss over all rows, whatever the scene's labels are
-    return Work(
+    labels = torch.where(labels < 0, 0, labels)
+    return Workload(
         batch.coordinates[rows].to(device), batch.features[rows].to(device), labels.to(device), model, classes, device
     )
 
 
 def _batch(folders: Sequence[Path], label_space: str, voxels: int, voxel_size: float, features: Sequence[str]) -> Batch:
-    scenes, found = [], 0
+    """A batch of as few scenes as hold ``voxels`` voxels together."""
+    scenes, count = [], 0
     for folder in cycle(folders):
         scenes.append(read_scene(folder, label_space))
-        found += len(make_batch(scenes[-1:], voxel_size, features))
-        if found >= voxels:
+        count += len(make_batch(scenes[-1:], voxel_size, features))
+        if count >= voxels:
             return make_batch(scenes, voxel_size, features)
     raise ValueError("no scenes")

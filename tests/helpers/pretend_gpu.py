@@ -1,7 +1,7 @@
-"""A GPU that is not there: tensors that say they are on ``cuda:0`` and compute on the CPU.
+"""A pretend GPU: tensors that report ``cuda:0`` as their device and compute on the CPU.
 
-Within ``pretend_gpu`` what would fail on a real GPU fails too: mixing devices, ``numpy()``, a generator of another
-device. Streams are left out.
+Inside ``pretend_gpu``, what fails on a real GPU fails too: mixing devices, ``numpy()``, a generator on another device.
+Streams are not imitated.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 CPU, DEVICE = torch.device("cpu"), torch.device("cuda", 0)
-# What reads values or sizes that only the device knows.
+# Functions that read values or sizes that only the device knows.
 READS = {"tolist", "item", "__int__", "__float__", "__bool__", "__index__", "__contains__", "equal", "allclose"}
 SIZES = {"nonzero", "argwhere", "unique", "unique_consecutive", "masked_select", "bincount"}
-# What looks at tensors one by one.
+# Functions that inspect one tensor at a time.
 ABOUT = {"__get__", "__set__", "__delete__", "__repr__", "_has_compatible_shallow_copy_type"}
 
 
 class OnGPU(Tensor):
-    """A CPU tensor that says it is on a GPU."""
+    """A CPU tensor that reports a GPU as its device."""
 
 
 class GPUGenerator(torch.Generator):
-    """A CPU generator that counts as one of the GPU."""
+    """A CPU generator that counts as a GPU generator."""
 
 
 class AnyGenerator(torch.Generator):
-    """In place of ``torch.Generator``, which would ask for CUDA."""
+    """Replaces ``torch.Generator``, which would need CUDA."""
 
     def __new__(cls, device: Any = "cpu") -> torch.Generator:
         return GPUGenerator() if str(device).startswith("cuda") else _Generator(device)
@@ -45,10 +45,10 @@ _Generator = torch.Generator
 
 @contextmanager
 def pretend_gpu() -> Iterator[PretendGPU]:
-    """Within it ``device="cuda:0"`` works."""
+    """A context in which ``device="cuda:0"`` works."""
     overwrite = torch.__future__.set_overwrite_module_params_on_conversion
     with patch.object(torch, "Generator", AnyGenerator), patch.object(torch.cuda, "Stream", lambda device: None):
-        overwrite(True)  # Module.to would change the data of its parameters, and not their type
+        overwrite(True)  # otherwise Module.to keeps the type of its parameters
         try:
             with PretendGPU() as mode:
                 yield mode
@@ -57,7 +57,7 @@ def pretend_gpu() -> Iterator[PretendGPU]:
 
 
 class PretendGPU(TorchFunctionMode):
-    """Sees every call of torch. ``waits`` counts by name what would make the host wait for the device."""
+    """Intercepts every torch call; ``waits`` counts, by name, calls that would make the host wait for the device."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class PretendGPU(TorchFunctionMode):
         return tree_map(lambda leaf: _wrap(leaf, to_gpu, leaves, target is not None), out)
 
     def _target(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.device | None:
-        """The device that a call names, if it does."""
+        """The device that a call names, or None."""
         if kwargs.get("device") is not None:
             return torch.device(kwargs["device"])
         if name in ("cpu", "cuda"):
@@ -132,8 +132,8 @@ def _wrap(leaf: Any, to_gpu: bool, leaves: Iterable[Any], moved: bool) -> Any:
     if not isinstance(leaf, Tensor):
         return leaf
     if not moved and any(leaf is one for one in leaves):
-        return leaf  # what works in place returns its argument
+        return leaf  # in-place functions return their argument
     if moved and any(leaf is one for one in leaves) and isinstance(leaf, OnGPU) == to_gpu:
-        return leaf  # it was there
+        return leaf  # already on that device
     with torch._C.DisableTorchFunctionSubclass():
         return (leaf.clone() if moved else leaf).as_subclass(OnGPU if to_gpu else Tensor)

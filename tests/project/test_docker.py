@@ -1,4 +1,4 @@
-"""The container: its recipe names what exists, and docker_run.sh asks docker for the right things."""
+"""The container: the Dockerfile names files that exist, and docker_run.sh passes docker the right options."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import tomllib
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = (ROOT / "Dockerfile").read_text()
@@ -17,7 +18,7 @@ RUN = ROOT / "scripts" / "docker_run.sh"
 pytestmark = pytest.mark.skipif(not RUN.exists(), reason="an installed package has no scripts")
 
 
-def test_what_is_copied_exists_and_reaches_the_builder():
+def test_copied_files_exist_and_reach_the_builder():
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert rules[0] == "*"  # no data, outputs, environment
     allowed = [rule[1:] for rule in rules if rule.startswith("!")]
@@ -38,21 +39,21 @@ def test_extras_exist_and_every_stage_is_used():
     used = set(re.findall(r"^FROM (\S+)", RECIPE, re.MULTILINE)) | set(re.findall(r"--from=(\S+)", RECIPE))
     targets = set(re.findall(r"--target (\S+)", RECIPE))
     assert set(stages) == targets | (used & set(stages))
-    assert RECIPE.rstrip().endswith("\nFROM gpu")  # what is built when no target is named
-    # What is started runs as nobody in particular, and has nothing to compile with.
+    assert RECIPE.rstrip().endswith("\nFROM gpu")  # the default target
+    # Final images run as an unprivileged user and have no compiler.
     for name in targets | {"gpu"}:
         stage = re.search(rf"^FROM \S+ AS {name}$(.*?)(?=^FROM|\Z)", RECIPE, re.MULTILINE | re.DOTALL).group(1)
         assert re.findall(r"^USER (\S+)$", stage, re.MULTILINE)[-1] == "10001"
         assert not re.search(r"g\+\+|gcc|-dev\b", stage)
 
 
-def test_the_environments_of_the_cpu_and_of_the_gpu_image_agree():
+def test_cpu_and_gpu_images_have_the_same_environment():
     for pattern in (r"^(RUN .*?useradd[^\n]+)", r"^(ENV .*?matplotlib)", r"^(COPY --from=package .*?)^USER"):
         cpu, gpu = re.findall(pattern, RECIPE[RECIPE.index(" AS cpu") :], re.MULTILINE | re.DOTALL)
         assert cpu == gpu
 
 
-def test_pinned_versions_are_what_the_package_asks_for():
+def test_pinned_versions_meet_the_requirements():
     lines = (ROOT / "scripts/constraints.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -60,8 +61,8 @@ def test_pinned_versions_are_what_the_package_asks_for():
     for extra in [*extras.split(), "triton"]:
         project["dependencies"] += project["optional-dependencies"][extra]
     for requirement in map(Requirement, project["dependencies"]):
-        assert requirement.specifier.contains(pinned[requirement.name]), requirement
-    assert f"torch=={pinned['torch']}" in (ROOT / "scripts/venv.sh").read_text()  # tested with
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+    assert f"torch=={pinned['torch']}" in (ROOT / "scripts/venv.sh").read_text()  # the version under test
 
 
 def test_requirements_are_those_of_the_package():
@@ -74,7 +75,7 @@ def test_requirements_are_those_of_the_package():
 
 @pytest.fixture
 def run(tmp_path):
-    """Run docker_run.sh in an empty folder beside stand-ins for docker and, if wanted, nvidia-smi."""
+    """Run docker_run.sh in an empty folder, with stand-ins for docker and nvidia-smi."""
     (tools := tmp_path / "tools").mkdir()
     (home := tmp_path / "home").mkdir()
 
@@ -119,7 +120,7 @@ def test_arguments_mounts_user_and_gpus(run, tmp_path):
     assert "--tty" not in words
 
 
-def test_options_of_the_environment(run, tmp_path):
+def test_environment_variables_change_the_options(run, tmp_path):
     (raw := tmp_path / "scan net").mkdir()
     done = run("doctor", RAW=str(raw), GPUS="device=1", IMAGE="mine:1", OPTIONS="--env WANDB_API_KEY")
     words = done.stdout.splitlines()
@@ -129,14 +130,14 @@ def test_options_of_the_environment(run, tmp_path):
     assert words[words.index("--env") + 1] == "WANDB_API_KEY"
 
 
-def test_torchrun_takes_the_place_of_the_command(run):
+def test_torchrun_replaces_the_entry_point(run):
     done = run("torchrun", "--nproc-per-node=8", "-m", "ceco3d.train")
     words = done.stdout.splitlines()
     assert words[words.index("--entrypoint") + 1] == "torchrun"
     assert words[-4:] == ["ceco3d", "--nproc-per-node=8", "-m", "ceco3d.train"]
 
 
-def test_files_belong_to_the_caller_of_a_rootless_daemon(run):
+def test_a_rootless_daemon_runs_as_root_which_is_the_caller(run):
     done = run("doctor", docker='[ "$1" = info ] && echo "[name=seccomp name=rootless]"; printf "%s\\n" "$@"')
     assert "--user\n0:0\n" in done.stdout
 
@@ -155,8 +156,8 @@ def test_without_a_gpu_the_cpu_image_runs(run):
         ('[ "$1" != info ]', {}, "docker does not answer"),
         ('[ "$1" != image ]', {}, f"no image ceco3d: docker build -t ceco3d --target gpu {ROOT}\n"),
         ('[ "$1" != image ]', {"IMAGE": "mine:1"}, "no image mine:1: "),
-        ("exit 0", {"CACHE": "/proc/none"}, "cannot make data/ and outputs/ in "),
-        ("exit 0", {"RAW": "/nowhere"}, "RAW=/nowhere is no folder"),
+        ("exit 0", {"CACHE": "/proc/none"}, "cannot create data/ and outputs/ in "),
+        ("exit 0", {"RAW": "/nowhere"}, "RAW=/nowhere is not a folder"),
     ],
 )
 def test_errors_are_one_line(run, docker, environment, message):
@@ -194,7 +195,7 @@ def test_triton_starts_without_a_compiler(tmp_path):
     with_python = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     subprocess.run([compiler, "--prepare"], check=True, env=with_python)
 
-    # The driver of a GPU that is not there: each function that is asked for, doing nothing.
+    # A stand-in for the GPU driver: every function that Triton needs, doing nothing.
     listing = subprocess.run(
         ["nm", "-D", tmp_path / "lib/triton-driver.so"], capture_output=True, text=True, check=True
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+VIEWER = ("page.html", "view.js", "three.min.js")
 
 
 @pytest.mark.slow
@@ -19,7 +20,7 @@ def test_wheel_carries_the_configuration_and_finds_it(tmp_path):
     zipfile.ZipFile(wheel).extractall(site)
     packaged = {str(p.relative_to(site / "ceco3d/conf")) for p in (site / "ceco3d/conf").rglob("*.yaml")}
     assert packaged == {str(p.relative_to(ROOT / "conf")) for p in (ROOT / "conf").rglob("*.yaml")}
-    for name in ("scenes/anchors-minilm.safetensors", "viewer/page.html", "viewer/view.js", "viewer/three.min.js"):
+    for name in ("pretraining/anchors-minilm.safetensors", *(f"visualization/{name}" for name in VIEWER)):
         assert (site / "ceco3d" / name).is_file()
     code = f"import sys; sys.path.insert(0, {str(site)!r}); from ceco3d.train import main; main()"
     run = [sys.executable, "-c", code, "--cfg", "job"]

@@ -1,4 +1,4 @@
-"""scripts/slurm.sbatch with stand-ins for Slurm and torchrun: what it starts, and how it goes back into the queue."""
+"""scripts/slurm.sbatch with stand-ins for Slurm and torchrun: what it starts, and how it requeues itself."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ STANDINS = {
 
 @pytest.fixture
 def job(tmp_path):
-    """Starts the script as Slurm would; its log of calls is ``tmp_path/log``."""
+    """Start the script as Slurm would; the stand-ins log their calls to ``tmp_path/log``."""
     folder = tmp_path / ".venv/bin"
     folder.mkdir(parents=True)
     for name, body in STANDINS.items():
@@ -49,7 +49,7 @@ def wait_for(path, text):
         time.sleep(0.05)
 
 
-def test_time_up_saves_and_requeues(job, tmp_path):
+def test_the_time_limit_saves_and_requeues(job, tmp_path):
     process, log = job("run_dir=outputs/a", "dataset=scannet200"), tmp_path / "log"
     wait_for(log, "torchrun")
     process.send_signal(signal.SIGUSR1)
@@ -71,7 +71,7 @@ def test_a_failed_run_fails_the_job(job, tmp_path):
     assert "requeue" not in (tmp_path / "log").read_text()
 
 
-def test_a_run_folder_is_asked_for(job):
+def test_a_run_folder_is_required(job):
     process = job("dataset=scannet200")
     assert process.wait(timeout=20) == 2
     assert "run_dir=outputs/NAME" in process.stderr.read()

@@ -8,13 +8,13 @@ import pytest
 SMALL = ["model=minkunet14a", "voxels=[2000]", "repeats=2", "classes=7", "voxel_size=0.1"]
 
 
-def test_benchmark_measures_every_system(run_command, tiny, tmp_path):
+def test_every_system_is_measured(run_command, tiny, tmp_path):
     outcome = run_command("benchmark", *tiny, *SMALL, f"out={tmp_path}", "systems=[native-bf16,native-fp32]")
     assert outcome.code == 0
     report = json.loads((tmp_path / "engines.json").read_text())
     (result,) = report["results"]
     assert result["voxels"] == 2000
-    assert result["neighbours"] > 3
+    assert result["neighbors"] > 3
     assert set(result["systems"]) == {"native-bf16", "native-fp32"}
     for system in result["systems"].values():
         assert set(system["seconds"]) == {"maps", "forward", "training"}
@@ -25,7 +25,7 @@ def test_benchmark_measures_every_system(run_command, tiny, tmp_path):
     assert re.search(r"\d % of step", (tmp_path / "engines.md").read_text())
 
 
-def test_benchmark_of_one_scene_and_one_measure(run_command, tiny, tmp_path):
+def test_one_scene_and_one_measure(run_command, tiny, tmp_path):
     root = next(argument.split("=")[1] for argument in tiny if argument.startswith("dataset.root="))
     scene = f"{root}/val/scene0013_00"
     arguments = [
@@ -42,7 +42,7 @@ def test_benchmark_of_one_scene_and_one_measure(run_command, tiny, tmp_path):
     assert set(report["results"][0]["systems"]["native-fp32"]["seconds"]) == {"forward"}
 
 
-def test_benchmark_of_the_loss(run_command, tiny, tmp_path):
+def test_the_center_loss_is_measured(run_command, tiny, tmp_path):
     arguments = [*SMALL, "what=loss", "systems=[native-fp32]", f"out={tmp_path}"]
     assert run_command("benchmark", *tiny, *arguments).code == 0
     (result,) = json.loads((tmp_path / "loss.json").read_text())["results"]
@@ -51,7 +51,7 @@ def test_benchmark_of_the_loss(run_command, tiny, tmp_path):
     assert "| native-fp32 |" in (tmp_path / "loss.md").read_text()
 
 
-def test_benchmark_of_the_data_path(run_command, tiny, tmp_path):
+def test_the_data_path_is_measured(run_command, tiny, tmp_path):
     arguments = ["what=data", "repeats=2", "data.points=30000", "data.scenes=20", "data.workers=1", f"out={tmp_path}"]
     outcome = run_command("benchmark", *tiny, *arguments)
     assert outcome.code == 0
@@ -70,18 +70,18 @@ def test_benchmark_of_the_data_path(run_command, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("what=data2", "choose one of engines, roofline, loss, data, busy"),
+        ("what=data2", "choose engines, roofline, loss, data, utilization or tune"),
         ("data.workers=0", "data.workers=0"),
         ("systems=[torchsparse-fp32]", "torchsparse-fp32.*native, triton.*spconv.*tf32"),
         ("systems=native-fp32", "must be a list"),
-        ("busy.skip=1", "busy.skip=1"),
+        ("utilization.skip=1", "utilization.skip=1: must be at least 2"),
         ("voxels=[10]", "from 1000 up"),
         ("measure=[speed]", "choose among maps, forward, training, memory"),
         ("repeats=0", "repeats=0"),
         ("scene=/none", "/none"),
     ],
 )
-def test_bad_arguments(run_command, tiny, tmp_path, argument, message):
+def test_bad_arguments_give_one_line(run_command, tiny, tmp_path, argument, message):
     outcome = run_command("benchmark", *tiny, *SMALL, f"out={tmp_path}/out", argument)
     assert outcome.code == 2
     assert re.search(message, outcome.err)

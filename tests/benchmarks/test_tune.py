@@ -1,4 +1,4 @@
-"""Tuning the Triton kernels: what is kept must be right, and is then used."""
+"""Tuning the Triton kernels: only right block sizes are kept, and training then uses them."""
 
 import json
 import warnings
@@ -9,9 +9,11 @@ import torch
 pytest.importorskip("triton")
 from ceco3d.benchmarks import tune
 from ceco3d.benchmarks.systems import System
-from ceco3d.benchmarks.workload import Work
+from ceco3d.benchmarks.workload import Workload
+from ceco3d.models.minkunet import VARIANTS
 from ceco3d.sparse.kernels import triton_convolve, triton_tuned
 from ceco3d.sparse.kernels.triton_config import ConvolveConfig
+from tests.helpers.benchmarks import THIN
 from tests.helpers.kernel_inputs import DEVICE, make_maps, make_values
 from tests.helpers.sparse import sparse_input
 
@@ -38,8 +40,8 @@ def test_reference_and_default_agree(kernel):
 
 
 def test_faster_but_wrong_sizes_are_not_kept(monkeypatch):
-    """A kernel that is wrong in one value for 8 warps, and fastest there."""
-    _, maps = make_maps("down")
+    """With 8 warps the kernel is fastest, and wrong in one value."""
+    _, maps = make_maps("down", share=0.03)
     call = ("convolve", maps.forward, 16, 16, torch.float32)
     compute = triton_convolve.convolve
 
@@ -69,7 +71,7 @@ def test_a_wrong_default_is_an_error(monkeypatch):
         tune.tune_call(("convolve", maps.forward, 16, 16, torch.float32), 1e-5, repeats=1)
 
 
-def test_what_was_kept_is_used(cache, monkeypatch):
+def test_training_uses_the_stored_sizes(cache, monkeypatch):
     pairs, maps = make_maps("down")
     features, weight, bias, _ = make_values(pairs, 8, 16, 16, torch.float32)
     key = triton_convolve.call_key(maps.forward, 16, 16, torch.float32)
@@ -84,7 +86,7 @@ def test_what_was_kept_is_used(cache, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"convolve": {"x": {"columns": 1}}}', '{"convolve": 3}'])
-def test_a_broken_file_is_told_and_passed_over(cache, content):
+def test_a_broken_file_gives_one_warning_and_is_ignored(cache, content):
     device = torch.device(DEVICE)
     path = triton_tuned.tuned_path(device)
     path.parent.mkdir(parents=True)
@@ -96,25 +98,25 @@ def test_a_broken_file_is_told_and_passed_over(cache, content):
         assert triton_tuned.tuned_config("convolve", device, "x") is None
 
 
-@pytest.mark.slow
 def test_every_kernel_of_a_training_step_is_tuned(monkeypatch):
     monkeypatch.setattr(tune, "tune_call", lambda call, tolerance, repeats: (call[2:4], tolerance, repeats))
+    monkeypatch.setitem(VARIANTS, "thin", THIN)
     x, _ = sparse_input(0, share=0.02)
     coordinates = x.coordinates.to(DEVICE)
     features = torch.randn(len(coordinates), 3).to(DEVICE)
     labels = torch.zeros(len(coordinates), dtype=torch.int64, device=DEVICE)
-    work = Work(coordinates, features, labels, {"name": "MinkUNet14A", "stem_kernel": 3}, 4, torch.device(DEVICE))
-    results = tune.tune(work, System("triton", "fp32"), 3)
+    workload = Workload(coordinates, features, labels, {"name": "thin", "stem_kernel": 3}, 4, torch.device(DEVICE))
+    results = tune.tune_kernels(workload, System("triton", "fp32"), 3)
     channels = {kernel: {found[0] for found in shapes.values()} for kernel, shapes in results.items()}
-    assert {(96, 96), (128, 96), (96, 128), (32, 64), (64, 32)} <= channels["convolve"]  # forward and input gradients
-    assert {(4, 32), (96, 96), (128, 96)} <= channels["weight_gradient"]  # the stem's 3 channels are padded
+    assert {(24, 24), (56, 24), (24, 56), (32, 16), (16, 32)} <= channels["convolve"]  # forward and input gradients
+    assert {(4, 32), (24, 24), (56, 24)} <= channels["weight_gradient"]  # the 3 channels of the stem are padded
     assert {found[1:] for shapes in results.values() for found in shapes.values()} == {(1e-5, 3)}
 
 
 def test_the_command(cache, run_command, tiny, tmp_path, monkeypatch):
     sizes = {"columns": 16, "depth": 16, "splits": 1, "warps": 4, "stages": 3}
     result = {"sizes": sizes, "before": 0.002, "after": 0.001, "tried": 9, "wrong": 1}
-    monkeypatch.setattr(tune, "tune", lambda work, system, repeats: {"convolve": {"shape": result}})
+    monkeypatch.setattr(tune, "tune_kernels", lambda workload, system, repeats: {"convolve": {"shape": result}})
     arguments = [*tiny, "what=tune", "voxels=[1000]", "voxel_size=0.2", f"out={tmp_path}/out"]
     outcome = run_command("benchmark", *arguments, "systems=[triton-fp32]")
     assert outcome.code == 0, outcome.err
