@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -61,7 +62,9 @@ def checked_arguments(key: str, target: Callable[..., Any], arguments: Mapping[s
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+        if inspect.isclass(target) and not is_dataclass(target):
+            return get_type_hints(target.__init__, include_extras=True)
+        return get_type_hints(target, include_extras=True)
     except (NameError, TypeError):  # annotations that exist for type checkers only
         return {}
 

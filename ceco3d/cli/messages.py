@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -51,7 +51,7 @@ def explain(error: ValidationError, prefix: str = "", known: Iterable[str] = ())
     if kind == "literal_error":
         context = {"expected": str(context["expected"]).replace("'", "")}
     reason = text.format(**context) if text else problem["msg"].removeprefix("Value error, ")
-    return f"{key}={_shown(value)}: {reason}"
+    return f"{key}: {reason}" if isinstance(value, Mapping) else f"{key}={_shown(value)}: {reason}"
 
 
 def _key(place: tuple[int | str, ...], prefix: str) -> str:
