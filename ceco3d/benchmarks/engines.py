@@ -16,6 +16,7 @@ from ceco3d.benchmarks.timing import Times, alternate, clock
 from ceco3d.benchmarks.workload import Work
 from ceco3d.models.blocks import BasicBlock
 from ceco3d.models.minkunet import MinkUNet, Variant
+from ceco3d.sparse import SparseTensor
 from ceco3d.utils.allocator import keep_freed_memory
 from ceco3d.utils.parallel import run_parallel
 
@@ -115,7 +116,7 @@ def map_clock(work: Work, system: System) -> Callable[[], float]:
     if system.peer:
         return partial(_spconv_map_seconds, work.network(system).train(), work, system)
     layers, stem = system.layers(), work.model["stem_kernel"]
-    thin = MinkUNet(_THIN, 1, 1, stem_kernel=stem, layers=layers).to(work.device).eval()
+    thin = MinkUNet(_THIN, 1, 1, stem_kernel=stem, engine=layers).to(work.device).eval()
     features = torch.zeros(len(work), 1, device=work.device)
 
     def make() -> None:
@@ -128,11 +129,12 @@ def map_clock(work: Work, system: System) -> Callable[[], float]:
 
 @torch.inference_mode()
 def _minkowski_map_seconds(thin: MinkUNet, features: Tensor, work: Work) -> float:
-    layers = System("minkowski", "fp32").layers()
+    from ceco3d.sparse.minkowski import MinkowskiTensor  # needs MinkowskiEngine
+
     tensors = []
 
     def first() -> None:
-        tensors.append(layers.MinkowskiTensor.of(layers.SparseTensor(features, work.coordinates)))
+        tensors.append(MinkowskiTensor.of(SparseTensor(features, work.coordinates)))
         thin(tensors[-1])
 
     return clock(first, work.device) - clock(lambda: thin(tensors[-1]), work.device)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType, SimpleNamespace
+from typing import cast
 from unittest.mock import patch
 
 import torch
 
 from ceco3d.benchmarks.spconv_layers import spconv_layers
-from ceco3d.models.minkunet import ENGINES, engine_layers
+from ceco3d.sparse import ENGINES, Engine, load_engine
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.utils.device import PRECISIONS
 from ceco3d.utils.errors import UserError
@@ -51,9 +51,9 @@ class System:
         """What its convolutions multiply."""
         return PRECISIONS[self.precision]
 
-    def layers(self) -> ModuleType | SimpleNamespace:
-        """The namespace of layers; ImportError or ValueError where they are not installed."""
-        return spconv_layers(PEERS[self.engine]) if self.peer else engine_layers(self.engine)
+    def layers(self) -> Engine:
+        """The engine; ImportError or ValueError where they are not installed."""
+        return cast(Engine, spconv_layers(PEERS[self.engine])) if self.peer else load_engine(self.engine)
 
     def unusable(self, device: torch.device) -> str | None:
         """Why it cannot be measured on ``device``; None where nothing is known against it."""

@@ -31,7 +31,7 @@ HEADER = ("kernel", "shape", "before ms", "after ms", "sizes", "tried", "wrong")
 # Largest error of a single value, as a share of the largest one.
 TOLERANCE = {"fp32": 1e-5, "tf32": 1e-3, "fp16": 1e-2, "bf16": 1e-2}
 CALLS = 10  # timed together
-SMALLEST = {"columns": 16, "rows": 16, "depth": 16, "pairs": 16, "warps": 2, "splits": 1}
+SMALLEST = {"BLOCK_M": 16, "BLOCK_N": 16, "BLOCK_K": 16, "SPLIT_K": 1, "num_warps": 2}
 
 
 def tune(work: Work, system: System, repeats: int) -> dict[str, dict[str, dict[str, Any]]]:
@@ -96,13 +96,13 @@ def tune_call(call: Call, tolerance: float, repeats: int) -> dict[str, Any]:
 
 
 def variations(config: Config, field: str) -> Iterator[Config]:
-    """``config`` with half and twice the size ``field``; of stages, two fewer and two more."""
+    """``config`` with half and twice the size ``field``; of num_stages, two fewer and two more."""
     value = getattr(config, field)
-    others = (value - 2, value + 2) if field == "stages" else (value // 2, value * 2)
+    others = (value - 2, value + 2) if field == "num_stages" else (value // 2, value * 2)
     for other in others:
         if SMALLEST.get(field, 3) <= other <= 256:
             changed = replace(config, **{field: other})
-            if not isinstance(changed, GradientConfig) or changed.pairs <= 64:  # a tile has 64 rows at least
+            if not isinstance(changed, GradientConfig) or changed.BLOCK_K <= 64:  # a tile has 64 rows at least
                 yield changed
 
 
@@ -118,8 +118,8 @@ def random_values(call: Call) -> tuple[Tensor, Tensor]:
 def reference(kernel: str, values: Sequence[Tensor], tiles: TileMap) -> Tensor:
     """The result in float64 by plain torch, offset by offset, as float32."""
     first, second = (value.double() for value in values)
-    rows = tiles.rows.reshape(-1, 1, tiles.tile).expand_as(tiles.neighbours).flatten(0, 1)
-    neighbours = tiles.neighbours.flatten(0, 1)
+    rows = tiles.rows.reshape(-1, 1, tiles.tile).expand_as(tiles.neighbors).flatten(0, 1)
+    neighbours = tiles.neighbors.flatten(0, 1)
     if kernel == "convolve":
         out = first.new_zeros(tiles.num_out, second.shape[2])
     else:

@@ -55,7 +55,7 @@ class Work:
         if not system.peer:
             return network.to(self.device)
         weights, options = network.state_dict(), dict(self.model)
-        network = MinkUNet(VARIANTS[options.pop("name")], **options, **sizes, layers=system.layers())
+        network = MinkUNet(VARIANTS[options.pop("name")], **options, **sizes, engine=system.layers())
         network.load_state_dict(weights)
         if inference:
             for module in network.modules():

@@ -76,7 +76,7 @@ def test_layers_equal_ours_with_gradients(layers):
 def test_logits_equal_ours(layers):
     features, coordinates = make_input()
     ours = build_model("MinkUNet14A", CHANNELS, 20).to(DEVICE).eval()
-    peer = MinkUNet(VARIANTS["MinkUNet14A"], CHANNELS, 20, layers=layers).to(DEVICE).eval()
+    peer = MinkUNet(VARIANTS["MinkUNet14A"], CHANNELS, 20, engine=layers).to(DEVICE).eval()
     peer.load_state_dict(ours.state_dict())
     with torch.inference_mode():
         found = peer(layers.SparseTensor(features, coordinates)).features
