@@ -14,7 +14,7 @@ from torch import Tensor
 from ceco3d.benchmarks.systems import System
 from ceco3d.data.batch import Batch, make_batch
 from ceco3d.data.scenes.processed import read_scene
-from ceco3d.models.minkunet import VARIANTS, MinkUNet, build_model
+from ceco3d.models import VARIANTS, MinkUNet, build_model
 from ceco3d.sparse import SparseTensor
 
 
