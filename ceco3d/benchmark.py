@@ -180,9 +180,8 @@ def benchmark_utilization(settings: BenchmarkSettings) -> None:
     with tempfile.TemporaryDirectory() as folder:
         training = compose("train", ["device=cuda", *wanted.train, f"run_dir={folder}"])
         result = measure_utilization(partial(train, to_settings(TrainSettings, training)), wanted.skip, wanted.steps)
-    line = (
-        f"GPU utilization {100 * result['utilization']:.1f} % of {result['seconds']:.2f} s, {result['steps']} training steps"
-    )
+    share = f"GPU utilization {100 * result['utilization']:.1f} % of {result['seconds']:.2f} s"
+    line = f"{share}, {result['steps']} training steps"
     print(line)
     write_json(out / "utilization.json", {"train": list(wanted.train), **result})
     write_text(out / "utilization.md", f"{line}: {' '.join(wanted.train)}\n")
@@ -219,7 +218,7 @@ def available(names: Sequence[str], device: torch.device, baselines: bool) -> li
     """The systems by name; one that cannot be measured on ``device`` is left out, with a line that says why."""
     systems = []
     for system in map(System.named, names):
-        reason = "not an engine of ceco3d" if system.is_baseline and not peers else system.unusable(device)
+        reason = "not an engine of ceco3d" if system.is_baseline and not baselines else system.unusable(device)
         if reason is None:
             systems.append(system)
         else:

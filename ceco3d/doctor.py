@@ -96,12 +96,11 @@ def cpu_kernels() -> str:
 
 def try_engine(engine: str, device: str) -> str:
     """ "ready", or why the engine fails."""
-    from ceco3d.models.minkunet import engine_layers
-    from ceco3d.sparse import SparseTensor
+    from ceco3d.sparse import SparseTensor, load_engine
 
     try:
         coordinates = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0]], dtype=torch.int32, device=device)
-        layer = engine_layers(engine).Convolution(1, 2, 3).to(device)
+        layer = load_engine(engine).Convolution(1, 2, 3).to(device)
         layer(SparseTensor(torch.ones(2, 1, device=device), coordinates)).features.sum().backward()
     except Exception as error:
         return f"FAILS: {error}"

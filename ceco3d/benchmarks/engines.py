@@ -18,6 +18,7 @@ from ceco3d.benchmarks.timing import Times, alternate, clock
 from ceco3d.benchmarks.workload import Workload
 from ceco3d.models.blocks import BasicBlock
 from ceco3d.models.minkunet import MinkUNet, Variant
+from ceco3d.sparse import SparseTensor
 from ceco3d.utils.allocator import keep_freed_memory
 from ceco3d.utils.parallel import run_parallel
 
@@ -125,7 +126,7 @@ def map_clock(workload: Workload, system: System) -> Callable[[], float]:
     if system.is_baseline:
         return partial(_spconv_map_seconds, workload.network(system).train(), workload, system)
     layers, stem = system.layers(), workload.model["stem_kernel"]
-    thin = MinkUNet(_THIN, 1, 1, stem_kernel=stem, layers=layers).to(workload.device).eval()
+    thin = MinkUNet(_THIN, 1, 1, stem_kernel=stem, engine=layers).to(workload.device).eval()
     features = torch.zeros(len(workload), 1, device=workload.device)
 
     @torch.inference_mode()
@@ -133,16 +134,18 @@ def map_clock(workload: Workload, system: System) -> Callable[[], float]:
         thin.build_maps(layers.SparseTensor(features, workload.coordinates))
 
     if system.engine == "minkowski":
-        return partial(_minkowski_map_seconds, thin, layers, features, workload)
+        return partial(_minkowski_map_seconds, thin, features, workload)
     return partial(clock, build, workload.device)
 
 
 @torch.inference_mode()
-def _minkowski_map_seconds(thin: MinkUNet, layers: Any, features: Tensor, workload: Workload) -> float:
+def _minkowski_map_seconds(thin: MinkUNet, features: Tensor, workload: Workload) -> float:
+    from ceco3d.sparse.minkowski import MinkowskiTensor  # needs MinkowskiEngine
+
     tensors = []
 
     def first() -> None:
-        tensors.append(layers.MinkowskiTensor.of(layers.SparseTensor(features, workload.coordinates)))
+        tensors.append(MinkowskiTensor.of(SparseTensor(features, workload.coordinates)))
         thin(tensors[-1])
 
     return clock(first, workload.device) - clock(lambda: thin(tensors[-1]), workload.device)

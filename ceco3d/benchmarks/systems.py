@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from ceco3d.benchmarks.spconv_layers import spconv_layers
-from ceco3d.models.minkunet import ENGINES, engine_layers
+from ceco3d.sparse import ENGINES, Engine, load_engine
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.utils.device import PRECISIONS
 from ceco3d.utils.errors import UserError
@@ -50,9 +50,9 @@ class System:
         """The dtype that convolutions multiply in."""
         return PRECISIONS[self.precision]
 
-    def layers(self) -> Any:  # engines and spconv_layers share names, not a type
-        """The namespace of layers; ImportError or ValueError where it is not installed."""
-        return spconv_layers(BASELINES[self.engine]) if self.is_baseline else engine_layers(self.engine)
+    def layers(self) -> Engine:
+        """The engine, or the layers of a baseline; ImportError or ValueError where it is not installed."""
+        return cast(Engine, spconv_layers(BASELINES[self.engine])) if self.is_baseline else load_engine(self.engine)
 
     def unusable(self, device: torch.device) -> str | None:
         """Why this system cannot run on ``device``, or None."""

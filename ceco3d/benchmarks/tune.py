@@ -30,8 +30,7 @@ Call = tuple[str, TileMap, int, int, torch.dtype]  # arguments of triton_convolv
 HEADER = ("kernel", "shape", "before ms", "after ms", "sizes", "tried", "wrong")
 TOLERANCE = {"fp32": 1e-5, "tf32": 1e-3, "fp16": 1e-2, "bf16": 1e-2}  # largest error as a share of the largest value
 CALLS = 10  # timed together
-SMALLEST = {"columns": 16, "rows": 16, "depth": 16, "pairs": 16, "warps": 2, "splits": 1, "stages": 3}
-LARGEST = {"pairs": 64}  # a tile has 64 rows at least; 256 for the other fields
+SMALLEST = {"BLOCK_M": 16, "BLOCK_N": 16, "BLOCK_K": 16, "SPLIT_K": 1, "num_warps": 2, "num_stages": 3}
 
 
 def tune_kernels(workload: Workload, system: System, repeats: int) -> dict[str, dict[str, dict[str, Any]]]:
@@ -118,12 +117,14 @@ def run_kernel(kernel: str, values: tuple[Tensor, Tensor], tiles: TileMap, confi
 
 
 def variations(config: Config, field: str) -> Iterator[Config]:
-    """``config`` with half and twice its ``field``; for stages, two fewer and two more."""
+    """``config`` with half and twice its ``field``; for num_stages, two fewer and two more."""
     value = getattr(config, field)
-    others = (value - 2, value + 2) if field == "stages" else (value // 2, value * 2)
+    others = (value - 2, value + 2) if field == "num_stages" else (value // 2, value * 2)
     for other in others:
-        if SMALLEST[field] <= other <= LARGEST.get(field, 256):
-            yield replace(config, **{field: other})
+        if SMALLEST[field] <= other <= 256:
+            changed = replace(config, **{field: other})
+            if not isinstance(changed, GradientConfig) or changed.BLOCK_K <= 64:  # a tile has at least 64 rows
+                yield changed
 
 
 def random_values(call: Call) -> tuple[Tensor, Tensor]:
@@ -139,8 +140,8 @@ def random_values(call: Call) -> tuple[Tensor, Tensor]:
 def reference(kernel: str, values: Sequence[Tensor], tiles: TileMap) -> Tensor:
     """The result computed by plain torch in float64, offset by offset; returned as float32."""
     first, second = (value.double() for value in values)
-    rows = tiles.rows.reshape(-1, 1, tiles.tile).expand_as(tiles.neighbours).flatten(0, 1)
-    neighbors = tiles.neighbours.flatten(0, 1)
+    rows = tiles.rows.reshape(-1, 1, tiles.tile).expand_as(tiles.neighbors).flatten(0, 1)
+    neighbors = tiles.neighbors.flatten(0, 1)
     if kernel == "convolve":
         out = first.new_zeros(tiles.num_out, second.shape[2])
     else:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ceco3d.benchmarks.systems import System
 from ceco3d.data.batch import Batch, make_batch
 from ceco3d.data.scenes.processed import read_scene
-from ceco3d.models.minkunet import VARIANTS, MinkUNet, build_model
+from ceco3d.models import VARIANTS, MinkUNet, build_model
 from ceco3d.sparse import SparseTensor
 
 
@@ -62,7 +62,7 @@ class Workload:
             return network.to(self.device)
         weights, options = network.state_dict(), dict(self.model)
         variant = VARIANTS[options.pop("name")]
-        network = MinkUNet(variant, in_channels, self.classes, **options, layers=system.layers())
+        network = MinkUNet(variant, in_channels, self.classes, **options, engine=system.layers())
         network.load_state_dict(weights)
         if inference:
             for module in network.modules():

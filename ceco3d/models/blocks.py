@@ -1,40 +1,35 @@
-"""Residual blocks with MinkowskiEngine's parameter names.
-
-``layers`` is the namespace that the layers come from: ``ceco3d.sparse`` or one with the same names.
-"""
+"""Residual blocks with MinkowskiEngine's parameter names."""
 
 from __future__ import annotations
 
-from types import ModuleType
-
 from torch import nn
 
-from ceco3d.sparse import SparseTensor
+from ceco3d.sparse import Engine, Layer, SparseTensor
 
 
-def _shortcut(layers: ModuleType, in_channels: int, out_channels: int, bn_momentum: float) -> nn.Sequential | None:
-    """A 1x1x1 projection where the block changes the number of channels."""
+def _shortcut(engine: Engine, in_channels: int, out_channels: int, bn_momentum: float) -> nn.Sequential | None:
+    """A 1x1x1 projection if the block changes the number of channels, else None."""
     if in_channels == out_channels:
         return None
-    projection = layers.Convolution(in_channels, out_channels, 1)
-    return nn.Sequential(projection, layers.BatchNorm(out_channels, bn_momentum))
+    projection = engine.Convolution(in_channels, out_channels, 1)
+    return nn.Sequential(projection, engine.BatchNorm(out_channels, bn_momentum))
 
 
-class BasicBlock(nn.Module):
-    """Two 3^3 convolutions and a shortcut; ``final_relu=False`` leaves the sum as it is."""
+class BasicBlock(Layer):
+    """Two 3^3 convolutions and a shortcut; ``final_relu=False`` omits the ReLU after their sum."""
 
     expansion = 1
 
     def __init__(
-        self, layers: ModuleType, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True
+        self, engine: Engine, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True
     ) -> None:
         super().__init__()
-        self.conv1 = layers.Convolution(in_channels, planes, 3)
-        self.norm1 = layers.BatchNorm(planes)
-        self.conv2 = layers.Convolution(planes, planes, 3)
-        self.norm2 = layers.BatchNorm(planes)
-        self.relu = layers.ReLU(inplace=True)
-        self.downsample = _shortcut(layers, in_channels, planes, bn_momentum)
+        self.conv1 = engine.Convolution(in_channels, planes, 3)
+        self.norm1 = engine.BatchNorm(planes)
+        self.conv2 = engine.Convolution(planes, planes, 3)
+        self.norm2 = engine.BatchNorm(planes)
+        self.relu = engine.ReLU(inplace=True)
+        self.downsample = _shortcut(engine, in_channels, planes, bn_momentum)
         self.final_relu = final_relu
 
     def forward(self, x: SparseTensor) -> SparseTensor:
@@ -45,24 +40,24 @@ class BasicBlock(nn.Module):
         return self.relu(out) if self.final_relu else out
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Layer):
     """1^3, 3^3 and 1^3 convolutions, the last four times as wide, and a shortcut."""
 
     expansion = 4
 
     def __init__(
-        self, layers: ModuleType, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True
+        self, engine: Engine, in_channels: int, planes: int, bn_momentum: float, final_relu: bool = True
     ) -> None:
         super().__init__()
         width = planes * self.expansion
-        self.conv1 = layers.Convolution(in_channels, planes, 1)
-        self.norm1 = layers.BatchNorm(planes)
-        self.conv2 = layers.Convolution(planes, planes, 3)
-        self.norm2 = layers.BatchNorm(planes)
-        self.conv3 = layers.Convolution(planes, width, 1)
-        self.norm3 = layers.BatchNorm(width)
-        self.relu = layers.ReLU(inplace=True)
-        self.downsample = _shortcut(layers, in_channels, width, bn_momentum)
+        self.conv1 = engine.Convolution(in_channels, planes, 1)
+        self.norm1 = engine.BatchNorm(planes)
+        self.conv2 = engine.Convolution(planes, planes, 3)
+        self.norm2 = engine.BatchNorm(planes)
+        self.conv3 = engine.Convolution(planes, width, 1)
+        self.norm3 = engine.BatchNorm(width)
+        self.relu = engine.ReLU(inplace=True)
+        self.downsample = _shortcut(engine, in_channels, width, bn_momentum)
         self.final_relu = final_relu
 
     def forward(self, x: SparseTensor) -> SparseTensor:

@@ -1,9 +1,10 @@
-"""Weights of MinkowskiEngine 0.4, whose residual blocks numbered the offsets of a 3^3 kernel differently.
+"""Convert weights of MinkowskiEngine 0.4, whose residual blocks number the offsets of a 3^3 kernel differently.
 
-There these convolutions were "spatial hypercube, temporal hypercross", a region that is listed from the centre
-outwards: the centre; then its neighbours at x = -1 and x = +1; then, for each of these three in turn, the copies at
-y = -1 and y = +1; then, for each of the nine, those at z = -1 and z = +1. Other convolutions are as in 0.5.
-From the sources of 0.4.3 and 0.5.4; not tried on a published 0.4 checkpoint.
+In 0.4 these convolutions use the region "spatial hypercube, temporal hypercross", which lists offsets from the center
+outward: the center; its neighbors at x = -1 and x = +1; for each of these three in turn, the copies at y = -1 and
+y = +1; for each of these nine, the copies at z = -1 and z = +1. Other convolutions are as in 0.5.
+
+Source: the code of 0.4.3 and 0.5.4. Not yet tested on a published 0.4 checkpoint.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ _BLOCK_KERNEL = re.compile(r"block\d+\.\d+\.conv\d\.kernel")
 
 
 def offset_order() -> list[int]:
-    """Where each of 0.5's 27 offsets stands in a 0.4 kernel: ``new = old[order]``."""
-    offsets = [(0, 0, 0)]
+    """Position of each of 0.5's 27 offsets in a 0.4 kernel: ``new = old[order]``."""
+    offsets: list[tuple[int, ...]] = [(0, 0, 0)]
     for axis in range(3):
         for offset in list(offsets):
             offsets += [(*offset[:axis], side, *offset[axis + 1 :]) for side in (-1, 1)]
@@ -35,10 +36,11 @@ def reorder_v04(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def looks_like_v04(state: Mapping[str, Tensor]) -> bool:
-    """True only where the weights show it: in every 3^3 block kernel (eight or more) the first offset weighs most.
+    """Whether the first offset has the largest weights in every 3^3 block kernel (of at least eight).
 
-    In 0.4's order that is the centre, the one offset that every voxel has; in 0.5's order or without training, chance
-    would have to pick one of 27 every time. Whether published weights are that clear is not known: say "0.4" if not.
+    In 0.4's order the first offset is the center, the only one that every voxel has. In 0.5's order, or before
+    training, it would have to come first by a chance of 1 in 27 in every kernel. Not yet tested on published 0.4
+    weights: if they fail this check, pass "0.4" explicitly.
     """
     kernels = _block_kernels(state).values()
     return len(kernels) >= 8 and all(int(kernel.float().square().sum((1, 2)).argmax()) == 0 for kernel in kernels)

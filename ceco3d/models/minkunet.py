@@ -1,7 +1,7 @@
 """The MinkUNet family: residual U-Nets of sparse convolutions (Choy et al., CVPR 2019).
 
-Layout, names of parameters and their shapes are those of MinkowskiEngine's examples/minkunet.py, so that weights
-move both ways. The encoder halves the resolution four times, the decoder returns and joins the skips::
+Layout, parameter names and shapes are those of MinkowskiEngine's examples/minkunet.py, so weights load in both
+directions. The encoder halves the resolution four times; the decoder doubles it again and concatenates the skips::
 
     p1 = conv0p1s1                 b1 = block1(conv1p1s2(p1))     b2 = block2(conv2p2s2(b1))
     b3 = block3(conv3p4s2(b2))     b4 = block4(conv4p8s2(b3))     x  = block5([convtr4p16s2(b4), b3])
@@ -11,31 +11,25 @@ move both ways. The encoder halves the resolution four times, the decoder return
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 
 from torch import nn
 
 from ceco3d import sparse
 from ceco3d.models.blocks import BasicBlock, Bottleneck
-from ceco3d.sparse import SparseTensor, cat
+from ceco3d.models.network import Network
+from ceco3d.sparse import Engine, SparseTensor, cat
 
 STEM_CHANNELS = 32
-ENGINES = {
-    "native": "ceco3d.sparse",
-    "triton": "ceco3d.sparse.triton",
-    "minkowski": "ceco3d.sparse.minkowski",
-}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What distinguishes one member of the family from another."""
+    """What distinguishes the members of the family."""
 
     block: type[BasicBlock] | type[Bottleneck]
     layers: tuple[int, ...]  # blocks per stage, stages 1..8
     planes: tuple[int, ...]  # channels per stage, before the block's expansion
-    final_relu: bool = True  # 34D ends without one, so that its 512 features have both signs
+    final_relu: bool = True  # 34D ends without one: its 512 features have both signs
 
 
 _L14, _L18, _L34, _L101 = (1,) * 8, (2,) * 8, (2, 3, 4, 6, 2, 2, 2, 2), (2, 3, 4, 23, 2, 2, 2, 2)
@@ -60,13 +54,12 @@ VARIANTS = {
 }
 
 
-class MinkUNet(nn.Module):
-    """A residual sparse U-Net with a linear point classifier ``final``.
+class MinkUNet(Network):
+    """A residual sparse U-Net with a linear classifier ``final``.
 
     stem_kernel  side of the first convolution: 5 in MinkowskiEngine's examples, 3 in the ScanNet200 baselines
-    bn_momentum  of the batch norms outside the residual blocks; inside them it stays 0.1 (as in Res16UNet, which
-                 uses 0.02 here)
-    layers       the engine: the namespace that the layers come from, see ``engine_layers``
+    bn_momentum  of the batch norms outside the residual blocks (Res16UNet: 0.02); inside them it is always 0.1
+    engine       provides the layers
     """
 
     def __init__(
@@ -76,33 +69,33 @@ class MinkUNet(nn.Module):
         out_channels: int,
         stem_kernel: int = 5,
         bn_momentum: float = 0.1,
-        layers: ModuleType = sparse,
+        engine: Engine = sparse,
     ) -> None:
         super().__init__()
         planes, expansion = variant.planes, variant.block.expansion
         skips = [STEM_CHANNELS] + [width * expansion for width in planes[:3]]
-        self.relu = layers.ReLU(inplace=True)
-        self.conv0p1s1 = layers.Convolution(in_channels, STEM_CHANNELS, stem_kernel)
-        self.bn0 = layers.BatchNorm(STEM_CHANNELS, bn_momentum)
+        self.relu = engine.ReLU(inplace=True)
+        self.conv0p1s1 = engine.Convolution(in_channels, STEM_CHANNELS, stem_kernel)
+        self.bn0 = engine.BatchNorm(STEM_CHANNELS, bn_momentum)
         width = STEM_CHANNELS
         for stage in range(4):
             stride = 2**stage
-            setattr(self, f"conv{stage + 1}p{stride}s2", layers.Convolution(width, width, 2, stride=2))
-            setattr(self, f"bn{stage + 1}", layers.BatchNorm(width, bn_momentum))
-            setattr(self, f"block{stage + 1}", _stage(layers, variant, stage, width, bn_momentum))
+            setattr(self, f"conv{stage + 1}p{stride}s2", engine.Convolution(width, width, 2, stride=2))
+            setattr(self, f"bn{stage + 1}", engine.BatchNorm(width, bn_momentum))
+            setattr(self, f"block{stage + 1}", _stage(engine, variant, stage, width, bn_momentum))
             width = planes[stage] * expansion
         for stage in range(4, 8):
             stride = 2 ** (8 - stage)
-            setattr(self, f"convtr{stage}p{stride}s2", layers.TransposedConvolution(width, planes[stage], 2, stride=2))
-            setattr(self, f"bntr{stage}", layers.BatchNorm(planes[stage], bn_momentum))
+            setattr(self, f"convtr{stage}p{stride}s2", engine.TransposedConvolution(width, planes[stage], 2, stride=2))
+            setattr(self, f"bntr{stage}", engine.BatchNorm(planes[stage], bn_momentum))
             joined = planes[stage] + skips[7 - stage]
-            setattr(self, f"block{stage + 1}", _stage(layers, variant, stage, joined, bn_momentum))
+            setattr(self, f"block{stage + 1}", _stage(engine, variant, stage, joined, bn_momentum))
             width = planes[stage] * expansion
         self.feature_channels = width
-        self.final = layers.Convolution(width, out_channels, 1, bias=True)
+        self.final = engine.Convolution(width, out_channels, 1, bias=True)
 
     def forward_features(self, x: SparseTensor) -> SparseTensor:
-        """(N, in_channels) at stride 1 -> (N, feature_channels): what the classifier and the centre loss see."""
+        """(N, in_channels) at stride 1 -> (N, feature_channels): the input of the classifier and of the center loss."""
         x = self.relu(self.bn0(self.conv0p1s1(x)))
         skips = []
         for stage in range(4):
@@ -115,74 +108,45 @@ class MinkUNet(nn.Module):
         return x
 
     def build_maps(self, x: SparseTensor) -> None:
-        """Make the levels and kernel maps of a forward pass on ``x``, which then does not wait for a GPU."""
+        """Build the levels and kernel maps of a forward pass on ``x``, which then never waits for a GPU."""
         self.conv0p1s1.build_map(x, 1)
         self._build_maps(x, "block8", 1)
         stride = 1
         for stage in range(1, 5):
-            stride = self.get_submodule(f"conv{stage}p{stride}s2").build_map(x, stride)
+            down = self.get_submodule(f"conv{stage}p{stride}s2")
+            assert isinstance(down, sparse.Convolution)
+            stride = down.build_map(x, stride)
             self._build_maps(x, f"block{stage}", stride)
 
     def _build_maps(self, x: SparseTensor, blocks: str, stride: int) -> None:
-        for layer in self.get_submodule(blocks)[0].modules():
+        for layer in self.get_submodule(f"{blocks}.0").modules():
             if isinstance(layer, sparse.Convolution) and layer.kernel_size > 1:
                 layer.build_map(x, stride)
 
     @property
     def receptive_radius(self) -> int:
-        """Voxels that lie farther than this from a voxel along an axis, in the voxels of the input, do not change it.
-
-        Half the side of every kernel times its stride, and the grid of the coarsest level, stride 16.
-        """
-        radius = round(self.conv0p1s1.kernel.shape[0] ** (1 / 3)) // 2 + 15
+        """See Network. Half of every kernel times its stride, plus the grid of the coarsest level, stride 16."""
+        radius = self.conv0p1s1.kernel_size // 2 + 15
         for stage, stride in enumerate((2, 4, 8, 16, 8, 4, 2, 1), start=1):
-            blocks = self.get_submodule(f"block{stage}")
+            blocks = self.get_submodule(f"block{stage}").children()
             radius += stride * sum(2 if isinstance(block, BasicBlock) else 1 for block in blocks)
         return radius
 
     def _sampled(self, x: SparseTensor, convolution: str, norm: str) -> SparseTensor:
         return self.relu(self.get_submodule(norm)(self.get_submodule(convolution)(x)))
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        """(N, in_channels) -> logits (N, out_channels), rows in the order of ``x``."""
-        return self.final(self.forward_features(x))
 
-
-def _stage(layers: ModuleType, variant: Variant, stage: int, in_channels: int, bn_momentum: float) -> nn.Sequential:
+def _stage(engine: Engine, variant: Variant, stage: int, in_channels: int, bn_momentum: float) -> nn.Sequential:
     count, planes = variant.layers[stage], variant.planes[stage]
     blocks = []
     for index in range(count):
         last = stage == 7 and index == count - 1
         final_relu = variant.final_relu or not last
-        blocks.append(variant.block(layers, in_channels, planes, bn_momentum, final_relu))
+        blocks.append(variant.block(engine, in_channels, planes, bn_momentum, final_relu))
         in_channels = planes * variant.block.expansion
     return nn.Sequential(*blocks)
 
 
-def build_model(
-    name: str,
-    in_channels: int,
-    out_channels: int,
-    stem_kernel: int = 5,
-    bn_momentum: float = 0.1,
-    engine: str = "native",
-) -> MinkUNet:
-    """A network of the family by name, e.g. ``MinkUNet34C``; ValueError for an unknown name or a missing engine."""
-    if name not in VARIANTS:
-        raise ValueError(f"unknown model {name!r}; choose one of {', '.join(VARIANTS)}")
-    return MinkUNet(VARIANTS[name], in_channels, out_channels, stem_kernel, bn_momentum, engine_layers(engine))
-
-
-def engine_layers(engine: str) -> ModuleType:
-    """The layers of an engine, one of ENGINES; ValueError for another one or one that is not installed."""
-    if engine not in ENGINES:
-        raise ValueError(f"unknown engine {engine!r}; choose one of {', '.join(ENGINES)}")
-    try:
-        return import_module(ENGINES[engine])
-    except ImportError as error:
-        raise ValueError(f"engine {engine}: {error}") from error
-
-
 def count_parameters(model: nn.Module) -> int:
-    """Number of trainable values."""
+    """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,4 +1,4 @@
-"""A network out of the checkpoint of a training run."""
+"""Load a network from the checkpoint of a training run."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ceco3d.models.minkunet import MinkUNet, build_model
+from ceco3d.models.build import TARGET, build_network
+from ceco3d.models.network import Network
 from ceco3d.models.weights import read_file
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import reading
 
+_FAMILY = {"name", "stem_kernel", "bn_momentum"}  # the settings of a MinkUNet
 
-def load_trained(path: str | Path) -> tuple[MinkUNet, dict[str, Any]]:
+
+def load_trained(path: str | Path) -> tuple[Network, dict[str, Any]]:
     """The network of a checkpoint of ceco3d.train with its weights, on the CPU, and its setup.
 
-    The setup holds "model" (arguments of build_model), "label_space", "features" and "voxel_size" (metres).
-    UserError when the file is missing, damaged or something else.
+    The setup holds "model" (see ``build_network``; with in_channels and out_channels), "label_space", "features" and
+    "voxel_size" (meters). The file is untrusted: it can name no engine, and no class but a subclass of Network.
+
+    UserError when the file is missing, damaged or not such a checkpoint.
     """
     content = read_file(Path(path))
     if not {"setup", "model"} <= content.keys():
@@ -27,22 +33,42 @@ def load_trained(path: str | Path) -> tuple[MinkUNet, dict[str, Any]]:
     try:
         with reading():
             _check_setup(setup)
-            with torch.device("meta"):  # takes no memory, whatever width the file names
-                model = build_model(**setup["model"])
-            for name, value in model.state_dict().items():
-                if value.shape != weights[name].shape:
-                    raise ValueError(f"size mismatch of {name}, {tuple(weights[name].shape)}, not {tuple(value.shape)}")
-            model.to_empty(device="cpu").load_state_dict(weights)
+            model = _rebuild(_arguments(setup["model"]), weights)
     except ValueError as error:
-        raise UserError(f"{path}: its weights do not fit the network it names ({error})") from error
+        raise UserError(f"{path}: cannot rebuild the network of this checkpoint ({error})") from error
     return model, setup
 
 
+def _rebuild(arguments: dict[str, Any], weights: Mapping[str, Tensor]) -> Network:
+    with torch.device("meta"):  # takes no memory, whatever width the file names
+        model = build_network(**arguments)
+    for name, value in model.state_dict().items():
+        if value.shape != weights[name].shape:
+            raise ValueError(f"size mismatch of {name}, {tuple(weights[name].shape)}, not {tuple(value.shape)}")
+    if TARGET not in arguments["settings"]:
+        model.to_empty(device="cpu")
+    else:  # it may have tensors outside its state_dict, which to_empty would leave uninitialized
+        with torch.random.fork_rng(devices=[]):
+            model = build_network(**arguments)
+    model.load_state_dict(weights)
+    return model
+
+
+def _arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of ``build_network``. ValueError for settings that no training writes, such as an engine to import."""
+    settings = dict(stored)
+    sizes = {name: settings.pop(name) for name in ("in_channels", "out_channels")}
+    unknown = settings.keys() & {"engine"} if TARGET in settings else settings.keys() - _FAMILY
+    if unknown:
+        raise ValueError(f"unknown settings of the model: {', '.join(map(str, unknown))}")
+    return {"settings": settings, **sizes}
+
+
 def _check_setup(setup: Mapping[str, Any]) -> None:
-    """ValueError, KeyError or TypeError unless ``setup`` holds what its readers expect, of the kinds they expect."""
+    """ValueError, KeyError or TypeError unless ``setup`` holds values of the types that its readers expect."""
     if not all(isinstance(name, str) for name in setup["features"]):
         raise ValueError("features are not names")
     if not isinstance(setup["voxel_size"], int | float) or not 0 < setup["voxel_size"] < 1000:
-        raise ValueError("voxel_size is not a length in metres")
+        raise ValueError("voxel_size is not a length in meters")
     if not isinstance(setup["label_space"], str | type(None)):
         raise ValueError("label_space is not a name")

@@ -1,10 +1,11 @@
-"""Loading network weights from files."""
+"""Load network weights from files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -16,9 +17,9 @@ from ceco3d.utils.untrusted import RefusedError, reading
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` file or of a PyTorch file (its ``model`` or ``state_dict`` entry if nested).
+    """The tensors of a ``.safetensors`` file or of a PyTorch file (of its ``model`` or ``state_dict`` entry if nested).
 
-    Never runs code from the file. UserError when it is missing, damaged or holds anything but tensors.
+    Never runs code from the file. UserError when the file is missing, damaged or holds no tensors.
     """
     content = read_file(path)
     for key in ("model", "state_dict"):
@@ -31,13 +32,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 class DamagedError(UserError):
-    """A file that is not what was written, or never was a checkpoint."""
+    """A file that is damaged or is not a checkpoint."""
 
 
-def read_file(path: Path) -> dict:
-    """The content of a checkpoint file, loaded without running code and with its checksums compared.
+def read_file(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint file. Runs no code from it and verifies its checksums.
 
-    DamagedError when that is not possible, UserError when there is no such file.
+    DamagedError when it cannot be read, UserError when there is no such file.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; pass checkpoint=RUN_DIR/checkpoints/best.pt")
@@ -56,12 +57,12 @@ def read_file(path: Path) -> dict:
 def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = (), minkowski: str = "auto") -> None:
     """Load the weights in ``path`` into ``model``.
 
-    leave_out  name prefixes that are not loaded and keep their initial values, e.g. ``["final"]``
-    minkowski  the MinkowskiEngine that trained them: "0.5" (also ceco3d), "0.4" (see ``reorder_v04``), or "auto", which
-               takes them for 0.4 only where ``looks_like_v04``
+    leave_out  name prefixes to skip; those parameters keep their initial values, e.g. ``["final"]``
+    minkowski  the MinkowskiEngine that trained the weights: "0.5" (ceco3d too), "0.4" (see ``reorder_v04``), or "auto":
+               0.4 if ``looks_like_v04``, else 0.5
 
-    Prefixes that wrappers put before the names (``model.``, ``module.``, ``encoder.``) are dropped. UserError when
-    names or shapes differ otherwise: it lists them, and the model is not changed.
+    Drops the prefixes that wrappers add to names (``model.``, ``module.``, ``encoder.``). UserError when names or
+    shapes differ otherwise: it lists them, and the model stays unchanged.
     """
     if minkowski not in ("auto", "0.4", "0.5"):
         raise UserError(f"minkowski={minkowski}: choose auto, 0.4 or 0.5")
@@ -79,8 +80,8 @@ def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = 
     if found:
         stem = ", with its features and model.stem_kernel" if "conv0p1s1.kernel" in reshaped else ""
         raise UserError(
-            f"{path}: weights of another model: {'; '.join(found)}; choose the model that was trained{stem}, or name "
-            "what to leave out (init_leave_out)"
+            f"{path}: weights of another model: {'; '.join(found)}; choose the model that was trained{stem}, or list "
+            "name prefixes to leave out (init_leave_out)"
         )
     if minkowski == "0.4" or (minkowski == "auto" and looks_like_v04(state)):
         state = reorder_v04(state)
@@ -88,7 +89,7 @@ def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = 
 
 
 def strip_prefixes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` without the wrapper prefix that hides most of the ``expected`` names; other names stay as they are."""
+    """``state`` without the wrapper prefix that hides most of the ``expected`` names; other names stay unchanged."""
     found = {match.group() for name in state if (match := _WRAPPERS.match(name))}
     candidates = {"", *(prefix[:end] for prefix in found for end in _ends(prefix))}
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ceco3d.sparse.kernels import cpu, gather_gemm
+from ceco3d.sparse.kernels.protocol import Kernels
+
+Map = TypeVar("Map")
 
 
 class _SparseConvolution(torch.autograd.Function):
+    # ctx: torch types its own attributes only, not those that a function adds. Map and Kernels vary by engine.
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: Any, kernels: ModuleType
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: Any, kernels: Kernels[Any]
     ) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.kernel_map, ctx.kernels = kernel_map, kernels
@@ -37,22 +39,21 @@ class _SparseConvolution(torch.autograd.Function):
 
 
 def convolve(
-    features: Tensor, weight: Tensor, kernel_map: Any, bias: Tensor | None = None, kernels: ModuleType | None = None
+    features: Tensor, weight: Tensor, kernel_map: Map, kernels: Kernels[Map], bias: Tensor | None = None
 ) -> Tensor:
     """``out[u] = bias + sum_k features[in_k(u)] @ weight[k]`` over the pairs of ``kernel_map``.
 
-    features (num_in, Cin), weight (K, Cin, Cout), bias (Cout,) -> (num_out, Cout). Under autocast the products are
-    taken in the autocast dtype; sums and the weight gradient are float32 at least.
-    ``kernels`` are the functions ``forward`` and ``backward`` that compute, on a ``kernel_map`` of theirs; by default
-    the C++ ones where they support the features, else those in plain torch, on a KernelMap.
+    features (num_in, Cin), weight (K, Cin, Cout), bias (Cout,) -> (num_out, Cout). Under autocast the products use the
+    autocast dtype; sums and weight gradients use float32 or wider.
     """
     features = features.to(product_dtype(features))
-    if kernels is None:
-        kernels = cpu if features.device.type == "cpu" and cpu.supports(features.dtype) else gather_gemm
-    return _SparseConvolution.apply(features, weight, bias, kernel_map, kernels)
+    out: Tensor = _SparseConvolution.apply(  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
+        features, weight, bias, kernel_map, kernels
+    )
+    return out
 
 
 def product_dtype(features: Tensor) -> torch.dtype:
-    """What a convolution of ``features`` is computed in: the autocast dtype within autocast, else their own."""
+    """The dtype in which a convolution multiplies ``features``: the autocast dtype within autocast, else their own."""
     device = features.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features.dtype

@@ -1,20 +1,21 @@
-"""The layers of ``ceco3d.sparse`` on MinkowskiEngine 0.5.4 (scripts/install_minkowski.sh), under the same names.
+"""``engine=minkowski``: the layers of ``ceco3d.sparse`` on MinkowskiEngine 0.5.4, under the same names.
 
-A layer takes a ``ceco3d.sparse.SparseTensor`` or the output of another layer. What it returns offers the same as the
-former: ``features`` in the row order of the caller at stride 1. MinkowskiEngine hashes the coordinates, finds the
-kernel maps and computes the convolutions, always in the dtype of the weights; the other layers only see rows.
+Layers take a ``ceco3d.sparse.SparseTensor`` or a ``MinkowskiTensor`` and return a ``MinkowskiTensor``, which returns
+``features`` in the caller's order at stride 1. MinkowskiEngine hashes coordinates, builds kernel maps and computes the
+convolutions, always in the dtype of the weights; the other layers only use rows.
 
-Importing this module raises an ImportError of one line where MinkowskiEngine is missing or does not load.
+Importing this module raises a one-line ImportError when MinkowskiEngine (scripts/install_minkowski.sh) does not load.
 """
 
 from __future__ import annotations
 
 import collections
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from unittest.mock import patch
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,11 +27,23 @@ from ceco3d.sparse.tensor import SparseTensor, cat
 __all__ = ["BatchNorm", "Convolution", "MinkowskiTensor", "ReLU", "SparseTensor", "TransposedConvolution", "cat"]
 
 
-def _load() -> tuple[ModuleType, ModuleType]:
-    # MinkowskiEngine imports Sequence from collections, which has none since Python 3.10; it warns of every CPU build.
+@contextmanager
+def _old_collections() -> Iterator[None]:
+    """Within it ``collections.Sequence`` exists: MinkowskiEngine imports it, and Python 3.10 removed it."""
+    if hasattr(collections, "Sequence"):
+        yield
+        return
+    setattr(collections, "Sequence", Sequence)  # noqa: B010  # mypy knows no such attribute
     try:
-        with patch.object(collections, "Sequence", Sequence, create=True), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        yield
+    finally:
+        delattr(collections, "Sequence")
+
+
+def _load() -> tuple[ModuleType, ModuleType]:
+    try:
+        with _old_collections(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # every CPU build warns
             return import_module("MinkowskiEngine"), import_module("MinkowskiEngineBackend._C")
     except ImportError as error:
         reason = str(error).partition("\n")[0]
@@ -44,17 +57,21 @@ class MinkowskiTensor(SparseTensor):
     """Features on the voxels of a MinkowskiEngine coordinate map.
 
     rows      (N, C) in the order of that map
-    key       which map of ``manager``, a MinkowskiEngine.CoordinateManager
-    position  the row of each voxel of the caller's tensor, at stride 1: (N,) int64
+    key       which map of ``manager``: a MinkowskiEngine.CoordinateMapKey
+    manager   a MinkowskiEngine.CoordinateManager
+    position  (N,) int64: the row of each voxel of the caller's tensor, at stride 1
     """
 
-    def __init__(self, rows: Tensor, key: ME.CoordinateMapKey, manager: ME.CoordinateManager, position: Tensor) -> None:
+    # Any: MinkowskiEngine has no types.
+    manager: Any
+
+    def __init__(self, rows: Tensor, key: Any, manager: Any, position: Tensor | None) -> None:
         self.rows, self.key, self.manager, self._position = rows, key, manager, position
         self.stride = key.get_tensor_stride()[0]
 
     @classmethod
     def of(cls, x: SparseTensor) -> MinkowskiTensor:
-        """``x`` in the hands of MinkowskiEngine; ValueError on a GPU when MinkowskiEngine was built without CUDA."""
+        """``x`` as a MinkowskiTensor. ValueError for a GPU tensor when MinkowskiEngine was built without CUDA."""
         if isinstance(x, cls):
             return x
         if x.rows.is_cuda and not ME.is_cuda_available():
@@ -68,7 +85,7 @@ class MinkowskiTensor(SparseTensor):
         return self._in_caller_order(self.manager.get_coordinates(self.key))
 
     def with_rows(self, rows: Tensor) -> MinkowskiTensor:
-        """The same voxels with other features, given in the order of ``rows``."""
+        """The same voxels with the features ``rows``, in the order of ``self.rows``."""
         return MinkowskiTensor(rows, self.key, self.manager, self._position)
 
 
@@ -80,7 +97,7 @@ class Convolution(modules.Convolution):
         return _convolve(self, x, ME.MinkowskiConvolutionFunction)
 
     def build_map(self, x: SparseTensor, stride: int) -> int:
-        """Nothing ahead of time: MinkowskiEngine makes its maps when it needs them. Returns the output's stride."""
+        """Build nothing: MinkowskiEngine builds maps when it needs them. Returns the stride of the output."""
         return stride * self.stride
 
 
@@ -92,7 +109,7 @@ class TransposedConvolution(modules.TransposedConvolution):
         return _convolve(self, x, ME.MinkowskiConvolutionTransposeFunction)
 
 
-def _convolve(layer: Convolution | TransposedConvolution, x: SparseTensor, function: type) -> MinkowskiTensor:
+def _convolve(layer: Convolution | TransposedConvolution, x: SparseTensor, function: Any) -> MinkowskiTensor:
     layer._check(x)
     x = MinkowskiTensor.of(x)
     with torch.autocast(x.rows.device.type, enabled=False):

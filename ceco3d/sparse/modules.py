@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import math
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ceco3d.sparse.convolution import convolve
+from ceco3d.sparse.kernels import native
 from ceco3d.sparse.kernels.gather_gemm import prepare
+from ceco3d.sparse.kernels.protocol import Kernels
 from ceco3d.sparse.tensor import SparseTensor
 
 
-class ConvolutionBase(nn.Module):
-    """What both convolutions share: ``kernel`` (K^3, Cin, Cout), or (Cin, Cout) for K = 1; ``bias`` (1, Cout) or None.
+class Layer(nn.Module):
+    """A module that maps one sparse tensor to another."""
 
-    Initial values: uniform +-1/sqrt(channels * K^3) as in MinkowskiEngine, channels = Cin, or Cout if transposed.
+    if TYPE_CHECKING:  # nn.Module.__call__ returns Any
+
+        def __call__(self, x: SparseTensor) -> SparseTensor: ...
+
+
+class ConvolutionBase(Layer):
+    """Base of both convolutions: ``kernel`` (K^3, Cin, Cout), or (Cin, Cout) for K = 1; ``bias`` (1, Cout) or None.
+
+    Both parameters start uniform in +-1/sqrt(channels * K^3) as in MinkowskiEngine, with channels = Cin,
+    or Cout if transposed.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, bias: bool) -> None:
@@ -45,17 +55,18 @@ class ConvolutionBase(nn.Module):
         return rows if self.bias is None else rows + self.bias
 
     def _convolve(self, x: SparseTensor, fine: int, coarse: int, transpose: bool = False) -> Tensor:
-        """The output's rows, for a kernel that leads from the level of stride ``fine`` to ``coarse``, or back."""
+        """Output rows of a convolution from the level of stride ``fine`` to ``coarse``, or of its transpose."""
         kernel_map, kernels = self._kernel_map(x, fine, coarse)
         weight = self.kernel.reshape(-1, self.in_channels, self.out_channels)
         bias = None if self.bias is None else self.bias.flatten()
-        return convolve(x.rows, weight, kernel_map.transposed() if transpose else kernel_map, bias, kernels)
+        return convolve(x.rows, weight, kernel_map.transposed() if transpose else kernel_map, kernels, bias)
 
-    def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, ModuleType | None]:
-        """The map between two levels, and the kernels that work on it (see ``convolve``)."""
+    # Any: the kernel map has the type that its kernels take, which differs between engines.
+    def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, Kernels[Any]]:
+        """The map between two levels and the kernels that use it. An engine overrides this."""
         kernel_map = x.manager.kernel_map(fine, coarse, self.kernel_size)
         prepare(kernel_map)
-        return kernel_map, None
+        return kernel_map, native
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
@@ -75,12 +86,12 @@ class Convolution(ConvolutionBase):
         if self.kernel_size == 1 and self.stride == 1:
             return x.with_rows(self._add_bias(x.rows @ self.kernel))
         out_stride = x.manager.downsample(x.stride, self.stride)
-        return x.with_rows(self._convolve(x, x.stride, out_stride), out_stride)
+        return x.at_stride(out_stride, self._convolve(x, x.stride, out_stride))
 
     def build_map(self, x: SparseTensor, stride: int) -> int:
-        """Make what ``forward`` needs for an input at ``stride`` on the voxels of ``x``; returns the output's stride.
+        """Build the map that ``forward`` needs for an input at ``stride`` on the voxels of ``x``.
 
-        What makes the host wait for a GPU happens here, and then not in ``forward``.
+        Returns the stride of the output. On a GPU the host waits here, and then not in ``forward``.
         """
         out_stride = x.manager.downsample(stride, self.stride)
         self._kernel_map(x, stride, out_stride)
@@ -97,18 +108,18 @@ class TransposedConvolution(ConvolutionBase):
         return self.out_channels
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        """(M, Cin) at stride t -> (N, Cout) at stride t / stride."""
+        """(M, Cin) at stride t -> (N, Cout) at stride t / stride. ValueError when that level does not exist."""
         self._check(x)
         out_stride, rest = divmod(x.stride, self.stride)
         if rest:
             raise ValueError(f"cannot go from stride {x.stride} up by a factor of {self.stride}")
-        return x.with_rows(self._convolve(x, out_stride, x.stride, transpose=True), out_stride)
+        return x.at_stride(out_stride, self._convolve(x, out_stride, x.stride, transpose=True))
 
 
-class BatchNorm(nn.Module):
-    """Batch normalisation over all voxels of the batch; the statistics live in ``bn``.
+class BatchNorm(Layer):
+    """Batch normalization over all voxels of the batch; ``bn`` holds the statistics.
 
-    A level with fewer than two voxels has no variance: there the running statistics are used, also in training.
+    A level with fewer than two voxels has no variance: it uses the running statistics, in training too.
     """
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
@@ -118,12 +129,13 @@ class BatchNorm(nn.Module):
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, C) -> (N, C)."""
         bn = self.bn
-        if len(x) < 2 and type(bn) is nn.BatchNorm1d:  # one that counts other processes' voxels must always be called
+        # Other classes may synchronize across processes: each process has to call them, whatever its number of voxels.
+        if len(x) < 2 and type(bn) is nn.BatchNorm1d:
             return x.with_rows(F.batch_norm(x.rows, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps))
         return x.with_rows(bn(x.rows))
 
 
-class ReLU(nn.Module):
+class ReLU(Layer):
     """max(x, 0) on every voxel; ``inplace`` overwrites the features of ``x``, which saves a tensor in training."""
 
     def __init__(self, inplace: bool = False) -> None:

@@ -17,9 +17,9 @@ class SparseTensor:
     features     (N, C) float
     coordinates  (N, 4) integer ``[batch, x, y, z]``, unique rows in any order, negatives allowed
 
-    ValueError for wrong shapes or dtypes, repeated coordinates, coordinates out of range or non-finite features.
-    Inside, rows are kept in key order (neighbours lie close in memory); ``features`` and ``coordinates`` give them
-    back in the caller's order.
+    ValueError for wrong shapes or dtypes, repeated coordinates, coordinates out of range and non-finite features.
+    ``rows`` holds the features in key order, which keeps neighbors close in memory; ``features`` and ``coordinates``
+    return them in the caller's order.
     """
 
     def __init__(self, features: Tensor, coordinates: Tensor) -> None:
@@ -43,16 +43,20 @@ class SparseTensor:
             else torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         )
 
-    def with_rows(self, rows: Tensor, stride: int | None = None) -> SparseTensor:
-        """The same voxels (or those of another level) with other features, given in key order."""
+    def with_rows(self, rows: Tensor) -> SparseTensor:
+        """The same voxels with the features ``rows``, in key order."""
+        return self.at_stride(self.stride, rows)
+
+    def at_stride(self, stride: int, rows: Tensor) -> SparseTensor:
+        """The voxels of the level at ``stride`` with the features ``rows``, in key order."""
         new = object.__new__(SparseTensor)
         new.manager, new.rows, new._position = self.manager, rows, self._position
-        new.stride = self.stride if stride is None else stride
+        new.stride = stride
         return new
 
     @property
     def features(self) -> Tensor:
-        """(N, C) in the caller's row order at stride 1, in key order at coarser levels."""
+        """(N, C) in the caller's order at stride 1, in key order at coarser levels."""
         return self._in_caller_order(self.rows)
 
     @property
@@ -79,7 +83,7 @@ class SparseTensor:
 
 
 def cat(tensors: Sequence[SparseTensor]) -> SparseTensor:
-    """Concatenate the channels of tensors on the same voxels; ValueError when they are not."""
+    """Concatenate the channels of tensors; ValueError when they lie on different voxels."""
     _check_same_voxels(tensors)
     return tensors[0].with_rows(torch.cat([tensor.rows for tensor in tensors], dim=1))
 

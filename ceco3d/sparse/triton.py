@@ -1,20 +1,20 @@
-"""The layers of ``ceco3d.sparse`` with the Triton kernels, under the same names.
+"""``engine=triton``: the layers of ``ceco3d.sparse`` with Triton kernels, under the same names.
 
-They compute on a GPU; where they cannot (``unsupported`` says why) the layers work as those of ``ceco3d.sparse`` do,
-with one warning. Parameters, results and the order of rows are the same.
+Where the kernels cannot run (``unsupported`` gives the reason), the layers fall back to ``engine=native`` with one
+warning. Parameters, results and row order are the same.
 
-Importing this module raises an ImportError of one line where Triton is missing.
+Importing this module raises a one-line ImportError when Triton is missing.
 """
 
 from __future__ import annotations
 
 import warnings
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 from ceco3d.sparse import modules
 from ceco3d.sparse.convolution import product_dtype
+from ceco3d.sparse.kernels.protocol import Kernels
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.sparse.modules import BatchNorm, ReLU
 from ceco3d.sparse.tensor import SparseTensor, cat
@@ -29,7 +29,7 @@ __all__ = ["BatchNorm", "Convolution", "ReLU", "SparseTensor", "TransposedConvol
 
 
 class _Tiled(modules.ConvolutionBase):
-    def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, ModuleType | None]:
+    def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, Kernels[Any]]:
         reason = unsupported(x.rows.device, product_dtype(x.rows))
         if reason is not None:
             _warn_once(reason)
@@ -47,4 +47,4 @@ class TransposedConvolution(_Tiled, modules.TransposedConvolution):
 
 @cache
 def _warn_once(reason: str) -> None:
-    warnings.warn(f"engine=triton works as engine=native here: {reason}", stacklevel=2)
+    warnings.warn(f"engine=triton falls back to engine=native: {reason}", stacklevel=2)

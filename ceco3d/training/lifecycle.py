@@ -34,7 +34,7 @@ def find_checkpoint(run_dir: Path, resume: str | None) -> Saved | None:
 
 
 def resume(trainer: Trainer, saved: Saved | None, run_dir: Path, seed: int) -> bool:
-    """Bring ``trainer`` to where ``saved`` was, or start at ``seed`` without it; whether the run is finished already."""
+    """Bring ``trainer`` to where ``saved`` was, or start at ``seed`` without it; whether the run is finished."""
     if saved is None:
         seed_all(seed + rank())  # the parts are the same everywhere, draws from now on are not
         return False

@@ -75,7 +75,7 @@ def test_logits_equal_ours(layers):
     variant = VARIANTS["MinkUNet14A"] if DEVICE.type == "cuda" else THIN
     features, coordinates = make_input()
     ours = MinkUNet(variant, CHANNELS, 20).to(DEVICE).eval()
-    baseline = MinkUNet(variant, CHANNELS, 20, layers=layers).to(DEVICE).eval()
+    baseline = MinkUNet(variant, CHANNELS, 20, engine=layers).to(DEVICE).eval()
     baseline.load_state_dict(ours.state_dict())
     with torch.inference_mode():
         found = baseline(layers.SparseTensor(features, coordinates)).features

@@ -47,19 +47,19 @@ def test_faster_but_wrong_sizes_are_not_kept(monkeypatch):
 
     def broken(*arguments):
         out = compute(*arguments)
-        out[-1, -1] += float(arguments[-1].warps == 8)
+        out[-1, -1] += float(arguments[-1].num_warps == 8)
         return out
 
     def seconds(run, device, calls):
         config = run.args[0]
-        return 1.0 / config.warps + 0.01 * config.stages
+        return 1.0 / config.num_warps + 0.01 * config.num_stages
 
     monkeypatch.setattr(triton_convolve, "convolve", broken)
     monkeypatch.setattr(tune, "clock", seconds)
     result = tune.tune_call(call, 1e-5, repeats=1)
     assert result["wrong"] == 1
-    assert result["sizes"]["warps"] == 4  # 2 is right but slower
-    assert result["sizes"]["stages"] == triton_convolve.default_config(*call).stages - 2
+    assert result["sizes"]["num_warps"] == 4  # 2 is right but slower
+    assert result["sizes"]["num_stages"] == triton_convolve.default_config(*call).num_stages - 2
     assert result["after"] < result["before"]
 
 
@@ -75,7 +75,7 @@ def test_training_uses_the_stored_sizes(cache, monkeypatch):
     pairs, maps = make_maps("down")
     features, weight, bias, _ = make_values(pairs, 8, 16, 16, torch.float32)
     key = triton_convolve.call_key(maps.forward, 16, 16, torch.float32)
-    kept = ConvolveConfig(columns=16, depth=16, splits=2, warps=4, stages=3)
+    kept = ConvolveConfig(BLOCK_N=16, BLOCK_K=16, SPLIT_K=2, num_warps=4, num_stages=3)
     assert triton_tuned.tuned_config("convolve", features.device, key) is None
     triton_tuned.store_tuned(features.device, {"convolve": {key: vars(kept)}, "weight_gradient": {}})
     triton_tuned.store_tuned(features.device, {"convolve": {"another shape": vars(kept)}, "weight_gradient": {}})
@@ -85,7 +85,7 @@ def test_training_uses_the_stored_sizes(cache, monkeypatch):
     assert torch.equal(triton_convolve.forward(features, weight, bias, maps), exact)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"convolve": {"x": {"columns": 1}}}', '{"convolve": 3}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"convolve": {"x": {"BLOCK_N": 1}}}', '{"convolve": 3}'])
 def test_a_broken_file_gives_one_warning_and_is_ignored(cache, content):
     device = torch.device(DEVICE)
     path = triton_tuned.tuned_path(device)
@@ -101,7 +101,7 @@ def test_a_broken_file_gives_one_warning_and_is_ignored(cache, content):
 def test_every_kernel_of_a_training_step_is_tuned(monkeypatch):
     monkeypatch.setattr(tune, "tune_call", lambda call, tolerance, repeats: (call[2:4], tolerance, repeats))
     monkeypatch.setitem(VARIANTS, "thin", THIN)
-    x, _ = sparse_input(0, share=0.02)
+    x, _ = sparse_input(0, density=0.02)
     coordinates = x.coordinates.to(DEVICE)
     features = torch.randn(len(coordinates), 3).to(DEVICE)
     labels = torch.zeros(len(coordinates), dtype=torch.int64, device=DEVICE)
@@ -114,13 +114,13 @@ def test_every_kernel_of_a_training_step_is_tuned(monkeypatch):
 
 
 def test_the_command(cache, run_command, tiny, tmp_path, monkeypatch):
-    sizes = {"columns": 16, "depth": 16, "splits": 1, "warps": 4, "stages": 3}
+    sizes = {"BLOCK_N": 16, "BLOCK_K": 16, "SPLIT_K": 1, "num_warps": 4, "num_stages": 3}
     result = {"sizes": sizes, "before": 0.002, "after": 0.001, "tried": 9, "wrong": 1}
     monkeypatch.setattr(tune, "tune_kernels", lambda workload, system, repeats: {"convolve": {"shape": result}})
     arguments = [*tiny, "what=tune", "voxels=[1000]", "voxel_size=0.2", f"out={tmp_path}/out"]
     outcome = run_command("benchmark", *arguments, "systems=[triton-fp32]")
     assert outcome.code == 0, outcome.err
     assert json.loads(triton_tuned.tuned_path(torch.device(DEVICE)).read_text()) == {"convolve": {"shape": sizes}}
-    assert "| convolve | shape | 2.000 | 1.000 | columns 16" in (tmp_path / "out" / "tune.md").read_text()
+    assert "| convolve | shape | 2.000 | 1.000 | BLOCK_N 16" in (tmp_path / "out" / "tune.md").read_text()
     wrong = run_command("benchmark", *arguments, "systems=[native-fp32]")
     assert (wrong.code, "only triton has sizes" in wrong.err) == (2, True)

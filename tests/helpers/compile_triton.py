@@ -1,4 +1,4 @@
-"""Compile the Triton kernels of a network for a GPU that need not be there; print their resources as JSON lines.
+"""Compile the Triton kernels of a network for any GPU, present or not; print their resources as JSON lines.
 
 python -m tests.helpers.compile_triton CAPABILITY [PRECISION ...]     e.g. 90 bf16: compute capability 9.0
 Run without TRITON_INTERPRET.
@@ -23,11 +23,11 @@ import triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ceco3d.sparse.kernels import triton_gemm, triton_map
+from ceco3d.sparse.kernels import triton_gemm, triton_map_kernels
 from ceco3d.sparse.kernels.triton_config import convolve_config, gradient_config
-from ceco3d.sparse.kernels.triton_map import tile_rows
+from ceco3d.sparse.kernels.triton_map import SEARCH_ROWS, tile_rows
 
-# (output rows, Cin, Cout, K): what MinkUNet34C meets in a batch of 8 scenes of 120k voxels; then odd ones.
+# (output rows, Cin, Cout, K): shapes of MinkUNet34C in a batch of 8 scenes of 120k voxels, then unusual ones.
 SHAPES = (
     *((960_000, 16, 32, 125), (960_000, 96, 96, 27), (960_000, 128, 96, 27), (960_000, 96, 96, 8)),
     *((300_000, 32, 32, 27), (300_000, 128, 96, 27), (80_000, 64, 64, 27), (20_000, 192, 128, 27)),
@@ -41,8 +41,7 @@ PTXAS = sorted((Path(triton.backends.nvidia.__file__).parent / "bin").glob("ptxa
 def compile_kernel(
     kernel: triton.JITFunction, types: dict[str, str], constants: dict[str, Any], warps: int, capability: int
 ) -> dict[str, Any]:
-    """Bytes of shared memory, registers of a thread, bytes of spilled registers, how matrices are multiplied, and
-    ``_copies_ahead``."""
+    """Shared memory in bytes, registers per thread, spilled bytes, matrix instruction, and ``_copies_ahead``."""
     names = kernel.arg_names
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
     aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if signature[name].startswith("*")}
@@ -65,46 +64,51 @@ def compile_kernel(
 
 
 def _copies_ahead(code: str) -> int:
-    """How many groups of copies stay under way when the loop waits for its next rows: 0 if nothing is fetched ahead."""
+    """Groups of copies in flight while the loop waits for its next rows; 0 without prefetching."""
     loop = code[code.index("scf.for") :] if "scf.for" in code else ""
     waits = [int(number) for number in re.findall(r"async_wait.*?num = (\d+)", loop.partition("scf.yield")[0])]
     return min(waits, default=0)
 
 
 def compile_network(capability: int, precision: str) -> Iterator[dict[str, Any]]:
-    """The products of every shape."""
+    """Resources of both GEMM kernels for every shape."""
     dtype, values = DTYPES[TYPES[precision]], "*" + TYPES[precision]
     operands = "tf32" if precision == "tf32" else "exact"
-    index = dict.fromkeys(("neighbours", "rows", "offsets", "counts", "blocks", "block_counts"), "*i32")
+    index = dict.fromkeys(("neighbors", "rows", "offsets", "counts", "blocks", "block_counts"), "*i32")
     for num_out, cin, cout, volume in SHAPES:
         tile = tile_rows(num_out)
-        common = {"VOLUME": volume, "CIN": cin, "COUT": cout, "TILE": tile, "OPERANDS": operands}
+        common = {"VOLUME": volume, "CIN": cin, "COUT": cout, "OPERANDS": operands}
         where = {"precision": precision, "num_out": num_out, "cin": cin, "cout": cout, "volume": volume}
 
         config = asdict(convolve_config(num_out, cin, cout, volume, tile, dtype))
         types = index | {"features": values, "weight": values, "num_out": "i32"}
-        types["out"] = values if config["splits"] == 1 else "*fp32"
-        blocks = {name.upper(): value for name, value in config.items() if name != "warps"}
-        constants = common | blocks | {"BIAS": False, "bias": None}
-        found = compile_kernel(triton_gemm.convolve, types, constants, config["warps"], capability)
+        types["out"] = values if config["SPLIT_K"] == 1 else "*fp32"
+        constants = common | _constants(config) | {"BLOCK_M": tile, "BIAS": False, "bias": None}
+        found = compile_kernel(triton_gemm.convolve, types, constants, config["num_warps"], capability)
         yield {"kernel": "convolve"} | where | config | found
 
         config = asdict(gradient_config(num_out, cin, cout, volume, tile, dtype))
         types = index | {"features": values, "grad_out": values, "grad_weight": "*fp32", "tiles": "i32"}
-        constants = common | {name.upper(): value for name, value in config.items() if name != "warps"}
-        found = compile_kernel(triton_gemm.weight_gradient, types, constants, config["warps"], capability)
+        constants = common | _constants(config) | {"TILE": tile}
+        found = compile_kernel(triton_gemm.weight_gradient, types, constants, config["num_warps"], capability)
         yield {"kernel": "weight_gradient"} | where | config | found
 
 
+def _constants(config: dict[str, int]) -> dict[str, int]:
+    """The block sizes as arguments of a kernel."""
+    names = {"num_stages": "STAGES"}
+    return {names.get(name, name): value for name, value in config.items() if name != "num_warps"}
+
+
 def compile_maps(capability: int) -> Iterator[dict[str, Any]]:
-    """The kernels that build maps of 3^3 offsets."""
+    """Resources of the kernels that build the map of a 3^3 kernel."""
     numbers = dict.fromkeys(("num_in", "num_out", "halvings", "stride"), "i32")
     keys = dict.fromkeys(("in_keys", "out_keys", "columns"), "*i64")
-    rows = dict.fromkeys(("table", "bits", "signature", "rows", "offsets", "counts", "neighbours"), "*i32")
+    rows = dict.fromkeys(("table", "bits", "signature", "rows", "offsets", "counts", "neighbors"), "*i32")
     types = numbers | keys | rows | {"active": "*i8"}
-    sizes = {"SIDE": 3, "VOLUME": 27, "BLOCK": triton_map.SEARCH_ROWS, "TILE": 128}
-    for name in ("_search", "_signature", "_active", "_fill"):
-        kernel = getattr(triton_map, name)
+    sizes = {"SIDE": 3, "VOLUME": 27, "BLOCK": SEARCH_ROWS, "TILE": 128}
+    for name in ("search_columns", "row_signatures", "active_offsets", "fill_tiles"):
+        kernel = getattr(triton_map_kernels, name)
         constants = {key: value for key, value in sizes.items() if key in kernel.arg_names}
         yield {"kernel": name} | compile_kernel(kernel, types, constants, 4, capability)
 

@@ -1,4 +1,4 @@
-"""Kernel maps and values for the Triton kernels; import it after conftest has chosen the interpreter."""
+"""Kernel maps and values for tests of the Triton kernels. Import after conftest has chosen the interpreter."""
 
 import torch
 
@@ -10,9 +10,9 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 KERNELS = {"3": (3, 1), "5": (5, 1), "down": (2, 2), "up": (2, 2), "3 strided": (3, 2), "4": (4, 1)}
 
 
-def make_maps(kernel, share=0.1, seed=0) -> tuple[KernelMap, triton_map.TileMaps]:
-    """The same pairs in both forms."""
-    x, _ = sparse_input(seed, share=share)
+def make_maps(kernel, density=0.1, seed=0) -> tuple[KernelMap, triton_map.TileMaps]:
+    """The same pairs as a KernelMap and as TileMaps."""
+    x, _ = sparse_input(seed, density=density)
     size, stride = KERNELS[kernel]
     levels = x.manager.keys(1).to(DEVICE), x.manager.keys(x.manager.downsample(1, stride)).to(DEVICE)
     same = levels[0] if stride == 1 else levels[1]

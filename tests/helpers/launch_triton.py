@@ -1,8 +1,8 @@
-"""Launch every kernel of a training step for a GPU that is not there: Triton compiles it, and does not run it.
+"""Launch every kernel of a training step for an absent GPU: Triton compiles the kernels but does not run them.
 
-python -m tests.helpers.launch_triton CAPABILITY       prints the kernels compiled, by name, after each of three steps
-Run without TRITON_INTERPRET. Everything but the kernels is real: what the host computes, and how Triton takes the
-arguments. Values are garbage.
+python -m tests.helpers.launch_triton CAPABILITY
+Prints the number of compiled kernels by name after each of three steps. Run without TRITON_INTERPRET. The host code and
+Triton's handling of arguments are real; the values are garbage.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ceco3d.sparse import SparseTensor
 
 
 class Driver:
-    """Of one GPU of a compute capability."""
+    """Triton's driver for one GPU of a compute capability."""
 
     def __init__(self, capability: int) -> None:
         self.target = GPUTarget("cuda", capability, 32)
@@ -61,7 +61,7 @@ def main(capability: int) -> None:
         return made
 
     supported = patch.object(ceco3d.sparse.triton, "unsupported", lambda device, dtype: None)
-    # Tables that no kernel fills must not hold rows that do not exist.
+    # No kernel fills the tables: zeros, because garbage would name rows that do not exist.
     with patch.object(JITFunction, "run", run), patch.object(torch, "empty", torch.zeros), supported:
         model = build_model("MinkUNet14A", 9, 200, engine="triton")
         for seed, size in ((0, 80), (7, 64), (16, 50)):

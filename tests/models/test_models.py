@@ -76,7 +76,7 @@ def test_state_dict_is_minkowskiengines():
     assert not [name for name in state if name.endswith("bias") and "bn" not in name and name != "final.bias"]
 
 
-def test_34d_features_have_both_signs_and_34c_features_have_not():
+def test_features_of_34d_have_both_signs_and_those_of_34c_do_not():
     x = small_input()
     assert build_model("MinkUNet34D", 3, 5, 3).forward_features(x).features.min() < 0
     assert build_model("MinkUNet34C", 3, 5, 3).forward_features(x).features.min() == 0
@@ -108,8 +108,12 @@ def test_a_scene_of_few_voxels_trains(count):
 def test_unknown_names_list_the_choices():
     with pytest.raises(ValueError, match="MinkUNet34C"):
         build_model("MinkUNet99", 3, 5)
+    with pytest.raises(ValueError, match=r"'minkunet34c'; did you mean MinkUNet34C"):
+        build_model("minkunet34c", 3, 5)
     with pytest.raises(ValueError, match="native"):
         build_model("MinkUNet14A", 3, 5, engine="spconv")
+    with pytest.raises(ValueError, match="did you mean triton"):
+        build_model("MinkUNet14A", 3, 5, engine="tritn")
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
@@ -126,7 +130,7 @@ def test_weights_round_trip(tmp_path, suffix):
     )
 
 
-def test_left_out_weights_keep_their_values(tmp_path):
+def test_skipped_weights_keep_their_values(tmp_path):
     source, target = build_model("MinkUNet14A", 3, 5, 3), build_model("MinkUNet14A", 3, 9, 3)
     torch.save(source.state_dict(), tmp_path / "w.pth")
     before = target.final.kernel.clone()
@@ -136,7 +140,7 @@ def test_left_out_weights_keep_their_values(tmp_path):
 
 
 class Payload:
-    """A pickled object, which a checkpoint must never run."""
+    """A pickled object that loading a checkpoint must never run."""
 
     def __reduce__(self):
         return print, ("code ran",)
@@ -178,11 +182,11 @@ def test_folded_batch_norms_compute_the_same(name):
     torch.testing.assert_close(folded(x).features, model(x).features, rtol=1e-4, atol=1e-4)
     assert not [key for key in folded.state_dict() if "bn" in key or "norm" in key]
     assert not folded.training
-    assert "bn0.bn.weight" in model.state_dict()  # the original is left alone
+    assert "bn0.bn.weight" in model.state_dict()  # the original is unchanged
 
 
 def trained_like(model):
-    """Batch norms and kernels as after training: no unit scales, and centres that weigh most."""
+    """Batch norms and kernels as after training: no unit scales, and kernels with the largest weights at the center."""
     generator = torch.Generator().manual_seed(0)
     for key, value in model.state_dict().items():
         if ".bn." in key and value.is_floating_point():
@@ -193,7 +197,7 @@ def trained_like(model):
 
 
 def as_written_by_04(state):
-    """The state_dict as MinkowskiEngine 0.4 numbers it, offset by offset from the centre outwards."""
+    """The state_dict as MinkowskiEngine 0.4 numbers it, offset by offset from the center outward."""
     offsets = [(0, 0, 0), (-1, 0, 0), (1, 0, 0)]
     offsets += [(x, y, 0) for x in (0, -1, 1) for y in (-1, 1)]
     offsets += [(x, y, z) for x, y, _ in list(offsets) for z in (-1, 1)]
@@ -212,7 +216,7 @@ def test_weights_of_minkowskiengine_04(tmp_path, minkowski):
     assert all(torch.equal(value, source.state_dict()[key]) for key, value in model.state_dict().items())
 
 
-def test_weights_are_taken_as_they_are_when_in_doubt(tmp_path):
+def test_auto_takes_weights_as_05_in_doubt(tmp_path):
     for source in (build_model("MinkUNet18A", 3, 5, 3), trained_like(build_model("MinkUNet18A", 3, 5, 3))):
         torch.save(source.state_dict(), tmp_path / "new.pth")
         model = build_model("MinkUNet18A", 3, 5, 3)

@@ -1,4 +1,4 @@
-"""What runs the arithmetic: the compiled CPU kernels against the plain torch ones in float64."""
+"""The compiled CPU kernels against plain torch in float64."""
 
 import platform
 import warnings
@@ -23,7 +23,7 @@ def problem(kernel, channels, dtype, seed=0):
     """A kernel map by name, and (features, weight, bias, grad_out) whose values ``dtype`` holds exactly."""
     if not cpu.supports(dtype):
         pytest.skip(f"this processor does not compute in {dtype}")
-    x, _ = sparse_input(seed, share=0.4)
+    x, _ = sparse_input(seed, density=0.4)
     size, stride = {"3": (3, 1), "5": (5, 1), "down": (2, 2), "up": (2, 2), "1": (1, 1)}[kernel]
     kernel_map = x.manager.kernel_map(1, x.manager.downsample(1, stride), size)
     if kernel == "up":
@@ -39,7 +39,7 @@ def problem(kernel, channels, dtype, seed=0):
 @pytest.mark.parametrize("kernel", ["1", "3", "5", "down", "up"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_compiled_kernels_equal_plain_ones(monkeypatch, dtype, kernel, channels):
-    monkeypatch.setattr(cpu, "BLOCK_ROWS", 64)  # several blocks, and a last one that is not full
+    monkeypatch.setattr(cpu, "BLOCK_ROWS", 64)  # several blocks, the last one partly filled
     monkeypatch.setattr(cpu, "MIN_BLOCK_ROWS", 64)
     kernel_map, features, weight, bias, grad = problem(kernel, channels, dtype)
     wide = [value.double() for value in (features, weight, bias, grad)]
@@ -56,8 +56,8 @@ def test_compiled_kernels_equal_plain_ones(monkeypatch, dtype, kernel, channels)
     assert cpu.backward(grad, features, weight.float(), kernel_map, False, False) == (None, None)
 
 
-def assert_near(got, wanted, share):
-    assert (got.double() - wanted).abs().max() <= share * wanted.abs().max()
+def assert_near(got, wanted, tolerance):
+    assert (got.double() - wanted).abs().max() <= tolerance * wanted.abs().max()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -80,7 +80,7 @@ def test_an_odd_last_channel_does_not_read_the_next_row():
 
 @settings(max_examples=40, deadline=None)
 @given(st.sets(st.integers(-40, 40)), st.sets(st.integers(-40, 40)), st.lists(st.integers(-9, 9), max_size=4))
-def test_walking_finds_what_searching_finds(in_keys, out_keys, steps):
+def test_compiled_and_searched_kernel_maps_agree(in_keys, out_keys, steps):
     in_keys, out_keys = (torch.tensor(sorted(keys), dtype=torch.int64) for keys in (in_keys, out_keys))
     in_rows, out_rows, counts = match.match(in_keys, out_keys, torch.tensor(steps, dtype=torch.int64))
     found = list(zip(in_rows.split(counts), out_rows.split(counts), strict=True))
@@ -108,7 +108,7 @@ def test_without_a_compiler_plain_torch_computes_the_same(monkeypatch, no_librar
     with pytest.warns(UserWarning, match=r"no C\+\+ compiler.*g\+\+.*slower"):
         out = layer(SparseTensor(x.features, x.coordinates)).features
     torch.testing.assert_close(out, expected)
-    with warnings.catch_warnings():  # said once
+    with warnings.catch_warnings():  # warned once
         warnings.simplefilter("error")
         assert build_kernel_map(*[x.manager.keys(1)] * 2, 3, 1).num_pairs > len(x)
 
@@ -119,7 +119,7 @@ def test_a_failing_compiler_is_named(monkeypatch, no_library):
         assert build.library() is None
 
 
-def test_kernels_are_compiled_once_and_without_a_writable_cache(monkeypatch, no_library, tmp_path):
+def test_kernels_compile_once_and_without_a_writable_cache(monkeypatch, no_library, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     build.load()
     (first,) = (tmp_path / "ceco3d").iterdir()
@@ -167,6 +167,6 @@ def test_kernels_compiled_ahead_compute_the_same(monkeypatch, no_library, compil
         ("avx2 abm bmi1 bmi2 f16c fma movbe avx512f avx512bw avx512cd avx512dq avx512vl avx512_bf16", "avx512-bf16"),
     ],
 )
-def test_the_best_level_that_the_processor_runs(monkeypatch, flags, level):
+def test_best_level_is_the_fastest_that_the_processor_runs(monkeypatch, flags, level):
     monkeypatch.setattr(build, "_processor", lambda: f"flags : {flags}".encode())
     assert build.best_level() == level

@@ -1,6 +1,6 @@
-"""The engine against MinkowskiEngine: live where it is installed, else against what it once computed.
+"""Sparse layers and networks against MinkowskiEngine, or against its recorded results where it is not installed.
 
-``python tests/test_minkowski.py --record`` writes tests/golden/ anew; it needs MinkowskiEngine.
+``python -m tests.sparse.test_minkowski --record`` writes tests/sparse/golden/ again; it needs MinkowskiEngine.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from ceco3d.models import build_model
-from ceco3d.models.minkunet import engine_layers
-from ceco3d.sparse import Convolution, SparseTensor, TransposedConvolution, cat
+from ceco3d.sparse import Convolution, SparseTensor, TransposedConvolution, cat, load_engine
 
 GOLDEN = Path(__file__).parent / "golden"
 MODELS = {"MinkUNet14A": 5, "MinkUNet18A": 5, "MinkUNet34C": 5, "MinkUNet34D": 3, "MinkUNet50": 5}  # stem kernels
 CHANNELS, CLASSES = 3, 4
 
-# PyTorch's view of MinkowskiEngine's convolutions.
+# PyTorch warns so of MinkowskiEngine's convolutions.
 pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 needs_minkowski = pytest.mark.skipif(
     importlib.util.find_spec("MinkowskiEngine") is None,
@@ -34,12 +33,12 @@ needs_minkowski = pytest.mark.skipif(
 
 
 def draw(rng: np.random.Generator, *shape: int) -> Tensor:
-    """Uniform in [-1, 1): the same numbers from every version of NumPy and PyTorch."""
+    """Uniform in [-1, 1), the same numbers in every version of NumPy and PyTorch."""
     return torch.from_numpy(np.asarray(rng.random(shape) * 2 - 1))
 
 
 def make_input(dtype: torch.dtype, seed: int = 0) -> tuple[SparseTensor, Tensor]:
-    """Two batch items with voxels on both sides of zero, thin as surfaces are, rows shuffled."""
+    """Two batch items: thin surfaces of voxels on both sides of zero, rows shuffled."""
     rng = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(np.arange(2), *[np.arange(-11, 11)] * 3, indexing="ij"), -1).reshape(-1, 4)
     height = 4 * np.sin(grid[:, 1] / 5 + grid[:, 0]) + 3 * np.cos(grid[:, 2] / 4)
@@ -50,7 +49,7 @@ def make_input(dtype: torch.dtype, seed: int = 0) -> tuple[SparseTensor, Tensor]
 
 
 def fill(model: nn.Module, seed: int = 1) -> None:
-    """Weights that keep activations near one through all layers, and statistics away from 0 and 1."""
+    """Set weights that keep activations near one in all layers, and statistics away from 0 and 1."""
     rng = np.random.default_rng(seed)
     state = model.state_dict()
     for name, value in state.items():
@@ -58,8 +57,8 @@ def fill(model: nn.Module, seed: int = 1) -> None:
             continue
         noise = draw(rng, *value.shape)
         if name.endswith("kernel"):
-            neighbours = min(12, math.prod(value.shape[:-2]))
-            noise *= math.sqrt(6 / (value.shape[-2] * neighbours))
+            neighbors = min(12, math.prod(value.shape[:-2]))
+            noise *= math.sqrt(6 / (value.shape[-2] * neighbors))
         elif name.endswith(("bn.weight", "running_var")):
             noise = 1 + 0.3 * noise
         else:
@@ -74,7 +73,7 @@ def make_model(name: str, engine: str, dtype: torch.dtype) -> nn.Module:
 
 
 def compute(name: str, engine: str, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Logits in both modes, and what one training step leaves: gradients and running statistics."""
+    """Logits in both modes, and gradients and running statistics after one training step."""
     model, (x, features) = make_model(name, engine, dtype), make_input(dtype)
     with torch.no_grad():
         results = {"logits eval": model.eval()(x).features}
@@ -87,13 +86,13 @@ def compute(name: str, engine: str, dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 def error(found: Tensor, expected: Tensor) -> float:
-    """Relative to the norm of what is expected."""
+    """Relative to the norm of the expected tensor."""
     found, expected = found.double(), expected.double()
     return float((found - expected).norm() / expected.norm())
 
 
 def digest(results: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    """Logits as they are; of everything else the norm and the product with a fixed random tensor."""
+    """Logits unchanged; everything else as its norm and its product with a fixed random tensor."""
     rng = np.random.default_rng(3)
     logits = {key: value.numpy() for key, value in results.items() if key.startswith("logits")}
     rest = {key: value.double() for key, value in results.items() if key not in logits}
@@ -104,11 +103,11 @@ def digest(results: dict[str, Tensor]) -> dict[str, np.ndarray]:
 @needs_minkowski
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", MODELS)
-def test_networks_agree(name, dtype):
-    """Outputs, gradients of every parameter and of the input, running statistics.
+def test_networks_agree_with_minkowskiengine(name, dtype):
+    """Compares outputs, gradients of every parameter and of the input, and running statistics.
 
-    In float32 a ReLU may fall on the other side of zero, which moves gradients by a step: there MinkowskiEngine differs
-    from itself in float64 by 6e-3 (MinkUNet50). float64 has no such luck to hide behind.
+    In float32, rounding can move an activation across zero, and its ReLU then changes gradients by a step: float32
+    MinkowskiEngine differs from float64 MinkowskiEngine by 6e-3 (MinkUNet50). The limits in float64 are strict.
     """
     found, expected = compute(name, "native", dtype), compute(name, "minkowski", dtype)
     assert found.keys() == expected.keys()
@@ -118,18 +117,18 @@ def test_networks_agree(name, dtype):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_networks_give_what_minkowskiengine_gave(name):
+def test_networks_agree_with_recorded_minkowskiengine(name):
     found = digest(compute(name, "native", torch.float64))
     with np.load(GOLDEN / f"{name}.npz") as expected:
         assert found["names"].tolist() == expected["names"].tolist()
-        for key in ("logits eval", "logits train"):  # kept in float32
+        for key in ("logits eval", "logits train"):  # stored in float32
             np.testing.assert_allclose(found[key], expected[key], rtol=1e-5, atol=1e-5)
         scale = expected["norm and product"][:, :1]
         np.testing.assert_allclose(found["norm and product"] / scale, expected["norm and product"] / scale, atol=1e-8)
 
 
 @needs_minkowski
-def test_weights_move_both_ways():
+def test_weights_load_in_both_directions():
     models = []
     for engine in ("native", "minkowski"):
         torch.manual_seed(0)
@@ -146,7 +145,7 @@ def test_weights_move_both_ways():
 @needs_minkowski
 @pytest.mark.parametrize(("kernel_size", "stride"), [(1, 1), (3, 1), (5, 1), (2, 2), (3, 2)])
 def test_layers_agree_with_minkowskiengines_own(kernel_size, stride):
-    """Down and back up again; rows are matched by their coordinates."""
+    """Down and back up; compares rows with equal coordinates."""
     from ceco3d.sparse.minkowski import ME
 
     (x, features), settings = make_input(torch.float64), {"bias": True, "dimension": 3}
@@ -173,8 +172,10 @@ def assert_same_voxels(features: Tensor, coordinates: Tensor, other: Tensor, oth
 
 @needs_minkowski
 def test_rows_keep_the_order_of_the_input():
-    layers, (x, features) = engine_layers("minkowski"), make_input(torch.float32)
-    y = layers.MinkowskiTensor.of(x)
+    from ceco3d.sparse.minkowski import MinkowskiTensor
+
+    layers, (x, features) = load_engine("minkowski"), make_input(torch.float32)
+    y = MinkowskiTensor.of(x)
     assert torch.equal(y.features, features)
     assert torch.equal(y.coordinates, x.coordinates)
     z = layers.TransposedConvolution(4, 2, 2, stride=2)(layers.Convolution(CHANNELS, 4, 2, stride=2)(y))
@@ -182,7 +183,7 @@ def test_rows_keep_the_order_of_the_input():
     assert torch.equal(cat([y, z]).features[:, :CHANNELS], features)
 
 
-# MinkowskiEngine's own order of summation differs from call to call.
+# MinkowskiEngine sums in a different order in each call.
 SAME = {"rtol": 1e-4, "atol": 1e-4}
 
 
@@ -214,12 +215,12 @@ def test_a_network_can_be_copied():
 
 
 @needs_minkowski
-def test_the_import_leaves_collections_alone():
-    engine_layers("minkowski")
+def test_the_import_restores_collections():
+    load_engine("minkowski")
     assert not hasattr(collections, "Sequence")
 
 
-def test_a_missing_installation_is_said_in_one_line(monkeypatch):
+def test_a_missing_installation_is_a_one_line_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "MinkowskiEngine", None)
     monkeypatch.delitem(sys.modules, "ceco3d.sparse.minkowski", raising=False)
     with pytest.raises(ValueError, match=r"engine minkowski: .* run scripts/install_minkowski.sh") as caught:
@@ -228,7 +229,7 @@ def test_a_missing_installation_is_said_in_one_line(monkeypatch):
 
 
 def record() -> None:
-    """Write tests/golden/ from MinkowskiEngine."""
+    """Write tests/sparse/golden/ from MinkowskiEngine."""
     GOLDEN.mkdir(exist_ok=True)
     for name in MODELS:
         kept = digest(compute(name, "minkowski", torch.float64))

@@ -1,4 +1,4 @@
-"""The engine against dense convolution, and its handling of bad input."""
+"""Sparse layers against dense convolution, and how they report bad input."""
 
 import pytest
 import torch
@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ceco3d.sparse import BatchNorm, Convolution, SparseTensor, TransposedConvolution, cat
+from ceco3d.sparse.convolution import convolve
+from ceco3d.sparse.kernels import native
 from ceco3d.sparse.maps.coordinates import LIMIT, downsample, pack, unpack
 from tests.helpers.sparse import SHIFT, SIZE, sparse_input
 
@@ -52,7 +54,7 @@ def test_strided_equals_dense(kernel_size, stride):
     fine = x.coordinates.tolist()
     assert coarse == {(b, *(v // stride * stride for v in xyz)) for b, *xyz in fine}
     assert y.stride == stride
-    shift, size = 6, 14  # even shift: coarse cells stay aligned; room for the 3^3 kernel's border
+    shift, size = 6, 14  # an even shift keeps coarse cells aligned; the size leaves room for the border of a 3^3 kernel
     dense = F.conv3d(
         scatter_dense(features, x.coordinates, size, shift),
         dense_weight(layer.kernel, kernel_size),
@@ -87,22 +89,20 @@ def assert_equal_with_gradients(out, expected, inputs):
 
 
 @pytest.mark.parametrize(("kind", "kernel_size", "stride"), [("conv", 3, 1), ("conv", 2, 2), ("transposed", 2, 2)])
-def test_gradcheck(kind, kernel_size, stride):
-    x, features = sparse_input(3, batch=1, share=0.02, channels=2)
+def test_gradients_pass_gradcheck(kind, kernel_size, stride):
+    x, features = sparse_input(3, batch=1, density=0.02, channels=2)
     x, features = SparseTensor(features.detach(), x.coordinates), features.detach().requires_grad_()
     weight = torch.randn(kernel_size**3, 2, 3, dtype=torch.float64, requires_grad=True)
-    from ceco3d.sparse.convolution import convolve
-
     out_stride = x.manager.downsample(1, stride)
     kernel_map = x.manager.kernel_map(1, out_stride, kernel_size)
     if kind == "transposed":
         kernel_map = kernel_map.transposed()
         features = torch.randn(kernel_map.num_in, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda f, w: convolve(f, w, kernel_map), (features, weight))
+    assert torch.autograd.gradcheck(lambda f, w: convolve(f, w, kernel_map, native), (features, weight))
 
 
-def test_kernel_index_runs_first_axis_fastest():
-    # One voxel at x = +1 of the centre: in a 3^3 kernel that is offset ix=2, iy=1, iz=1 -> 2 + 3 + 9 = 14.
+def test_kernel_offsets_run_first_axis_fastest():
+    # One voxel at x = +1 from the center: in a 3^3 kernel that is offset ix=2, iy=1, iz=1 -> 2 + 3 + 9 = 14.
     layer = Convolution(1, 27, 3)
     with torch.no_grad():
         layer.kernel.copy_(torch.eye(27)[:, None, :])
@@ -119,7 +119,7 @@ def test_rows_come_back_in_the_callers_order():
     torch.testing.assert_close(layer(shuffled).features, layer(x).features[order])
 
 
-def test_batch_items_do_not_touch():
+def test_batch_items_do_not_affect_each_other():
     x, features = sparse_input(13, batch=3)
     layer = Convolution(3, 4, 5).double()
     whole = layer(x).features
@@ -157,7 +157,7 @@ def test_cat_and_add_need_the_same_voxels():
             combine()
 
 
-def test_no_level_to_return_to():
+def test_a_transposed_convolution_needs_a_finer_level():
     x, _ = sparse_input(1)
     with pytest.raises(ValueError, match="stride 1 up by a factor of 2"):
         TransposedConvolution(3, 3, 2, 2).double()(x)

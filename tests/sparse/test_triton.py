@@ -1,4 +1,4 @@
-"""The Triton kernels against plain torch in float64: on a GPU where there is one, else interpreted."""
+"""The Triton kernels against plain torch in float64: compiled on a GPU if there is one, else interpreted."""
 
 import warnings
 
@@ -30,9 +30,9 @@ def precision(request):
     torch.set_float32_matmul_precision(before)
 
 
-def assert_near(got, wanted, share):
+def assert_near(got, wanted, tolerance):
     assert got.isfinite().all()
-    assert (got.double() - wanted).abs().max() <= share * wanted.abs().max()
+    assert (got.double() - wanted).abs().max() <= tolerance * wanted.abs().max()
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def test_forward_and_gradients_equal_float64(precision, kernel, cin, cout):
     assert triton_convolve.backward(grad, features, weight.float(), maps, False, False) == (None, None)
 
 
-@pytest.mark.parametrize("splits", [1, 4])
-def test_shares_of_the_sum_are_bitwise_repeatable(splits):
+@pytest.mark.parametrize("split_k", [1, 4])
+def test_split_k_sums_are_bitwise_repeatable(split_k):
     pairs, maps = make_maps("3")
     features, weight, bias, grad = make_values(pairs, 27, 32, 40, torch.float32)
-    convolution = ConvolveConfig(columns=32, depth=16, splits=splits, warps=4, stages=3)
-    gradient = GradientConfig(rows=16, columns=32, pairs=32, splits=splits, warps=4, stages=3)
+    convolution = ConvolveConfig(BLOCK_N=32, BLOCK_K=16, SPLIT_K=split_k, num_warps=4, num_stages=3)
+    gradient = GradientConfig(BLOCK_M=16, BLOCK_N=32, BLOCK_K=32, SPLIT_K=split_k, num_warps=4, num_stages=3)
 
     def run():
         out = triton_convolve.convolve(features, weight, bias, maps.forward, convolution)
@@ -85,19 +85,19 @@ def test_tiles_hold_every_pair_once(kernel):
         assert used == sorted(set(used))
         rows = one.rows[tile * one.tile : (tile + 1) * one.tile].tolist()
         for slot, k in enumerate(used):
-            neighbours = one.neighbours[tile, slot].tolist()
-            assert any(row >= 0 for row in neighbours)
-            assert all(row < 0 for row, out in zip(neighbours, rows, strict=True) if out < 0)
-            found |= {(k, row, out) for row, out in zip(neighbours, rows, strict=True) if row >= 0}
+            neighbors = one.neighbors[tile, slot].tolist()
+            assert any(row >= 0 for row in neighbors)
+            assert all(row < 0 for row, out in zip(neighbors, rows, strict=True) if out < 0)
+            found |= {(k, row, out) for row, out in zip(neighbors, rows, strict=True) if row >= 0}
             assert tile * one.volume + slot in one.blocks[k, : one.block_counts[k]].tolist()
     offset = torch.repeat_interleave(torch.arange(one.volume), torch.tensor(pairs.starts).diff())
     assert found == set(zip(offset.tolist(), pairs.in_rows.tolist(), pairs.out_rows.tolist(), strict=True))
     assert int(one.counts.sum()) == int(one.block_counts.sum())
 
 
-def test_rows_alike_share_tiles():
-    """Sorting by neighbourhood must pay: fewer products with absent neighbours than in the order of the keys."""
-    x, _ = sparse_input(0, batch=4, share=0.15)
+def test_sorting_by_neighborhood_saves_products():
+    """Fewer products with absent neighbors than in key order."""
+    x, _ = sparse_input(0, batch=4, density=0.15)
     keys = x.manager.keys(1).to(DEVICE)
     pairs = build_kernel_map(keys, keys, 3, 1)
     one = triton_map.build_tile_maps(keys, keys, 3, 1).forward
@@ -123,8 +123,8 @@ def test_empty_and_tiny_levels(count):
             assert (layer.kernel.grad == 0).all()
 
 
-def test_float16_weight_gradients_pass_its_range():
-    """Real weight gradients reach millions, float16 ends at 65504."""
+def test_float16_weight_gradients_may_exceed_65504():
+    """Scaled weight gradients reach millions."""
     pairs, maps = make_maps("3")
     features, weight, _, grad = make_values(pairs, 27, 16, 16, torch.float16)
     features, grad = features * 100 + 50, grad * 100 + 50
@@ -134,7 +134,7 @@ def test_float16_weight_gradients_pass_its_range():
     assert_near(got, wanted, 1e-5)
 
 
-@pytest.mark.parametrize("bits", [0x7FFFFFFF, 0x7FC00000, -1])  # the first is what NVIDIA's processors make
+@pytest.mark.parametrize("bits", [0x7FFFFFFF, 0x7FC00000, -1])  # NVIDIA GPUs produce the first
 def test_nan_stays_nan(precision, bits):
     _, maps = make_maps("3")
     rows = maps.forward.num_in
@@ -145,11 +145,13 @@ def test_nan_stays_nan(precision, bits):
     assert triton_convolve.weight_gradient(features, ones, maps.forward)[13].isnan().all()
 
 
-def test_addresses_beyond_31_bits():
-    """Rows that lie more than 2**31 values into the features."""
+def test_rows_beyond_2_to_the_31_values_are_addressed():
+    """Rows more than 2**31 values into the features."""
     channels = 512
     rows = (1 << 31) // channels + 64
-    features = torch.zeros(rows, channels, dtype=torch.float16, device=DEVICE)  # only touched where it is read
+    features = torch.zeros(
+        rows, channels, dtype=torch.float16, device=DEVICE
+    )  # only the pages that are read take memory
     features[-64:] = torch.randn(64, channels, generator=torch.Generator().manual_seed(0)).half().to(DEVICE)
     table = torch.arange(rows - 64, rows, dtype=torch.int32, device=DEVICE)[None]
     tiles = triton_map.arrange(table, torch.zeros(1, dtype=torch.int32, device=DEVICE), rows)
@@ -172,8 +174,8 @@ def test_values_at_unaligned_addresses():
 
 
 @pytest.mark.slow
-def test_network_equals_the_native_one():
-    x, _ = sparse_input(1, share=0.03)
+def test_network_equals_native():
+    x, _ = sparse_input(1, density=0.03)
     coordinates = x.coordinates.to(DEVICE)
     features = torch.randn(len(coordinates), 3, generator=torch.Generator().manual_seed(1)).to(DEVICE)
     torch.manual_seed(0)
@@ -184,7 +186,7 @@ def test_network_equals_the_native_one():
     ours.build_maps(inputs)
     made = dict(inputs.manager._maps)
     outs = native(SparseTensor(features, coordinates)).features, ours(inputs).features
-    assert inputs.manager._maps == made  # the pass found all maps there
+    assert inputs.manager._maps == made  # the forward pass built no map
     assert_near(outs[1].detach(), outs[0].detach(), 1e-4)
     for out in outs:
         out.square().mean().backward()
@@ -192,7 +194,7 @@ def test_network_equals_the_native_one():
         assert (got.grad - wanted.grad).abs().max() <= 1e-3 * wanted.grad.abs().max(), name
 
 
-def test_reasons(monkeypatch):
+def test_unsupported_devices_fall_back_to_native_with_one_warning(monkeypatch):
     cpu = torch.device("cpu")
     assert "float64" in unsupported(cpu, torch.float64)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
@@ -201,8 +203,8 @@ def test_reasons(monkeypatch):
     x = SparseTensor(x.features.detach().float(), x.coordinates)
     tiled._warn_once.cache_clear()
     layer = tiled.Convolution(3, 4, 3)
-    with pytest.warns(UserWarning, match="works as engine=native here: they run on a GPU"):
+    with pytest.warns(UserWarning, match="falls back to engine=native: the Triton kernels run on a GPU"):
         out = layer(x).features
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # told once
+        warnings.simplefilter("error")  # warned once
         assert torch.equal(layer(x).features, out)

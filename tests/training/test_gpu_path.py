@@ -113,7 +113,7 @@ def test_triton_waits_for_the_sizes_of_four_levels_alone(monkeypatch):
     monkeypatch.setattr(triton_convolve, "tuned_config", lambda *call: None)
     for module in (triton_map, triton_convolve):
         monkeypatch.setattr(module, "device_of", lambda tensor: nullcontext())
-    x, _ = sparse_input(0, share=0.02)
+    x, _ = sparse_input(0, density=0.02)
     coordinates, features = x.coordinates, torch.randn(len(x), 3)
     with pretend_gpu() as gpu:
         model = build_model("MinkUNet14A", 3, 5, stem_kernel=3, engine="triton").to(DEVICE)

@@ -1,7 +1,7 @@
-"""The C++ kernels of this folder as a shared library, compiled for this very processor when first needed.
+"""Compile the C++ kernels of this folder for this processor on first use, and load them.
 
-``compile_ahead`` compiles them for other processors; with its folder in the environment variable CECO3D_KERNELS nothing
-is compiled and no compiler needed.
+``compile_ahead`` compiles them for other processors. With its folder in the environment variable CECO3D_KERNELS,
+nothing is compiled and no compiler is needed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ READY = "CECO3D_KERNELS"
 
 _V3 = {"abm", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}
 _V4 = _V3 | {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"}
-# What is compiled ahead on x86, slowest first: the compiler's options, and what /proc/cpuinfo must list to run it.
-LEVELS = {
-    "baseline": ((), set()),  # what every processor of this kind can; the only one elsewhere
+# What `compile_ahead` compiles on x86, slowest first: compiler options, and the flags that /proc/cpuinfo must list.
+LEVELS: dict[str, tuple[tuple[str, ...], set[str]]] = {
+    "baseline": ((), set()),  # runs on every processor of the architecture; the only level outside x86
     "avx2": (("-march=x86-64-v3",), _V3),
     "avx512": (("-march=x86-64-v4",), _V4),
     "avx512-bf16": (("-march=x86-64-v4", "-mavx512bf16"), _V4 | {"avx512_bf16"}),
@@ -34,7 +34,7 @@ LEVELS = {
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels; None, with one warning, where they cannot be built: then plain torch does the work."""
+    """The compiled kernels. Where they cannot be built: None, with one warning; plain torch then replaces them."""
     try:
         return load()
     except (OSError, subprocess.SubprocessError) as error:
@@ -43,7 +43,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def load() -> ctypes.CDLL:
-    """Compile, once per machine and version, and load; OSError or SubprocessError with the reason when that fails."""
+    """Compile once per machine and version, then load. OSError or SubprocessError with the reason when that fails."""
     if os.environ.get(READY):
         return ctypes.CDLL(str(Path(os.environ[READY]) / f"{best_level()}.so"))
     compiler = find_compiler()
@@ -55,14 +55,14 @@ def load() -> ctypes.CDLL:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _compile(compiler, folder / name)
-        except OSError:  # a home that cannot be written: compile for this process alone
+        except OSError:  # the cache folder is not writable: compile for this process alone
             folder = Path(tempfile.mkdtemp(prefix="ceco3d-"))
             _compile(compiler, folder / name)
     return ctypes.CDLL(str(folder / name))
 
 
 def compile_ahead(folder: str | Path) -> None:
-    """Compile into ``folder`` what the processors of ``LEVELS`` need, of which ``load`` takes the best it can run."""
+    """Compile the kernels for each of ``LEVELS`` into ``folder``; ``load`` picks the fastest that runs."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for level, (options, _) in LEVELS.items():
@@ -77,12 +77,12 @@ def best_level() -> str:
 
 
 def cache_folder() -> Path:
-    """Where what was made for this machine is kept; it may not exist yet."""
+    """Folder for files made for this machine; it may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ceco3d"
 
 
 def find_compiler() -> str:
-    """The C++ compiler; FileNotFoundError without one."""
+    """The C++ compiler. FileNotFoundError when there is none."""
     compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
     if compiler is None:
         raise FileNotFoundError("no C++ compiler; Debian, Ubuntu: apt-get install g++")
@@ -90,10 +90,10 @@ def find_compiler() -> str:
 
 
 def _compile(compiler: str, target: Path, options: tuple[str, ...] = ("-march=native",)) -> None:
-    # Under another name first: several processes may do this at once, and none may load half a file.
+    # Compile under another name, then rename: several processes may do this at once, and none may load half a file.
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         part = Path(folder) / target.name
-        command = [compiler, *FLAGS, *options, "-o", part, *SOURCES]
+        command = [compiler, *FLAGS, *options, "-o", str(part), *map(str, SOURCES)]
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode:
             reason = next((line for line in run.stderr.splitlines() if "error" in line), run.stderr.strip())
@@ -102,7 +102,7 @@ def _compile(compiler: str, target: Path, options: tuple[str, ...] = ("-march=na
 
 
 def _processor() -> bytes:
-    """What -march=native depends on."""
+    """What ``-march=native`` depends on."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return f"{platform.machine()} {platform.processor()}".encode()

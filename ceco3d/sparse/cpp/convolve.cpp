@@ -1,8 +1,8 @@
-// Sparse convolution on the CPU: the tiles of a matrix product, whose rows are read and added where they lie.
+// Sparse convolution on the CPU as implicit GEMM: tiles of a matrix product that read and add rows in place.
 //
-// Lengths are counted in units of 32 bits: one float, or two neighbouring bfloat16 that the CPU multiplies and sums
-// into one float (AVX512-BF16). A tile holds ROWS x PANEL float sums in registers. A task owns its part of the result,
-// so that sums do not depend on the number of threads.
+// Lengths are in units of 32 bits: one float, or two adjacent bfloat16 that the CPU multiplies and sums into one float
+// (AVX512-BF16). A tile keeps ROWS x PANEL float sums in registers. Each task owns its part of the result, so sums do
+// not depend on the number of threads.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-// ROWS x 2 vectors of sums, two vectors of the right factor and a value of the left one fit into the registers.
+// ROWS x 2 vectors of sums, two vectors of the right factor and one value of the left factor fit the registers.
 #if defined(__AVX512F__)
 constexpr int LANES = 16, ROWS = 8;
 #elif defined(__AVX2__)
@@ -22,8 +22,8 @@ constexpr int LANES = 4, ROWS = 8;
 constexpr int LANES = 4, ROWS = 4;
 #endif
 constexpr int PANEL = 2 * LANES;
-constexpr int SLAB = 8 * ROWS;  // input channels in a task of the weight gradient
-constexpr int CHUNK = 128;      // units of pairs that it sums in registers
+constexpr int SLAB = 8 * ROWS;  // input channels of a task of the weight gradient
+constexpr int CHUNK = 128;      // units of pairs that a task sums in registers
 
 using Size = int64_t;
 using Unit = uint32_t;
@@ -47,7 +47,7 @@ template <bool bf16>
   return sum + value * right;
 }
 
-// sums[r] (PANEL) += sum_i left(r, i) * right[i] (PANEL): `left` gives the address of a unit
+// sums[r] (PANEL) += sum_i left(r, i) * right[i] (PANEL); `left` returns the address of a unit
 template <bool bf16, class Left>
 [[gnu::always_inline]] inline void add_tile(float *const *sums, Left left, const Unit *right, Size depth) {
   Vector low[ROWS], high[ROWS];
@@ -65,13 +65,13 @@ template <bool bf16, class Left>
   for (int r = 0; r < ROWS; r++) *(Vector *)sums[r] = low[r], *(Vector *)(sums[r] + LANES) = high[r];
 }
 
-struct Pairs {           // of a kernel map
+struct Pairs {           // the pairs of a kernel map
   const int32_t *in, *out;  // rows, grouped by offset
-  const Size *cuts;         // (blocks + 1, offsets): where an offset's pairs with output rows of a block begin
+  const Size *cuts;         // (blocks + 1, offsets): where the pairs of an offset with output rows of a block begin
   Size offsets, num_out, block_rows;
 };
 
-// One block of output rows, one panel of their columns; sums (block_rows + 1, PANEL), the last row for nobody.
+// One block of output rows and one panel of columns. sums (block_rows + 1, PANEL); padding goes to the last row.
 template <bool bf16>
 static void convolve_block(const Pairs &pairs, const Unit *in, const Unit *weight, Size depth, Size panels, Size block,
                            Size panel, float *sums) {
@@ -120,7 +120,7 @@ static void convolve(const Pairs &pairs, const Unit *in, const Unit *weight, con
   }
 }
 
-// Row `row` of panel `panel` of a weight: in float, or as one half of the units of a row pair
+// Row `row` of panel `panel` of a weight, as floats or as one half of the units of a pair of rows
 template <bool bf16>
 static void pack_row(const float *from, Size step, Size valid, Unit *panel, Size row) {
   for (Size n = 0; n < valid; n++)
@@ -147,8 +147,8 @@ static void pack_weight(const float *weight, Unit *packed, Size offsets, Size ro
   }
 }
 
-// Channels [first, first + count) of the rows of some pairs, zeros beyond the last -> (count / width, CHUNK, width)
-// units; in bfloat16 a unit holds the channel of two consecutive pairs.
+// Channels [first, first + count) of the rows of some pairs, zero-padded -> (count / width, CHUNK, width) units. In
+// bfloat16 a unit holds one channel of two consecutive pairs.
 template <bool bf16, int width>
 static void pack_pairs(const void *values, Size channels, const int32_t *rows, Size pairs, Size first, Size count,
                        Unit *packed) {
@@ -168,7 +168,7 @@ static void pack_pairs(const void *values, Size channels, const int32_t *rows, S
       Unit *to = packed + (group / width * CHUNK + i) * width;
       const Size at = first + group;
       if (at + width <= channels) {
-        copy(i, at, to, width);  // a constant: the compiler makes vector moves of it
+        copy(i, at, to, width);  // a constant width, which compiles to vector moves
       } else {
         std::fill_n(to, width, 0);
         copy(i, at, to, channels - at);
@@ -176,12 +176,12 @@ static void pack_pairs(const void *values, Size channels, const int32_t *rows, S
     }
 }
 
-struct Scratch {  // of a thread that sums a weight gradient
+struct Scratch {  // buffers of a thread for the weight gradient
   std::vector<Unit> left, right;
   std::vector<float> sums;
 };
 
-// Adds the pairs [begin, end) of one offset to rows [first, first + rows) of its gradient: out (rows, out_channels).
+// Adds the pairs [begin, end) of one offset to rows [first, first + rows) of its gradient. out (rows, out_channels)
 template <bool bf16>
 static void add_gradient(const Pairs &pairs, Size begin, Size end, const void *in, const void *grad, float *out,
                          Size first, Size rows, Size in_channels, Size out_channels, Scratch &scratch) {
@@ -204,7 +204,7 @@ static void add_gradient(const Pairs &pairs, Size begin, Size end, const void *i
   for (Size row = 0; row < rows; row++) std::copy_n(sums + row * width, out_channels, out + row * out_channels);
 }
 
-// Block by block, so that the rows of a block are read from the cache for all offsets but the first.
+// Works block by block: all offsets but the first read the rows of a block from the cache.
 template <bool bf16>
 static void weight_gradient(const Pairs &pairs, const void *in, const void *grad, float *out, Size in_channels,
                             Size out_channels, int threads) {
@@ -244,15 +244,15 @@ void ceco3d_pack_weight(bool bf16, int threads, const float *weight, void *packe
   (bf16 ? pack_weight<true> : pack_weight<false>)(weight, (Unit *)packed, offsets, rows, columns, transpose, threads);
 }
 
-// out[u] = bias + the sum over the pairs (v, u) of offset k of in[v] x weight[k]. in (num_in, depth) units; weight
-// packed; bias (columns) float or null; out (num_out, columns) float or bfloat16
+// out[u] = bias + the sum over k and the pairs (v, u) of offset k of in[v] x weight[k]. in (num_in, depth) units;
+// weight packed; bias (columns) float or null; out (num_out, columns) float or bfloat16
 void ceco3d_convolve(bool bf16, int threads, const Pairs *pairs, const void *in, const void *weight, const float *bias,
                      void *out, Size depth, Size columns) {
   (bf16 ? convolve<true> : convolve<false>)(*pairs, (const Unit *)in, (const Unit *)weight, bias, out, depth, columns,
                                             threads);
 }
 
-// out[k] = the sum over the pairs (v, u) of offset k of in[v]^T x grad[u]; cuts of one block. in (num_in, in_channels)
+// out[k] = the sum over the pairs (v, u) of offset k of in[v]^T x grad[u]. in (num_in, in_channels)
 // and grad (num_out, out_channels) float or bfloat16; out (offsets, in_channels, out_channels) float
 void ceco3d_weight_gradient(bool bf16, int threads, const Pairs *pairs, const void *in, const void *grad, float *out,
                             Size in_channels, Size out_channels) {

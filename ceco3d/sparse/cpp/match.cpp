@@ -1,12 +1,12 @@
-// Kernel maps on the CPU: both key lists are sorted, so the pairs of an offset come out of one walk through both.
+// Kernel maps on the CPU: both key lists are sorted, so one walk through both finds the pairs of an offset.
 #include <cstdint>
 
 using Size = int64_t;
 
 extern "C" {
 
-// Pairs (i, o) with in_keys[i] == out_keys[o] + steps[k], ascending, for every offset k. With null rows it only counts
-// them: starts[k + 1] becomes the number of pairs of k. Else they are written from starts[k] on.
+// Pairs (i, o) with in_keys[i] == out_keys[o] + steps[k], ascending, for every offset k. With null rows, only counts:
+// starts[k + 1] becomes the number of pairs of k. Otherwise writes the pairs of k from starts[k] on.
 void ceco3d_match(int threads, const int64_t *in_keys, Size num_in, const int64_t *out_keys, Size num_out,
                   const int64_t *steps, Size offsets, Size *starts, int32_t *in_rows, int32_t *out_rows) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads)

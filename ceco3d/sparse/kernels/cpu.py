@@ -1,6 +1,6 @@
-"""Sparse convolution on the CPU: convolve.cpp, for float32 and, where the processor has it, bfloat16.
+"""Implicit-GEMM kernels for the CPU (convolve.cpp): float32, and bfloat16 where the processor has AVX512-BF16.
 
-No temporary grows with the scene: rows are read where they lie, and summed in float32 in a block that stays in cache.
+No temporary grows with the scene: rows are read in place and summed in float32 in a block that fits the cache.
 """
 
 from __future__ import annotations
@@ -34,21 +34,29 @@ class _Pairs(ctypes.Structure):
 
 
 def supports(dtype: torch.dtype) -> bool:
-    """Whether this machine has a compiler and, for bfloat16, AVX512-BF16."""
+    """Whether these kernels run here in ``dtype``: they need a compiler and, for bfloat16, AVX512-BF16."""
     if dtype not in (torch.float32, torch.bfloat16) or library() is None:
         return False
-    return dtype == torch.float32 or bool(library().ceco3d_has_bf16())
+    return dtype == torch.float32 or bool(_cpp().ceco3d_has_bf16())
+
+
+def _cpp() -> ctypes.CDLL:
+    """The compiled kernels, once ``supports`` has said that they are there."""
+    cpp = library()
+    if cpp is None:
+        raise RuntimeError("the C++ kernels are not available: ask cpu.supports(dtype) first")
+    return cpp
 
 
 def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
-    """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout) in the features' dtype."""
+    """See ``Kernels.forward``."""
     return _convolve(features, weight, bias, kernel_map, transpose=False)
 
 
 def backward(
     grad_out: Tensor, features: Tensor, weight: Tensor, kernel_map: KernelMap, needs_features: bool, needs_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients (num_in, Cin) in the features' dtype and (K, Cin, Cout) float32; None where not needed."""
+    """See ``Kernels.backward``; the weight gradient is float32."""
     grad_features = grad_weight = None
     if needs_features:
         grad_features = _convolve(grad_out, weight, None, kernel_map.transposed(), transpose=True)
@@ -56,7 +64,7 @@ def backward(
         grad_weight = torch.empty(weight.shape, dtype=torch.float32)
         features, grad_out = features.contiguous(), grad_out.contiguous()
         pairs, _keep = _pairs(kernel_map, BLOCK_ROWS)
-        library().ceco3d_weight_gradient(
+        _cpp().ceco3d_weight_gradient(
             *_mode(features), byref(pairs), *_pointers(features, grad_out, grad_weight), *map(c_int64, weight.shape[1:])
         )
     return grad_features, grad_weight
@@ -65,33 +73,33 @@ def backward(
 def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap, transpose: bool) -> Tensor:
     offsets, rows, columns = weight.shape if not transpose else (weight.shape[0], weight.shape[2], weight.shape[1])
     half = features.dtype == torch.bfloat16
-    if half and rows % 2:  # bfloat16 is multiplied in pairs of channels
+    if half and rows % 2:  # the processor multiplies bfloat16 in pairs of channels
         features = F.pad(features, (0, 1))
     features, weight = features.contiguous(), weight.float().contiguous()
-    depth, panel = -(-rows // 2) if half else rows, library().ceco3d_panel()
+    depth, panel = -(-rows // 2) if half else rows, _cpp().ceco3d_panel()
     panels = -(-columns // panel)
     packed = torch.empty(offsets * panels * depth * panel)
-    library().ceco3d_pack_weight(
+    _cpp().ceco3d_pack_weight(
         *_mode(features), *_pointers(weight, packed), *map(c_int64, (offsets, rows, columns)), c_bool(transpose)
     )
     out = features.new_empty(kernel_map.num_out, columns)
     bias = None if bias is None else bias.float().contiguous()
     pairs, _keep = _pairs(kernel_map, _block_rows(kernel_map.num_out, panels))
-    library().ceco3d_convolve(
+    _cpp().ceco3d_convolve(
         *_mode(features), byref(pairs), *_pointers(features, packed, bias, out), c_int64(depth), c_int64(columns)
     )
     return out
 
 
 def _pairs(kernel_map: KernelMap, block_rows: int) -> tuple[_Pairs, Tensor]:
-    """The map as C++ sees it, and what must live as long."""
+    """The map as C++ sees it, and the tensor that has to outlive it."""
     cuts = kernel_map.cuts(block_rows)
     rows = _pointers(kernel_map.in_rows, kernel_map.out_rows, cuts)
     return _Pairs(*rows, cuts.shape[1], kernel_map.num_out, block_rows), cuts
 
 
 def _block_rows(num_out: int, panels: int) -> int:
-    """Small enough to give every thread some blocks; a power of two, so that few block sizes occur."""
+    """Rows per block: few enough for every thread to get some blocks, and a power of two to keep block sizes few."""
     rows = BLOCK_ROWS
     while rows > MIN_BLOCK_ROWS and num_out * panels < rows * TASKS_PER_THREAD * torch.get_num_threads():
         rows //= 2

@@ -1,8 +1,8 @@
-"""Sparse convolution by gather, GEMM and scatter in plain torch: any device, the reference.
+"""Gather-GEMM-scatter in plain torch: runs on any device and serves as the reference.
 
-The pairs of an offset are ascending in the output row, so a block of output rows owns a contiguous range of them:
-the work runs block by block. On a CPU the buffers stay in cache; a GPU gets blocks that occupy all of it. Within an
-offset no output row repeats, which makes every scatter a sum of distinct rows and the result deterministic.
+The pairs of an offset are sorted by output row, so each block of output rows owns a contiguous range of them, and the
+kernels work block by block. On a CPU the buffers of a block fit the cache; on a GPU a block fills the device. Within an
+offset no output row repeats, so every scatter adds distinct rows and the result is deterministic.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ GPU_BLOCK_ROWS = 1 << 20
 
 
 def prepare(kernel_map: KernelMap) -> None:
-    """Look up ahead of time, on a GPU, what the host must know of a map and of its transpose."""
+    """On a GPU, copy to the host ahead of time what it needs of a map and of its transpose."""
     if kernel_map.in_rows.is_cuda:
         for one in (kernel_map, kernel_map.transposed()):
             one.cuts(GPU_BLOCK_ROWS)
 
 
 def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
-    """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout), accumulated in float32 or wider."""
+    """See ``Kernels.forward``; sums in float32 or wider."""
     weight = weight.to(features.dtype)
     out = features.new_zeros(kernel_map.num_out, weight.shape[2], dtype=_accumulator(features))
     if bias is not None:
@@ -40,14 +40,14 @@ def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: K
 def backward(
     grad_out: Tensor, features: Tensor, weight: Tensor, kernel_map: KernelMap, needs_features: bool, needs_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients (num_in, Cin) in the features' dtype and (K, Cin, Cout) in float32 or wider; None where not needed."""
+    """See ``Kernels.backward``."""
     weight, dtype = weight.to(features.dtype), _accumulator(features)
     grad_features = torch.zeros_like(features, dtype=dtype) if needs_features else None
     grad_weight = torch.zeros_like(weight, dtype=dtype) if needs_weight else None
     for offset, in_rows, out_rows in _pairs(kernel_map):
         grad = _gather(grad_out, out_rows)
         if grad_weight is not None:
-            # Products in the accumulator's dtype: real float16 weight gradients pass 65504 before unscaling.
+            # Multiply in the accumulator's dtype: scaled float16 weight gradients exceed 65504.
             grad_weight[offset].addmm_(_gather(features, in_rows).T.to(dtype), grad.to(dtype))
         if grad_features is not None:
             _scatter_add(grad_features, in_rows, grad @ weight[offset].T)
@@ -69,7 +69,7 @@ def _pairs(kernel_map: KernelMap) -> Iterator[tuple[int, Tensor | slice, Tensor 
 
 
 def _gather(values: Tensor, rows: Tensor | slice) -> Tensor:
-    # index_select: several times faster than indexing with brackets
+    # index_select is several times faster than indexing with brackets.
     return values[rows] if isinstance(rows, slice) else values.index_select(0, rows)
 
 

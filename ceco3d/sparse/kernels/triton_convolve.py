@@ -1,6 +1,8 @@
-"""Sparse convolution by the Triton kernels, given a TileMap."""
+"""The Triton kernels of ``engine=triton`` (see ``Kernels``), on TileMaps."""
 
 from __future__ import annotations
+
+from typing import Literal, overload
 
 import torch
 import torch.nn.functional as F
@@ -13,109 +15,121 @@ from ceco3d.sparse.kernels.triton_map import TileMap, TileMaps
 from ceco3d.sparse.kernels.triton_tuned import tuned_config
 
 
-def forward(features: Tensor, weight: Tensor, bias: Tensor | None, maps: TileMaps) -> Tensor:
-    """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout) in the features' dtype."""
-    return convolve(features, weight, bias, maps.forward)
+def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: TileMaps) -> Tensor:
+    """See ``Kernels.forward``."""
+    return convolve(features, weight, bias, kernel_map.forward)
 
 
 def backward(
-    grad_out: Tensor, features: Tensor, weight: Tensor, maps: TileMaps, needs_features: bool, needs_weight: bool
+    grad_out: Tensor, features: Tensor, weight: Tensor, kernel_map: TileMaps, needs_features: bool, needs_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients (num_in, Cin) in the features' dtype and (K, Cin, Cout) float32; None where not needed."""
+    """See ``Kernels.backward``; the weight gradient is float32."""
     grad_features = grad_weight = None
     if needs_features:
-        transposed = (weight.flip(0) if maps.mirrored else weight).transpose(1, 2)
-        grad_features = convolve(grad_out, transposed, None, maps.backward)
+        transposed = (weight.flip(0) if kernel_map.mirrored else weight).transpose(1, 2)
+        grad_features = convolve(grad_out, transposed, None, kernel_map.backward)
     if needs_weight:
-        grad_weight = weight_gradient(features, grad_out, maps.forward)
+        grad_weight = weight_gradient(features, grad_out, kernel_map.forward)
     return grad_features, grad_weight
 
 
 def convolve(
     features: Tensor, weight: Tensor, bias: Tensor | None, tiles: TileMap, config: ConvolveConfig | None = None
 ) -> Tensor:
-    """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout) in the features' dtype."""
-    features, weight = _whole_words(features), weight.to(features.dtype)
+    """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout) in the dtype of the features."""
+    features, weight = _align_rows(features), weight.to(features.dtype)
     volume, _, cout = weight.shape
     cin = features.shape[1]
     if cin > weight.shape[1]:
         weight = F.pad(weight, (0, 0, 0, cin - weight.shape[1]))
     weight = weight.contiguous()
     config = config or choose("convolve", tiles, cin, cout, features.dtype)
-    splits = config.splits
+    split_k = config.SPLIT_K
     out = features.new_empty(
-        (tiles.num_out, cout) if splits == 1 else (splits, tiles.num_out, cout),
-        dtype=features.dtype if splits == 1 else torch.float32,
+        (tiles.num_out, cout) if split_k == 1 else (split_k, tiles.num_out, cout),
+        dtype=features.dtype if split_k == 1 else torch.float32,
     )
     if out.numel() == 0:
         return features.new_empty(tiles.num_out, cout)
-    fused = bias is not None and splits == 1
-    grid = (len(tiles.counts) * cdiv(cout, config.columns), splits)
+    fused = bias is not None and split_k == 1
+    grid = (len(tiles.counts) * cdiv(cout, config.BLOCK_N), split_k)
     with device_of(features):
         triton_gemm.convolve[grid](
             *(features, weight, bias if fused else None, out),
-            *(tiles.neighbours, tiles.rows, tiles.offsets, tiles.counts, tiles.num_out),
+            *(tiles.neighbors, tiles.rows, tiles.offsets, tiles.counts, tiles.num_out),
             VOLUME=volume,
             CIN=cin,
             COUT=cout,
-            TILE=tiles.tile,
-            COLUMNS=config.columns,
-            DEPTH=config.depth,
-            SPLITS=splits,
-            STAGES=config.stages,
+            BLOCK_M=tiles.tile,
+            BLOCK_N=config.BLOCK_N,
+            BLOCK_K=config.BLOCK_K,
+            SPLIT_K=split_k,
+            STAGES=config.num_stages,
             BIAS=fused,
             OPERANDS=_operands(features.dtype),
-            num_warps=config.warps,
+            num_warps=config.num_warps,
         )
-    if splits == 1:
+    if split_k == 1:
         return out
     total = out.sum(0)
     return (total if bias is None else total + bias).to(features.dtype)
 
 
 def weight_gradient(features: Tensor, grad_out: Tensor, tiles: TileMap, config: GradientConfig | None = None) -> Tensor:
-    """(num_in, Cin), (num_out, Cout) -> (K, Cin, Cout) float32, which real float16 gradients need: they pass 65504."""
+    """(num_in, Cin), (num_out, Cout) -> (K, Cin, Cout) float32, because scaled float16 gradients exceed 65504."""
     channels = features.shape[1], grad_out.shape[1]
-    features, grad_out = _whole_words(features), _whole_words(grad_out)
+    features, grad_out = _align_rows(features), _align_rows(grad_out)
     volume, cin, cout = tiles.volume, features.shape[1], grad_out.shape[1]
     if tiles.num_out == 0:
         return features.new_zeros(volume, *channels, dtype=torch.float32)
     config = config or choose("weight_gradient", tiles, cin, cout, features.dtype)
-    out = features.new_empty(config.splits, volume, cin, cout, dtype=torch.float32)
-    grid = (cdiv(cin, config.rows) * cdiv(cout, config.columns), volume, config.splits)
+    out = features.new_empty(config.SPLIT_K, volume, cin, cout, dtype=torch.float32)
+    grid = (cdiv(cin, config.BLOCK_M) * cdiv(cout, config.BLOCK_N), volume, config.SPLIT_K)
     with device_of(features):
         triton_gemm.weight_gradient[grid](
-            *(features, grad_out, out, tiles.neighbours, tiles.rows),
+            *(features, grad_out, out, tiles.neighbors, tiles.rows),
             *(tiles.blocks, tiles.block_counts, len(tiles.counts)),
             VOLUME=volume,
             CIN=cin,
             COUT=cout,
             TILE=tiles.tile,
-            PAIRS=config.pairs,
-            ROWS=config.rows,
-            COLUMNS=config.columns,
-            SPLITS=config.splits,
-            STAGES=config.stages,
+            BLOCK_M=config.BLOCK_M,
+            BLOCK_N=config.BLOCK_N,
+            BLOCK_K=config.BLOCK_K,
+            SPLIT_K=config.SPLIT_K,
+            STAGES=config.num_stages,
             OPERANDS=_operands(features.dtype),
-            num_warps=config.warps,
+            num_warps=config.num_warps,
         )
-    total = out[0] if config.splits == 1 else out.sum(0)
+    total = out[0] if config.SPLIT_K == 1 else out.sum(0)
     return total[:, : channels[0], : channels[1]]
 
 
-def _whole_words(rows: Tensor) -> Tensor:
-    """(N, C) contiguous, with channels of zeros so that every row begins at a multiple of 16 bytes.
+def _align_rows(rows: Tensor) -> Tensor:
+    """(N, C) contiguous, padded with zero channels until rows begin at multiples of 16 bytes.
 
-    Only then rows are copied to shared memory while others are multiplied; the stem's 3 or 9 channels cost little.
+    The asynchronous copies to shared memory need that alignment; padding the stem's 3 or 9 channels costs little.
     """
     missing = -rows.shape[1] % (16 // rows.element_size())
     return F.pad(rows, (0, missing)) if missing else rows.contiguous()
 
 
+@overload
+def choose(
+    kernel: Literal["convolve"], tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype
+) -> ConvolveConfig: ...
+
+
+@overload
+def choose(
+    kernel: Literal["weight_gradient"], tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype
+) -> GradientConfig: ...
+
+
 def choose(
     kernel: str, tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype
 ) -> ConvolveConfig | GradientConfig:
-    """Sizes of blocks for a kernel of ``triton_gemm``: those found by tuning, else the default ones."""
+    """Block sizes for a kernel of ``triton_gemm``: the tuned ones if there are any, else the defaults."""
     found = tuned_config(kernel, tiles.rows.device, call_key(tiles, in_channels, out_channels, dtype))
     return found or default_config(kernel, tiles, in_channels, out_channels, dtype)
 
@@ -123,19 +137,19 @@ def choose(
 def default_config(
     kernel: str, tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype
 ) -> ConvolveConfig | GradientConfig:
-    """The sizes of ``triton_config``."""
-    make = {"convolve": convolve_config, "weight_gradient": gradient_config}[kernel]
-    return make(tiles.num_out, in_channels, out_channels, tiles.volume, tiles.tile, dtype)
+    """The block sizes of ``triton_config``."""
+    shape = (tiles.num_out, in_channels, out_channels, tiles.volume, tiles.tile, dtype)
+    return convolve_config(*shape) if kernel == "convolve" else gradient_config(*shape)
 
 
 def call_key(tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype) -> str:
-    """What the best sizes depend on; of the number of rows, the power of two."""
+    """What the best block sizes depend on: channels, offsets, precision, and the number of rows to a power of two."""
     precision = "tf32" if _operands(dtype) == "tf32" else str(dtype).removeprefix("torch.")
     return f"2^{tiles.num_out.bit_length()} rows {in_channels}x{out_channels}x{tiles.volume} {precision}"
 
 
 def _operands(dtype: torch.dtype) -> str:
-    """TF32 where torch's own float32 products may use it (``precision=tf32``)."""
+    """OPERANDS of the kernels: TF32 where torch's own float32 products may use it (``precision=tf32``)."""
     if dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
         return "tf32"
     return "widened" if dtype == torch.bfloat16 and interpreted() else "exact"

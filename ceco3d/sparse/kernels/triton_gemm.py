@@ -1,8 +1,10 @@
-"""The arithmetic of a sparse convolution in Triton: implicit matrix products over a TileMap.
+"""Implicit GEMM in Triton: sparse convolution over a TileMap.
 
-Every program owns what it writes: there are no atomics, sums run in a fixed order and results are the same bit for bit
-in every run. Products are summed in float32.
+Every program owns what it writes: no atomics, a fixed order of sums, the same bits in every run. Sums are float32.
 """
+
+# Triton compiles these functions from their source; their arguments have no Python types.
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import triton.language as tl
 
 @triton.jit
 def _dot(a, b, total, OPERANDS: tl.constexpr):
-    """``total + a @ b``. OPERANDS: "exact"; "tf32"; "widened", for the interpreter, which cannot multiply bfloat16."""
+    """``total + a @ b``. OPERANDS: "exact", "tf32", or "widened" for the interpreter, which lacks bfloat16 products."""
     if OPERANDS == "tf32":
         return tl.dot(_tf32(a), _tf32(b), total, input_precision="tf32")
     elif OPERANDS == "widened":
@@ -23,7 +25,7 @@ def _dot(a, b, total, OPERANDS: tl.constexpr):
 
 @triton.jit
 def _tf32(values):
-    """Round to the nearest of TF32's 10 bits: the tensor cores cut the rest off, always toward zero. NaN stays NaN."""
+    """Round to the nearest TF32 (10 bits). The tensor cores would truncate, always toward zero. NaN stays NaN."""
     bits = values.to(tl.int32, bitcast=True)
     rounded = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
     return tl.where(values == values, rounded, values)
@@ -31,7 +33,7 @@ def _tf32(values):
 
 @triton.jit
 def _at(base, row, stride: tl.constexpr, column):
-    """Pointers to ``base[row, column]``; row * stride passes 2**31 for 10M voxels of 256 channels."""
+    """Pointers to ``base[row, column]``. row * stride exceeds 2**31 for 10M voxels of 256 channels."""
     return base + row.to(tl.int64)[:, None] * stride + column[None, :]
 
 
@@ -41,7 +43,7 @@ def convolve(
     weight,
     bias,
     out,
-    neighbours,
+    neighbors,
     rows,
     offsets,
     counts,
@@ -49,37 +51,37 @@ def convolve(
     VOLUME: tl.constexpr,
     CIN: tl.constexpr,
     COUT: tl.constexpr,
-    TILE: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    DEPTH: tl.constexpr,
-    SPLITS: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    SPLIT_K: tl.constexpr,
     STAGES: tl.constexpr,
     BIAS: tl.constexpr,
     OPERANDS: tl.constexpr,
 ):
-    """``out[row] = bias + sum_k features[neighbour_k(row)] @ weight[k]``: one tile of rows, COLUMNS output channels.
+    """``out[row] = bias + sum_k features[neighbor_k(row)] @ weight[k]`` for BLOCK_M rows and BLOCK_N channels.
 
-    features (num_in, CIN), weight (VOLUME, CIN, COUT), out (num_out, COUT). With SPLITS > 1 the offsets in use are
-    dealt out among that many programs, and ``out`` is (SPLITS, num_out, COUT) float32, to be summed.
+    features (num_in, CIN), weight (VOLUME, CIN, COUT), out (num_out, COUT). With SPLIT_K > 1 that many programs share
+    the offsets in use, and ``out`` is (SPLIT_K, num_out, COUT) float32: partial sums, still to be added.
     """
-    panels: tl.constexpr = (COUT + COLUMNS - 1) // COLUMNS
-    # Programs beside each other share the rows they gather.
+    panels: tl.constexpr = (COUT + BLOCK_N - 1) // BLOCK_N
+    # Adjacent programs gather the same rows.
     tile = (tl.program_id(0) // panels).to(tl.int64)
-    column = (tl.program_id(0) % panels) * COLUMNS + tl.arange(0, COLUMNS)
+    column = (tl.program_id(0) % panels) * BLOCK_N + tl.arange(0, BLOCK_N)
     split = tl.program_id(1)
-    lane = tl.arange(0, TILE)
-    depth = tl.arange(0, DEPTH)
-    blocks: tl.constexpr = (CIN + DEPTH - 1) // DEPTH
-    mine = (tl.load(counts + tile) - split + SPLITS - 1) // SPLITS
-    total = tl.zeros((TILE, COLUMNS), tl.float32)
+    lane = tl.arange(0, BLOCK_M)
+    depth = tl.arange(0, BLOCK_K)
+    blocks: tl.constexpr = (CIN + BLOCK_K - 1) // BLOCK_K
+    mine = (tl.load(counts + tile) - split + SPLIT_K - 1) // SPLIT_K
+    total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for step in tl.range(0, mine * blocks, num_stages=STAGES):
-        block = tile * VOLUME + split + (step // blocks) * SPLITS
-        channel = (step % blocks) * DEPTH + depth
-        neighbour = tl.load(neighbours + block * TILE + lane)
+        block = tile * VOLUME + split + (step // blocks) * SPLIT_K
+        channel = (step % blocks) * BLOCK_K + depth
+        neighbor = tl.load(neighbors + block * BLOCK_M + lane)
         k = tl.load(offsets + block).to(tl.int64)
         a = tl.load(
-            _at(features, neighbour, CIN, channel),
-            mask=(neighbour >= 0)[:, None] & (channel < CIN)[None, :],
+            _at(features, neighbor, CIN, channel),
+            mask=(neighbor >= 0)[:, None] & (channel < CIN)[None, :],
             other=0.0,
         )
         b = tl.load(
@@ -90,7 +92,7 @@ def convolve(
         total = _dot(a, b, total, OPERANDS)
     if BIAS:
         total += tl.load(bias + column, mask=column < COUT, other=0.0).to(tl.float32)[None, :]
-    row = tl.load(rows + tile * TILE + lane)
+    row = tl.load(rows + tile * BLOCK_M + lane)
     out += split.to(tl.int64) * num_out * COUT
     tl.store(
         _at(out, row, COUT, column),
@@ -104,7 +106,7 @@ def weight_gradient(
     features,
     grad_out,
     grad_weight,
-    neighbours,
+    neighbors,
     rows,
     blocks,
     block_counts,
@@ -113,38 +115,38 @@ def weight_gradient(
     CIN: tl.constexpr,
     COUT: tl.constexpr,
     TILE: tl.constexpr,
-    PAIRS: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    SPLITS: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    SPLIT_K: tl.constexpr,
     STAGES: tl.constexpr,
     OPERANDS: tl.constexpr,
 ):
-    """``grad_weight[s, k] = sum_row features[neighbour_k(row)]^T grad_out[row]`` over share s of the tiles that use k.
+    """``grad_weight[s, k] = sum_row features[neighbor_k(row)]^T grad_out[row]`` over part s of the tiles that use k.
 
-    features (num_in, CIN), grad_out (num_out, COUT), grad_weight (SPLITS, VOLUME, CIN, COUT) float32; a program has
-    ROWS input and COLUMNS output channels of one offset, and takes PAIRS pairs at a time.
+    features (num_in, CIN), grad_out (num_out, COUT), grad_weight (SPLIT_K, VOLUME, CIN, COUT) float32. A program owns
+    BLOCK_M input and BLOCK_N output channels of one offset and takes BLOCK_K pairs per step; BLOCK_K divides TILE.
     """
-    panels: tl.constexpr = (COUT + COLUMNS - 1) // COLUMNS
+    panels: tl.constexpr = (COUT + BLOCK_N - 1) // BLOCK_N
     k = tl.program_id(1)
     split = tl.program_id(2)
-    channel = (tl.program_id(0) // panels) * ROWS + tl.arange(0, ROWS)
-    column = (tl.program_id(0) % panels) * COLUMNS + tl.arange(0, COLUMNS)
-    pair = tl.arange(0, PAIRS)
-    parts: tl.constexpr = TILE // PAIRS
+    channel = (tl.program_id(0) // panels) * BLOCK_M + tl.arange(0, BLOCK_M)
+    column = (tl.program_id(0) % panels) * BLOCK_N + tl.arange(0, BLOCK_N)
+    pair = tl.arange(0, BLOCK_K)
+    parts: tl.constexpr = TILE // BLOCK_K
     count = tl.load(block_counts + k)
-    share = (count + SPLITS - 1) // SPLITS
+    share = (count + SPLIT_K - 1) // SPLIT_K
     first = split * share
     mine = tl.maximum(tl.minimum(first + share, count) - first, 0)
-    total = tl.zeros((ROWS, COLUMNS), tl.float32)
+    total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     blocks += k.to(tl.int64) * tiles + first
     for step in tl.range(0, mine * parts, num_stages=STAGES):
         block = tl.load(blocks + step // parts).to(tl.int64)
-        lane = (step % parts) * PAIRS + pair
-        neighbour = tl.load(neighbours + block * TILE + lane)
+        lane = (step % parts) * BLOCK_K + pair
+        neighbor = tl.load(neighbors + block * TILE + lane)
         row = tl.load(rows + (block // VOLUME) * TILE + lane)
-        found = (neighbour >= 0)[:, None]
-        a = tl.load(_at(features, neighbour, CIN, channel), mask=found & (channel < CIN)[None, :], other=0.0)
+        found = (neighbor >= 0)[:, None]
+        a = tl.load(_at(features, neighbor, CIN, channel), mask=found & (channel < CIN)[None, :], other=0.0)
         b = tl.load(_at(grad_out, row, COUT, column), mask=found & (column < COUT)[None, :], other=0.0)
         total = _dot(tl.trans(a), b, total, OPERANDS)
     grad_weight += (split.to(tl.int64) * VOLUME + k) * (CIN * COUT)

@@ -1,4 +1,4 @@
-"""Where Triton kernels can run, and how they are launched there."""
+"""Where the Triton kernels run, and how to launch them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ MIN_CAPABILITY = (8, 0)
 
 
 def unsupported(device: torch.device, dtype: torch.dtype = torch.float32) -> str | None:
-    """Why the Triton kernels cannot compute in ``dtype`` on ``device``; None where they can."""
+    """Why the Triton kernels cannot compute in ``dtype`` on ``device``; None if they can."""
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed (pip install triton; it has wheels for Linux only)"
     if dtype not in DTYPES:
-        return f"they have no {str(dtype).removeprefix('torch.')}"
+        return f"the Triton kernels do not support {str(dtype).removeprefix('torch.')}"
     if interpreted():
-        return None if device.type == "cpu" else "TRITON_INTERPRET=1 is set, which runs them on the CPU"
+        return None if device.type == "cpu" else "TRITON_INTERPRET=1 is set: the kernels run on the CPU"
     if device.type != "cuda":
-        return f"they run on a GPU, not on {device.type} (TRITON_INTERPRET=1 interprets them there, slowly)"
+        return (
+            f"the Triton kernels run on a GPU, not on {device.type} (TRITON_INTERPRET=1 interprets them there, slowly)"
+        )
     if torch.version.hip is not None:
-        return "they were written for NVIDIA's processors"
+        return "the Triton kernels need an NVIDIA GPU"
     found = torch.cuda.get_device_capability(device)
     if found < MIN_CAPABILITY:
-        return f"{torch.cuda.get_device_name(device)} has compute capability {found[0]}.{found[1]}, they need 8.0"
+        name = torch.cuda.get_device_name(device)
+        return f"{name} has compute capability {found[0]}.{found[1]}, the Triton kernels need 8.0"
     return None
 
 
@@ -37,10 +40,10 @@ def interpreted() -> bool:
 
 
 def cdiv(a: int, b: int) -> int:
-    """a / b, rounded up. (``triton.cdiv`` takes five microseconds, and a step has hundreds of launches.)"""
+    """a / b rounded up. ``triton.cdiv`` takes five microseconds, and a step has hundreds of launches."""
     return -(-a // b)
 
 
-def device_of(tensor: Tensor) -> AbstractContextManager:
-    """Within it kernels are launched on the GPU of ``tensor``, which need not be the current one."""
+def device_of(tensor: Tensor) -> AbstractContextManager[None]:
+    """Within it kernels launch on the GPU of ``tensor``, which need not be the current one."""
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()

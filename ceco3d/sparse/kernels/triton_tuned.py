@@ -1,7 +1,7 @@
-"""Sizes of blocks that ``python -m ceco3d.benchmark what=tune`` found to be the fastest on a kind of GPU.
+"""Block sizes that ``python -m ceco3d.benchmark what=tune`` measured as the fastest on a model of GPU.
 
-One JSON file a kind of GPU, in the cache folder: ``{kernel: {shape: sizes}}``, shapes by ``triton_convolve.call_key``.
-A training only reads it: nothing is timed there.
+The cache folder holds one JSON file per model of GPU: ``{kernel: {shape: sizes}}``, shapes by
+``triton_convolve.call_key``. Training only reads it and never times anything.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ import torch
 from ceco3d.sparse.cpp.build import cache_folder
 from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig
 
-CONFIGS = {"convolve": ConvolveConfig, "weight_gradient": GradientConfig}
+CONFIGS: dict[str, type[ConvolveConfig] | type[GradientConfig]] = {
+    "convolve": ConvolveConfig,
+    "weight_gradient": GradientConfig,
+}
+FORMAT = 2  # of the file: 1 had other names for the sizes
 
 
 def tuned_path(device: torch.device) -> Path:
-    """The file for the GPUs like ``device``."""
+    """The file for GPUs of the same model as ``device``."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "interpreter"
-    return cache_folder() / f"triton-{name.replace(' ', '-')}.json"
+    return cache_folder() / f"triton{FORMAT}-{name.replace(' ', '-')}.json"
 
 
 def store_tuned(device: torch.device, found: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Path:
-    """Add ``{kernel: {shape: sizes}}`` to the file for ``device``; trainings that start from now on use them."""
+    """Add ``{kernel: {shape: sizes}}`` to the file for ``device``, which processes started later use."""
     path = tuned_path(device)
     stored = json.loads(path.read_text()) if path.exists() else {}
     merged = {kernel: {**stored.get(kernel, {}), **shapes} for kernel, shapes in found.items()}
@@ -40,7 +44,7 @@ def store_tuned(device: torch.device, found: Mapping[str, Mapping[str, Mapping[s
 
 
 def tuned_config(kernel: str, device: torch.device, key: str) -> ConvolveConfig | GradientConfig | None:
-    """The sizes found for ``kernel`` (one of CONFIGS), or None."""
+    """The tuned sizes for ``kernel`` (one of CONFIGS), or None."""
     return _read(device).get(kernel, {}).get(key)
 
 
@@ -56,5 +60,5 @@ def _read(device: torch.device) -> dict[str, dict[str, ConvolveConfig | Gradient
             for kernel, config in CONFIGS.items()
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        warnings.warn(f"{path} cannot be used ({error}): delete it, or run benchmark what=tune again", stacklevel=2)
+        warnings.warn(f"cannot use {path} ({error}): delete it, or run benchmark what=tune again", stacklevel=2)
         return {}

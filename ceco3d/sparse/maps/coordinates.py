@@ -1,8 +1,8 @@
 """Voxel coordinates as sortable 64-bit keys.
 
 A coordinate row ``[batch, x, y, z]`` becomes ``batch << 54 | x' << 36 | y' << 18 | z'`` with ``x' = x + 2**17``.
-Keys sort by batch item, then x, y, z; and a spatial offset is a constant added to the key, so that one sorted array
-answers every neighbour question by binary search.
+Keys sort by batch item, then x, y, z. A spatial offset is a constant added to the key, so a binary search in the sorted
+keys finds any neighbor.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 AXIS_BITS = 18
 BIAS = 1 << (AXIS_BITS - 1)
 MAX_BATCH = 1 << 9
-# Kernel offsets must not carry into the neighbouring field: coordinates keep this distance from the edge.
+# Coordinates keep this distance from the edge, so that adding a kernel offset never carries into the next field.
 MARGIN = 1 << 10
 LIMIT = BIAS - MARGIN
 _FIELD = (1 << AXIS_BITS) - 1
@@ -22,17 +22,17 @@ _FIELD = (1 << AXIS_BITS) - 1
 def pack(coordinates: Tensor) -> Tensor:
     """(N, 4) integer ``[batch, x, y, z]`` -> (N,) int64 keys.
 
-    Raises ValueError for a wrong shape or dtype, a batch index outside 0..511 or an axis outside +-130048 voxels.
+    ValueError for a wrong shape or dtype, a batch index outside 0..511 and an axis outside +-130048 voxels.
     """
     if coordinates.ndim != 2 or coordinates.shape[1] != 4:
         raise ValueError(f"coordinates must have shape (N, 4) [batch, x, y, z], got {tuple(coordinates.shape)}")
     if coordinates.dtype.is_floating_point or coordinates.dtype in (torch.bool, torch.complex64):
-        raise ValueError(f"coordinates must be integers, got {coordinates.dtype}; voxelise first: floor(xyz / size)")
+        raise ValueError(f"coordinates must be integers, got {coordinates.dtype}; voxelize first: floor(xyz / size)")
     if len(coordinates):
-        extremes = torch.stack(torch.aminmax(coordinates, dim=0), dim=1).tolist()  # one wait for a GPU
-        _check_range("batch index", *extremes[0], 0, MAX_BATCH - 1)
-        for name, (smallest, largest) in zip("xyz", extremes[1:], strict=True):
-            _check_range(f"{name} coordinate", smallest, largest, -LIMIT, LIMIT)
+        extremes = torch.stack(torch.aminmax(coordinates, dim=0), dim=1).tolist()  # the host waits for a GPU once
+        limits = [("batch index", 0, MAX_BATCH - 1), *((f"{axis} coordinate", -LIMIT, LIMIT) for axis in "xyz")]
+        for (what, low, high), (smallest, largest) in zip(limits, extremes, strict=True):
+            _check_range(what, smallest, largest, low, high)
     return _join(coordinates)
 
 
@@ -49,15 +49,16 @@ def offset_keys(offsets: Tensor) -> Tensor:
 
 
 def downsample(keys: Tensor, stride: int) -> Tensor:
-    """Sorted unique keys of ``floor(c / stride) * stride`` (true floor, also for negative c).
+    """Sorted unique keys of ``floor(c / stride) * stride``, rounded toward minus infinity for negative c too.
 
-    ValueError for a stride above 1024, which would leave the range of a key.
+    ValueError for a stride above 1024, which could leave the range of a key.
     """
     if stride > MARGIN:
         raise ValueError(f"a tensor stride of {stride} is more than {MARGIN} voxels")
     coordinates = unpack(keys)
     coordinates[:, 1:] = torch.div(coordinates[:, 1:], stride, rounding_mode="floor") * stride
-    return torch.unique(_join(coordinates))
+    unique: Tensor = torch.unique(_join(coordinates))
+    return unique
 
 
 def _join(coordinates: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Which input row meets which output row under which kernel offset.
+"""Kernel maps: the pairs of input and output rows at each kernel offset.
 
-Conventions are MinkowskiEngine's (src/kernel_region.hpp): offset ``i = ix + K*iy + K*K*iz`` (first axis fastest);
-odd kernels are centred, even ones start at the output coordinate; offsets are multiples of the input's stride.
+Conventions are MinkowskiEngine's (src/kernel_region.hpp): offset ``i = ix + K*iy + K*K*iz`` (first axis fastest); odd
+kernels are centered, even ones start at the output coordinate; offsets are multiples of the input's stride.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -17,14 +17,16 @@ from torch import Tensor
 from ceco3d.sparse.maps import coordinates
 from ceco3d.sparse.maps.match import match
 
+Map = TypeVar("Map")
+
 
 @dataclass(frozen=True)
 class KernelMap:
     """Pairs of rows, offset by offset: ``out[out_rows[p]] += in[in_rows[p]] @ weight[k]``.
 
-    in_rows, out_rows  (P,) int32, ascending and without repetition within an offset
+    in_rows, out_rows  (P,) int32, strictly ascending within an offset
     starts             K + 1 positions: the pairs of offset k are ``starts[k]:starts[k + 1]``
-    num_in, num_out    row counts of the two sides
+    num_in, num_out    numbers of input and output rows
     identity           the offset that maps every row to itself (submanifold kernels), else None
     """
 
@@ -34,7 +36,8 @@ class KernelMap:
     num_in: int
     num_out: int
     identity: int | None = None
-    _cache: dict[int | str, Any] = field(default_factory=dict, repr=False)
+    _cuts: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _transposed: list[KernelMap] = field(default_factory=list, repr=False)
 
     @property
     def num_pairs(self) -> int:
@@ -43,24 +46,24 @@ class KernelMap:
 
     def transposed(self) -> KernelMap:
         """The map of the transposed convolution: the same pairs, roles swapped."""
-        if "transposed" not in self._cache:
-            self._cache["transposed"] = KernelMap(
-                self.out_rows, self.in_rows, self.starts, self.num_out, self.num_in, self.identity
+        if not self._transposed:  # a list, because the class is frozen
+            self._transposed.append(
+                KernelMap(self.out_rows, self.in_rows, self.starts, self.num_out, self.num_in, self.identity)
             )
-        return self._cache["transposed"]
+        return self._transposed[0]
 
     def cuts(self, rows: int) -> Tensor:
-        """Where each offset's pairs must be cut so that block b covers output rows ``[b*rows, (b+1)*rows)``.
+        """Where to cut the pairs of each offset so that block b covers output rows ``[b*rows, (b+1)*rows)``.
 
         Returns (blocks + 1, K) int64 positions on the CPU; computed once per block size.
         """
-        if rows not in self._cache:
+        if rows not in self._cuts:
             device = self.out_rows.device
             edges = torch.arange(0, self.num_out + rows, rows, device=device, dtype=torch.int32)
             offsets = zip(self.starts[:-1], self.starts[1:], strict=True)
             cuts = [torch.searchsorted(self.out_rows[start:end], edges) + start for start, end in offsets]
-            self._cache[rows] = torch.stack(cuts, dim=1).cpu()
-        return self._cache[rows]
+            self._cuts[rows] = torch.stack(cuts, dim=1).cpu()
+        return self._cuts[rows]
 
 
 def kernel_offsets(kernel_size: int, stride: int) -> Tensor:
@@ -77,17 +80,17 @@ def build_kernel_map(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride
     if in_keys is not out_keys or kernel_size % 2 == 0:
         in_rows, out_rows, counts = match(in_keys, out_keys, steps)
         return KernelMap(in_rows, out_rows, _starts(counts), len(in_keys), len(out_keys))
-    # Offset K-1-k is the mirror image of k: half of the searches give both.
-    centre = len(steps) // 2
-    in_rows, out_rows, counts = match(in_keys, out_keys, steps[:centre])
+    # Offset K-1-k mirrors offset k, so half of the searches are enough.
+    center = len(steps) // 2
+    in_rows, out_rows, counts = match(in_keys, out_keys, steps[:center])
     rows = torch.arange(len(in_keys), dtype=torch.int32, device=in_keys.device)
     return KernelMap(
-        in_rows=torch.cat([in_rows, rows, *reversed(out_rows.split(counts))]),
-        out_rows=torch.cat([out_rows, rows, *reversed(in_rows.split(counts))]),
+        in_rows=torch.cat([in_rows, rows, *reversed(torch.split(out_rows, counts))]),
+        out_rows=torch.cat([out_rows, rows, *reversed(torch.split(in_rows, counts))]),
         starts=_starts([*counts, len(rows), *reversed(counts)]),
         num_in=len(in_keys),
         num_out=len(out_keys),
-        identity=centre,
+        identity=center,
     )
 
 
@@ -96,17 +99,18 @@ def _starts(counts: list[int]) -> tuple[int, ...]:
 
 
 class CoordinateManager:
-    """The coordinate sets of one batch, one per tensor stride, and the kernel maps between them, each built once.
+    """The voxels of one batch, one set of keys per tensor stride, and the kernel maps between them, each built once.
 
-    Everything that comes out of one input tensor shares its manager, as in MinkowskiEngine.
+    All tensors computed from one input share its manager, as in MinkowskiEngine.
     """
 
     def __init__(self, keys: Tensor) -> None:
         self._keys = {1: keys}
-        self._maps: dict[tuple[Any, ...], Any] = {}
+        # Any: each build function has its own type of map.
+        self._maps: dict[tuple[object, ...], Any] = {}
 
     def keys(self, stride: int) -> Tensor:
-        """Sorted unique keys at a tensor stride; ValueError when no layer has made that level."""
+        """Sorted unique keys at a tensor stride. ValueError when no layer has made that level."""
         if stride not in self._keys:
             raise ValueError(
                 f"no coordinates at stride {stride}: a transposed convolution returns to an existing level"
@@ -114,16 +118,31 @@ class CoordinateManager:
         return self._keys[stride]
 
     def downsample(self, stride: int, factor: int) -> int:
-        """Make the level ``factor`` times coarser than ``stride`` (once); returns its stride."""
+        """Make the level ``factor`` times coarser than ``stride``, once; returns its stride."""
         coarse = stride * factor
         if coarse not in self._keys:
             self._keys[coarse] = coordinates.downsample(self._keys[stride], coarse)
         return coarse
 
+    @overload
+    def kernel_map(self, in_stride: int, out_stride: int, kernel_size: int) -> KernelMap: ...
+
+    @overload
     def kernel_map(
-        self, in_stride: int, out_stride: int, kernel_size: int, build: Callable[..., Any] = build_kernel_map
+        self, in_stride: int, out_stride: int, kernel_size: int, build: Callable[[Tensor, Tensor, int, int], Map]
+    ) -> Map: ...
+
+    def kernel_map(
+        self,
+        in_stride: int,
+        out_stride: int,
+        kernel_size: int,
+        build: Callable[[Tensor, Tensor, int, int], Any] = build_kernel_map,
     ) -> Any:
-        """The map of a convolution from level ``in_stride`` to the same or a coarser level, as ``build`` makes it."""
+        """The map of a convolution from level ``in_stride`` to the same or a coarser level, made by ``build``.
+
+        ``build`` takes the keys of both levels, the kernel size and ``in_stride``, as ``build_kernel_map`` does.
+        """
         name = (build, in_stride, out_stride, kernel_size)
         if name not in self._maps:
             self._maps[name] = build(self.keys(in_stride), self.keys(out_stride), kernel_size, in_stride)

@@ -1,0 +1,93 @@
+"""Engines: interchangeable implementations of the sparse layers, chosen by name.
+
+To add one, write a module with the names of ``Engine`` and pass its dotted path: ``engine=mypackage.engine``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Protocol, cast
+
+from torch import Tensor
+
+from ceco3d.sparse.modules import BatchNorm, Convolution, ReLU, TransposedConvolution
+from ceco3d.sparse.tensor import SparseTensor
+
+ENGINES = {
+    "native": "ceco3d.sparse",
+    "triton": "ceco3d.sparse.triton",
+    "minkowski": "ceco3d.sparse.minkowski",
+}
+
+
+class Engine(Protocol):
+    """The layers that a network is built from: a module, or any object with these classes or functions.
+
+    Layers keep the parameter names, shapes and initial values of ``ceco3d.sparse``, so weights load into any engine.
+    """
+
+    def SparseTensor(self, features: Tensor, coordinates: Tensor) -> SparseTensor:
+        """(N, C) float, (N, 4) integer ``[batch, x, y, z]`` -> a tensor that the layers accept."""
+        ...
+
+    def Convolution(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = False
+    ) -> Convolution:
+        """A sparse convolution; stride 1 keeps the voxels."""
+        ...
+
+    def TransposedConvolution(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, bias: bool = False
+    ) -> TransposedConvolution:
+        """The transpose of a strided convolution."""
+        ...
+
+    def BatchNorm(self, channels: int, momentum: float = 0.1) -> BatchNorm:
+        """Batch normalization over voxels."""
+        ...
+
+    def ReLU(self, inplace: bool = False) -> ReLU:
+        """max(x, 0)."""
+        ...
+
+
+_LAYERS = ("SparseTensor", "Convolution", "TransposedConvolution", "BatchNorm", "ReLU")
+
+
+def load_engine(name: str) -> Engine:
+    """The engine ``name``: one of ENGINES, or the dotted path of an object with the names of ``Engine``.
+
+    Imports what the path names, so never pass a name that comes from a file. ValueError when the name is unknown,
+    when the engine is not installed and when the object lacks a layer.
+    """
+    if name not in ENGINES and "." not in name:
+        raise ValueError(f"unknown engine {name!r}; {choices(name, ENGINES)} or a dotted path such as mypackage.engine")
+    try:
+        engine = import_module(ENGINES[name]) if name in ENGINES else _find(name)
+    except ImportError as error:
+        raise ValueError(f"engine {name}: {error}") from error
+    missing = [layer for layer in _LAYERS if not hasattr(engine, layer)]
+    if missing:
+        raise ValueError(f"engine {name}: it has no {', '.join(missing)} (see ceco3d.sparse.Engine)")
+    return cast(Engine, engine)
+
+
+def choices(name: str, known: Iterable[str]) -> str:
+    """The second half of an error about an unknown name: close matches first, then all choices."""
+    by_lower = {choice.lower(): choice for choice in known}
+    close = [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=2)]
+    return (f"did you mean {' or '.join(close)}? " if close else "") + f"choose one of {', '.join(by_lower.values())}"
+
+
+def _find(path: str) -> object:
+    """The module or the attribute of a module at a dotted path; ImportError when there is none."""
+    parent, _, attribute = path.rpartition(".")
+    module = import_module(parent)
+    if hasattr(module, attribute):
+        return getattr(module, attribute)
+    if hasattr(module, "__path__") and find_spec(path) is not None:
+        return import_module(path)
+    raise ImportError(f"{parent} has no {attribute}")
