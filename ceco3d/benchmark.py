@@ -24,7 +24,7 @@ from ceco3d.benchmarks.roofline import roofline, roofline_rows, roofline_title
 from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.workload import Work, make_work
 from ceco3d.cli.app import check_lists, command, compose_config, number
-from ceco3d.data.dataset import Collate
+from ceco3d.data.collate import Collate
 from ceco3d.metrics.tables import markdown_table
 from ceco3d.preprocessing.scannet import LABEL_TABLE, read_label_table
 from ceco3d.preprocessing.sources import processed_scenes

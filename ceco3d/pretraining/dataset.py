@@ -12,14 +12,13 @@ from torch.utils.data import Dataset
 
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.pretraining.frames import read_frame
 from ceco3d.pretraining.pairs import NoPairError, Pair, PairMaker
 from ceco3d.pretraining.views import draw_views
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.random import Stream, seeded_generator
 
 ATTEMPTS = 10  # scenes that are tried before it is an error that none has two views
-_PAIR = 3  # a random stream of its own, see pairs._COLLATE
 
 
 class PairDataset(Dataset, ABC):
@@ -42,7 +41,7 @@ class PairDataset(Dataset, ABC):
 
     def __getitem__(self, index: int) -> Pair:
         epoch = int(self._epoch)
-        rng = seeded_generator(self.seed, _PAIR, epoch, index)
+        rng = seeded_generator(self.seed, Stream.PAIR, epoch, index)
         source, errors, failed = index % self.sources, [], []
         for _ in range(ATTEMPTS):
             try:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms.step import uniform
 from ceco3d.data.transforms.voxelize import voxelize
 from ceco3d.pretraining.camera import Camera, visible
 from ceco3d.pretraining.pairs import NoPairError
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.random import uniform
 
 OVERLAP_VOXEL = 0.05  # metres; overlap is counted in these voxels (CSC)
 TRIES = 10  # pairs of cameras per scene

@@ -15,7 +15,10 @@ from torch.utils.data import Dataset
 
 from ceco3d.cli.app import number
 from ceco3d.data.batch import feature_channels
-from ceco3d.data.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
+from ceco3d.data.collate import Collate
+from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.loader import make_loader
+from ceco3d.data.sampler import VoxelCap, count_voxels
 from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank

@@ -11,18 +11,21 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ceco3d.data import dataset
 from ceco3d.data import transforms as T
 from ceco3d.data.batch import Batch, feature_channels, make_batch, point_features
-from ceco3d.data.dataset import Collate, SceneDataset, SceneSampler, VoxelCap, count_voxels, make_loader
+from ceco3d.data.collate import Collate
+from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.loader import make_loader
+from ceco3d.data.sampler import SceneSampler, VoxelCap, count_voxels
 from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.processed import write_scene
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.random import Stream, seeded_generator
 from ceco3d.utils.untrusted import read_npy
 
 VOXEL = 0.1
+ROOMS = [f"room{number}" for number in range(7)]
 AUGMENT = T.Transforms(
     [T.CenterShift(), T.RandomRotation(z=180), T.PointDropout(0.2, 0.5), T.ChromaticJitter(0.05, 1.0)]
 )
@@ -237,7 +240,7 @@ def test_ranks_share_an_epoch_without_overlap(shuffle, drop, repeat, batch_size,
     n = 7 * repeat
     assume(not drop or n >= batch_size * world)
     options = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop, "world": world}
-    samplers = [sampler([None] * 7, repeat, rank=rank, **options) for rank in range(world)]
+    samplers = [sampler(ROOMS, repeat, rank=rank, **options) for rank in range(world)]
     shares = [list(s) for s in samplers]
     assert [len(share) for share in shares] == [len(s) for s in samplers]
     seen = [index for share in shares for batch in share for index in batch]
@@ -253,7 +256,7 @@ def test_ranks_share_an_epoch_without_overlap(shuffle, drop, repeat, batch_size,
 
 def test_order_is_a_function_of_seed_and_epoch():
     def order(seed, epoch, batch=0):
-        s = sampler([None] * 7, repeat=4, seed=seed, batch_size=3, shuffle=True, drop_last=False)
+        s = sampler(ROOMS, repeat=4, seed=seed, batch_size=3, shuffle=True, drop_last=False)
         s.set_position(epoch, batch)
         return list(s)
 
@@ -266,14 +269,14 @@ def test_order_is_a_function_of_seed_and_epoch():
 
 def test_too_few_scenes_for_one_batch():
     with pytest.raises(UserError, match="7 scenes do not fill one batch of 4 on each of 2"):
-        sampler([None] * 7, batch_size=4, shuffle=True, drop_last=True, world=2)
+        sampler(ROOMS, batch_size=4, shuffle=True, drop_last=True, world=2)
 
 
 # Batches by voxels ---------------------------------------------------------------------------------------------------
 
 
 def capped(voxels, most, shuffle=True, world=1, rank=0, repeat=1):
-    dataset = SceneDataset([None] * len(voxels), "scannet200", None, 0, repeat)
+    dataset = SceneDataset(["room"] * len(voxels), "scannet200", None, 0, repeat)
     return SceneSampler(dataset, 99, shuffle, True, rank, world, VoxelCap(voxels, most))
 
 
@@ -329,7 +332,7 @@ def test_a_crop_reads_what_the_step_would_keep(folders):
     cropped = SceneDataset(folders, "scannet200", T.CenterShift(), seed=2, crop=crop)
     whole = SceneDataset(folders, "scannet200", None, seed=2)
     for i in range(len(folders)):
-        rng = seeded_generator(2, dataset._CROP, 0, i)
+        rng = seeded_generator(2, Stream.CROP, 0, i)
         a, b = cropped[i].scene, T.center_shift(crop(whole[i].scene, rng))
         assert len(a) == 90
         assert all(torch.equal(x, b.tensors()[name]) for name, x in a.tensors().items())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms.geometric import bounds
-from ceco3d.data.transforms.step import chance, points_generator, uniform
+from ceco3d.utils.random import chance, points_generator, uniform
 
 
 def autocontrast(scene: Scene, blend: float) -> Scene:

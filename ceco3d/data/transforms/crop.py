@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene, columns
-from ceco3d.data.transforms.step import chance, points_generator
+from ceco3d.utils.random import chance, points_generator
 
 
 def _ascending(index: Tensor, count: int) -> Tensor:

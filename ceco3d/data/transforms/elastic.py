@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ceco3d.data.scenes.scene import Scene, columns
 from ceco3d.data.transforms.geometric import bounds
-from ceco3d.data.transforms.step import chance, points_generator
+from ceco3d.utils.random import chance, points_generator
 
 
 def box_blur(grid: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms.step import points_generator
+from ceco3d.utils.random import points_generator
 
 
 def movable(scene: Scene, structure: Sequence[int]) -> tuple[Tensor, int]:

@@ -8,7 +8,7 @@ import torch
 
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.data.transforms.geometric import center_shift
-from ceco3d.data.transforms.step import chance
+from ceco3d.utils.random import chance
 
 
 def mix3d(first: Scene, second: Scene) -> Scene:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import columns
-from ceco3d.data.transforms.step import points_generator
+from ceco3d.utils.random import points_generator
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from ceco3d.data import transforms as T
 from ceco3d.data.scenes.scene import Scene, columns
 from ceco3d.data.transforms.elastic import box_blur, trilinear
-from ceco3d.data.transforms.step import seeded_generator
+from ceco3d.utils.random import seeded_generator
 
 CONF = Path(__file__).parents[3] / "conf" / "transforms"
 RECIPES = sorted(path.stem for path in CONF.glob("*.yaml"))
