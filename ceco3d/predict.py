@@ -5,8 +5,9 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from ceco3d.cli.app import command, number
+from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.pointclouds.files import find_scans
-from ceco3d.data.pointclouds.to_scene import AXES, METRES
+from ceco3d.data.pointclouds.to_scene import METERS
 from ceco3d.inference.predict import Settings, predict_scans
 from ceco3d.inference.predictor import load_predictor, make_views
 from ceco3d.utils.atomic import check_writable
@@ -30,8 +31,8 @@ def main(cfg: DictConfig) -> None:
 
 def read_settings(cfg: DictConfig) -> Settings:
     """The settings of ``cfg``; UserError for values that make no sense."""
-    if cfg.unit not in METRES or cfg.up not in AXES:
-        raise UserError(f"unit={cfg.unit} up={cfg.up}: choose unit={'|'.join(METRES)} and up={'|'.join(AXES)}")
+    if cfg.unit not in METERS or cfg.up not in UP_ROTATIONS:
+        raise UserError(f"unit={cfg.unit} up={cfg.up}: choose unit={'|'.join(METERS)} and up={'|'.join(UP_ROTATIONS)}")
     overlap = None if cfg.overlap is None else number(cfg, "overlap", above=-1, whole=True)
     return Settings(cfg.unit, cfg.up, number(cfg, "max_voxels", whole=True), overlap)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ceco3d.cli.app import check_lists, command, number
+from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.predictor import make_views
 from ceco3d.reports.collapse import choose_classes, read_runs
@@ -14,7 +15,7 @@ from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
 from ceco3d.visualization.segmented import SegmentedScene
-from ceco3d.visualization.sources import TURNS, find_scene, read_labelled, segment_scene
+from ceco3d.visualization.sources import find_scene, read_labelled, segment_scene
 
 
 @command("visualize")
@@ -78,8 +79,8 @@ def check(cfg: DictConfig) -> None:
         raise UserError(f"scene={cfg.scene} input={cfg.input}: choose one of them")
     if cfg.input is not None and cfg.runs:
         raise UserError(f"input={cfg.input}: has its own labels; leave runs= out, or name a scene=")
-    if cfg.up not in TURNS:
-        raise UserError(f"up={cfg.up}: choose one of {', '.join(TURNS)}")
+    if cfg.up not in UP_ROTATIONS:
+        raise UserError(f"up={cfg.up}: choose one of {', '.join(UP_ROTATIONS)}")
     if cfg.scene is None and cfg.input is None and not cfg.runs:
         raise UserError("runs=[]: name a run folder at least, e.g. runs=[outputs/mine], or a labelled file, input=")
     if cfg.scene is not None and len(cfg.runs) > MAX_PANELS - 2:

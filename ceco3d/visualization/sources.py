@@ -8,22 +8,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from plyfile import PlyData, PlyParseError
 
+from ceco3d.data.pointclouds.axes import UP_ROTATIONS
+from ceco3d.data.pointclouds.ply import open_ply
 from ceco3d.data.scenes.labels import IGNORE, LabelSpace
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.inference.predictor import View, load_predictor
 from ceco3d.runs.naming import run_labels
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import one_line
 from ceco3d.visualization.segmented import Panel, SegmentedScene
 
 SPLITS = ("val", "test", "train")
-# Rows x, y, z of the scene in the axes of the file, by the axis of the file that points up.
-TURNS = {
-    "z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
-    "-y": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
-}
 COLORS = ("red", "green", "blue")
 
 
@@ -92,7 +88,7 @@ def read_labelled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
     """The points of a PLY with vertex properties ``label`` (raw id of ``space``) and, if known, ``confidence``.
 
     It is what `python -m ceco3d.predict` writes: colours of the scan are ``original_red`` ... where ``red`` ... are
-    those of the classes. ``up`` is one of TURNS. UserError when the file is damaged or has no labels of ``space``.
+    those of the classes. ``up`` is a key of UP_ROTATIONS. UserError if damaged or without labels of ``space``.
     """
     vertex = _read_vertices(path)
     fields = set(vertex.dtype.names)
@@ -103,7 +99,7 @@ def read_labelled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
     unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = not labelled
     if len(unknown):
         raise UserError(f"{path}: label {unknown[0]} is no class of {space.name}; choose the dataset= of its network")
-    turn = np.array(TURNS[up], np.float32)
+    turn = UP_ROTATIONS[up].astype(np.float32)
     coord = _columns(vertex, "xyz")
     finite = np.isfinite(coord).all(1)
     if not finite.any():
@@ -124,10 +120,10 @@ def _read_vertices(path: Path) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"input={path}: no such file; pass a .ply that `python -m ceco3d.predict` wrote")
     try:
-        vertex = PlyData.read(path)["vertex"].data
+        vertex = open_ply(path).vertices()
         _columns(vertex, "xyz")
-    except (PlyParseError, KeyError, ValueError, OSError, OverflowError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a PLY file with vertices ({' '.join(str(error).split())[:160]})") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: not a PLY file with vertices ({one_line(error)})") from None
     if not len(vertex):
         raise UserError(f"{path}: no points in it")
     return vertex

@@ -11,11 +11,11 @@ from ceco3d.utils.errors import UserError
 
 HEADER_BYTES = 1 << 16
 HEADER_LINES = 9  # before DATA
-MAX_INFLATION = 100  # times the file's size that compressed points may have
+MAX_INFLATION = 100  # largest decompressed size, as a multiple of the file size
 
 
 def read_pcd(path: Path) -> Scan:
-    """All points, the invalid ones of organised clouds (NaN) as well; colours are unpacked from ``rgb`` or ``rgba``."""
+    """All points, also the invalid ones (NaN) of organized clouds; colors are unpacked from ``rgb`` or ``rgba``."""
     try:
         from pypcd4 import PointCloud
     except ModuleNotFoundError as error:
@@ -34,20 +34,20 @@ def read_pcd(path: Path) -> Scan:
 
 
 def _check_size(path: Path) -> None:
-    """ValueError when the header promises more than the file can hold: pypcd4 would reserve the memory first."""
+    """ValueError if the header promises more than the file can hold, because pypcd4 allocates it before it reads."""
     with path.open("rb") as file:
         text, _, data = file.read(HEADER_BYTES).partition(b"\nDATA")
     lines, (kind, _, data) = text.splitlines(), data.partition(b"\n")
     if kind.strip() not in (b"ascii", b"binary", b"binary_compressed"):
         raise ValueError("no DATA ascii, binary or binary_compressed")
     entries = [line.split() for line in lines if line.strip() and not line.strip().startswith(b"#")]
-    if len(entries) > HEADER_LINES:  # pypcd4 would not get to DATA
-        raise ValueError("a header of too many lines")
+    if len(entries) > HEADER_LINES:  # pypcd4 would not reach DATA
+        raise ValueError("too many header lines")
     header = {words[0]: words[1:] for words in entries}
     sizes, counts = (list(map(int, header[key])) for key in (b"SIZE", b"COUNT"))
     points = max(int(header[b"POINTS"][0]), int(header[b"WIDTH"][0]) * int(header[b"HEIGHT"][0]))
     needed = points * sum(size * count for size, count in zip(sizes, counts, strict=True))
-    if b"compressed" in kind:  # the sizes with and without compression come first
+    if b"compressed" in kind:  # the data start with both sizes, compressed and not
         needed = max(needed, int.from_bytes(data[4:8], "little"))
     if min(points, *sizes, *counts) < 0 or needed > MAX_INFLATION * path.stat().st_size:
         raise ValueError("it ends too early")

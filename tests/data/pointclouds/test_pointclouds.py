@@ -13,9 +13,10 @@ from pypcd4 import Encoding, PointCloud
 
 from ceco3d.data.pointclouds.files import READERS, find_scans, read_scan
 from ceco3d.data.pointclouds.normals import estimate_normals
-from ceco3d.data.pointclouds.ply import extend_ply, open_ply, read_triangles
+from ceco3d.data.pointclouds.ply import open_ply, read_triangles
+from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.pointclouds.scan import Scan, color_bytes
-from ceco3d.data.pointclouds.to_scene import scene_of
+from ceco3d.data.pointclouds.to_scene import to_scene
 from ceco3d.utils.errors import UserError
 
 COORD = np.array([[0, 0, 0], [1, 0, 0], [1.5, 2, 0], [0, 2, 0.25]])
@@ -51,7 +52,7 @@ def write_ply(path, vertices, faces=None, text=False, order="<", **face_columns)
 
 
 def write_pcd(path, encoding=Encoding.BINARY, rgb=np.float32):
-    """A PCD with colours packed into the bits of type ``rgb``."""
+    """A PCD with colors packed into the bits of type ``rgb``."""
     colors = {} if rgb is None else {"rgb": PointCloud.encode_rgb(COLOR).view(rgb)}
     columns = dict(zip(("x", "y", "z", "normal_x", "normal_y", "normal_z"), np.hstack([COORD, NORMAL]).T, strict=True))
     columns = {name: column.astype(np.float32) for name, column in columns.items()} | colors
@@ -103,7 +104,7 @@ FORMATS = {
     ),
     "diffuse": lambda p: write_ply(p / "a.ply", colored(("diffuse_red", "diffuse_green", "diffuse_blue"))),
     "short names": lambda p: write_ply(p / "a.ply", colored(("R", "G", "B"))),
-    "float colours": lambda p: write_ply(p / "a.ply", colored(color=(COLOR / 255).astype("f4"))),
+    "float colors": lambda p: write_ply(p / "a.ply", colored(color=(COLOR / 255).astype("f4"))),
     "float 255": lambda p: write_ply(p / "a.ply", colored(color=COLOR.astype("f4"))),
     "16 bit": lambda p: write_ply(p / "a.ply", colored(color=SIXTEEN)),
     "pcd ascii": lambda p: write_pcd(p / "a.pcd", Encoding.ASCII, np.uint32),
@@ -169,7 +170,7 @@ def test_other_columns_are_left_out(tmp_path, columns):
         (np.array([0, 257, 65535], np.uint16), [0, 1, 255]),
     ],
 )
-def test_colours_of_any_type_become_bytes(color, expected):
+def test_colors_of_any_type_become_bytes(color, expected):
     np.testing.assert_array_equal(color_bytes(np.array([color]))[0], expected)
 
 
@@ -206,10 +207,10 @@ def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path_factory, kin
         (lambda p: write_text(p / "a.xyz", "1 2\n3 4\n"), "not .points, 3 or more."),
         (lambda p: write_text(p / "a.xyz", "1 2 3\n3 4\n"), "damaged"),
         (lambda p: write_text(p / "a.obj", "v 0 0 0"), "unknown format '.obj'; choose one of .ply, .pcd"),
-        (lambda p: write_array(p / "a.npz", None, depth=COORD), "has no array coord.*only depth"),
-        (lambda p: write_array(p / "a.npz", None, coord=COORD, color=COLOR[:2]), r"colours of uint8 \(2, 3\)"),
+        (lambda p: write_array(p / "a.npz", None, depth=COORD), "has no array named coord.*only depth"),
+        (lambda p: write_array(p / "a.npz", None, coord=COORD, color=COLOR[:2]), r"colors of uint8 \(2, 3\)"),
         (lambda p: write_array(p / "a.npy", np.array([None, {}])), "damaged.*pickled objects"),
-        (lambda p: write_folder(p / "a"), "has no array coord"),
+        (lambda p: write_folder(p / "a"), "has no array named coord"),
         (lambda p: p / "none.ply", "cannot be read .No such file"),
     ],
 )
@@ -292,7 +293,7 @@ def test_polygons_become_triangles(tmp_path, text):
 
 
 def scene(scan, unit="m", up="z", features=("color",), voxel_size=0.02):
-    return scene_of(scan, "scan", unit, up, features, voxel_size)
+    return to_scene(scan, "scan", unit, up, features, voxel_size)
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("m", 1), ("cm", 100), ("mm", 1000)])
@@ -322,17 +323,19 @@ def test_points_without_a_place_are_left_out():
     assert re.search("2 points with NaN or infinite", warnings[0])
 
 
-def test_missing_colours_are_grey_and_warned_of_where_they_are_needed():
+def test_missing_colors_are_gray_and_warned_of_where_they_are_needed():
     found, _, warnings = scene(Scan(COORD))
     assert (found.color / 255 - 0.5 == 0).all()
-    assert "no colours" in warnings[0]
+    assert "no colors" in warnings[0]
     assert scene(Scan(COORD), features=("normal",))[2] == []
 
 
 def test_doubtful_sizes_are_warned_of_and_hopeless_ones_refused():
-    assert "1500 x 2000 x 250 m large; check unit=m" in scene(Scan(COORD * 1000), voxel_size=0.1)[2][0]
+    assert "measures 1500 x 2000 x 250 m; check unit=m" in scene(Scan(COORD * 1000), voxel_size=0.1)[2][0]
     assert "check unit=mm" in scene(Scan(COORD), "mm")[2][0]
-    with pytest.raises(UserError, match=r"2e\+05 x 250.* m large: check unit=m, or remove outlying points"):
+    with pytest.raises(
+        UserError, match=r"2e\+05 x 250.* m, too large .*: check unit=m, or remove outliers"
+    ):
         scene(Scan(COORD * [1000, 1e5, 1000]))
     with pytest.raises(UserError, match="no point has finite coordinates"):
         scene(Scan(np.full((3, 3), np.nan)))
