@@ -7,7 +7,7 @@ from omegaconf import DictConfig, ListConfig
 from ceco3d.cli.app import command, number
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.pointclouds.files import find_scans
-from ceco3d.data.pointclouds.to_scene import METERS
+from ceco3d.data.pointclouds.scan_to_scene import METERS
 from ceco3d.inference.predict import Settings, predict_scans
 from ceco3d.inference.predictor import load_predictor, make_views
 from ceco3d.utils.atomic import check_writable

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceco3d.data.pointclouds.files import LABELS, read_scan
-from ceco3d.data.pointclouds.to_scene import to_scene
+from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.data.transforms import voxelize
 from ceco3d.inference.chunks import label_chunks, receptive_field

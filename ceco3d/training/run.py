@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from ceco3d.training.lifecycle import check_steps, find_checkpoint, resume, run_
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
 from ceco3d.training.random_state import seed_all
-from ceco3d.utils.atomic import patiently
+from ceco3d.utils.atomic import retry_on_disk_error, whole_file
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.distributed import is_main, of_main, process_group
 from ceco3d.utils.errors import UserError
@@ -82,16 +81,15 @@ def _train(cfg: DictConfig, device: torch.device) -> dict[str, Any]:
     evaluation = run_trainer(trainer, cfg, cfg.logger, run_dir, title)
     if is_main():
         collapse = partial(write_collapse, run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
-        patiently(collapse)
-        patiently(lambda: evaluation.write(run_dir))  # last: metrics.json says that the run is finished
+        retry_on_disk_error(collapse)
+        retry_on_disk_error(lambda: evaluation.write(run_dir))  # last: metrics.json says that the run is finished
     return evaluation.scores
 
 
 def write_collapse(path: Path, evaluation: Evaluation, predictor: Predictor, folders: list[Path], space: str) -> None:
     """What the pictures of the study are drawn from: class means, classifier, a sample of features, class counts."""
     moments = evaluation.moments
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with whole_file(path) as file:
         np.savez(
             file,
             centers=moments.centers.numpy(),
@@ -101,4 +99,3 @@ def write_collapse(path: Path, evaluation: Evaluation, predictor: Predictor, fol
             features=moments.features.numpy(),
             feature_labels=moments.labels.numpy(),
         )
-    os.replace(part, path)

@@ -16,7 +16,7 @@ from ceco3d.data.pointclouds.normals import estimate_normals
 from ceco3d.data.pointclouds.ply import open_ply, read_triangles
 from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.pointclouds.scan import Scan, color_bytes
-from ceco3d.data.pointclouds.to_scene import to_scene
+from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.utils.errors import UserError
 
 COORD = np.array([[0, 0, 0], [1, 0, 0], [1.5, 2, 0], [0, 2, 0.25]])
@@ -333,9 +333,7 @@ def test_missing_colors_are_gray_and_warned_of_where_they_are_needed():
 def test_doubtful_sizes_are_warned_of_and_hopeless_ones_refused():
     assert "measures 1500 x 2000 x 250 m; check unit=m" in scene(Scan(COORD * 1000), voxel_size=0.1)[2][0]
     assert "check unit=mm" in scene(Scan(COORD), "mm")[2][0]
-    with pytest.raises(
-        UserError, match=r"2e\+05 x 250.* m, too large .*: check unit=m, or remove outliers"
-    ):
+    with pytest.raises(UserError, match=r"2e\+05 x 250.* m, too large .*: check unit=m, or remove outliers"):
         scene(Scan(COORD * [1000, 1e5, 1000]))
     with pytest.raises(UserError, match="no point has finite coordinates"):
         scene(Scan(np.full((3, 3), np.nan)))
