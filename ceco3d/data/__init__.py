@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ceco3d.data.sampler import SceneSampler as SceneSampler
     from ceco3d.data.sampler import VoxelCap as VoxelCap
     from ceco3d.data.sampler import count_voxels as count_voxels
+    from ceco3d.data.seeded import SeededDataset as SeededDataset
 
 __getattr__, __all__ = lazy_exports(
     __name__,
@@ -31,6 +32,7 @@ __getattr__, __all__ = lazy_exports(
         "collate": ("Collate",),
         "dataset": ("Sample", "SceneDataset"),
         "loader": ("make_loader",),
+        "seeded": ("SeededDataset",),
         "sampler": ("SceneSampler", "VoxelCap", "count_voxels"),
     },
 )

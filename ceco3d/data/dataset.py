@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from ceco3d.data.scenes.processed import Load, read_scene
 from ceco3d.data.scenes.scene import Scene
+from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms.crop import SphereCrop
 from ceco3d.data.transforms.step import Transform
 from ceco3d.utils.errors import UserError
@@ -43,7 +43,7 @@ class Sample:
         return replace(self, scene=self.scene.pin_memory())
 
 
-class SceneDataset(Dataset[Sample]):
+class SceneDataset(SeededDataset[Sample]):
     """The processed scenes in ``folders``, ``repeat`` times per epoch, with new draws of ``transforms`` each time.
 
     folders     one folder per scene, see ``ceco3d.data.scenes.processed``
@@ -67,19 +67,13 @@ class SceneDataset(Dataset[Sample]):
         crop: SphereCrop | None = None,
         load: Load = read_npy,
     ) -> None:
+        super().__init__(seed)
         self.folders = [Path(folder) for folder in folders]
         self.label_space = label_space
         self.transforms = transforms
-        self.seed = seed
         self.repeat = repeat
         self.crop = crop
         self.load = load
-        # In shared memory, so that persistent workers see the epoch change.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Use the draws of ``epoch`` from now on, in this process and in running workers."""
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.folders) * self.repeat
@@ -90,7 +84,8 @@ class SceneDataset(Dataset[Sample]):
         return len(self.folders)
 
     def __getitem__(self, index: int) -> Sample:
-        epoch, failed = int(self._epoch), []
+        epoch = self.epoch
+        failed: list[tuple[str, str]] = []
         for step in range(self.sources):
             folder = self.folders[(index + step) % self.sources]
             try:

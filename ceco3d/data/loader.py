@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ceco3d.data.sampler import SceneSampler, VoxelCap
+from ceco3d.data.seeded import Item, SeededDataset
 from ceco3d.utils.allocator import keep_freed_memory
 
 READ_AHEAD = 4  # batches
 
-Item = TypeVar("Item")
-
 
 def make_loader(
-    dataset: Dataset[Item],
+    dataset: SeededDataset[Item],
     collate: Callable[[Sequence[Item]], Any],
     batch_size: int = 1,
     shuffle: bool = False,
@@ -31,7 +30,7 @@ def make_loader(
 ) -> DataLoader[Item]:
     """A DataLoader of what ``collate`` returns. Call ``loader.batch_sampler.set_position(epoch)`` before each epoch.
 
-    dataset  a SceneDataset, or another data set with a ``SeededDataset`` interface
+    dataset  a SceneDataset, or any other SeededDataset
     collate  makes a batch of a list of samples, such as Collate
     workers  processes that read ahead and live through all epochs; 0 reads in this process
     Other arguments as in SceneSampler. At most READ_AHEAD batches, or one per worker if there are more workers, are in

@@ -6,26 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
 
 from ceco3d.data.batch import make_batch
 from ceco3d.data.scenes.processed import read_scene
+from ceco3d.data.seeded import SeededDataset
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.random import Stream, seeded_generator
-
-
-class SeededDataset(Protocol):
-    """What the sampler needs of a data set: its length, its seed, and a way to change the epoch."""
-
-    seed: int
-
-    def __len__(self) -> int: ...
-
-    def set_epoch(self, epoch: int) -> None:
-        """Use the draws of ``epoch`` from now on."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +56,7 @@ def count_voxels(folders: Sequence[Path], label_space: str, voxel_size: float) -
 class SceneSampler(Sampler[list[int]]):
     """Yields lists of ``batch_size`` scene indices: the share of process ``rank`` of ``world`` in each epoch.
 
-    dataset    has a length, a ``seed`` and ``set_epoch``, like SceneDataset and PairDataset
+    dataset    its length, seed and epoch decide the order
     drop_last  gives every rank the same number of full batches; UserError if there is not even one per rank
     cap        decides the size of each batch instead of ``batch_size``
 
@@ -78,7 +68,7 @@ class SceneSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        dataset: SeededDataset,
+        dataset: SeededDataset[Any],
         batch_size: int,
         shuffle: bool,
         drop_last: bool,

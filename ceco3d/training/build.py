@@ -11,7 +11,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import Dataset
 
 from ceco3d.cli.app import number
 from ceco3d.data.batch import feature_channels
@@ -23,6 +22,7 @@ from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
 from ceco3d.models import MinkUNet, build_model, load_weights
@@ -93,7 +93,7 @@ def make_training_feed(cfg: DictConfig, folders: list[Path], device: torch.devic
 
 def make_feed(
     cfg: DictConfig,
-    dataset: Dataset,
+    dataset: SeededDataset,
     collate: Callable,
     finish: Callable,
     device: torch.device,

@@ -41,4 +41,6 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     weighted = (ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)  # cross product, twice the area long
     sums = [np.bincount(faces.ravel(), np.repeat(values, 3), len(vertices)) for values in weighted]
     length = np.linalg.norm(sums, axis=0)
-    return np.divide(sums, length, out=np.zeros((3, len(vertices))), where=length > 0).T.astype(np.float32, order="C")
+    normals: np.ndarray = np.divide(sums, length, out=np.zeros((3, len(vertices))), where=length > 0)
+    rows: np.ndarray = normals.T.astype(np.float32, order="C")
+    return rows

@@ -17,7 +17,7 @@ MAX_INFLATION = 100  # largest decompressed size, as a multiple of the file size
 def read_pcd(path: Path) -> Scan:
     """All points, also the invalid ones (NaN) of organized clouds; colors are unpacked from ``rgb`` or ``rgba``."""
     try:
-        from pypcd4 import PointCloud
+        from pypcd4.pypcd4 import PointCloud
     except ModuleNotFoundError as error:
         raise UserError("PCD files need pypcd4: pip install 'ceco3d[pcd]'") from error
     _check_size(path)
@@ -25,7 +25,7 @@ def read_pcd(path: Path) -> Scan:
     records = np.atleast_1d(cloud.pc_data)
     if len(records) < cloud.metadata.points:
         raise ValueError("it ends too early")
-    columns = {name: records[name] for name in records.dtype.names}
+    columns = {name: records[name] for name in records.dtype.names or ()}
     packed = next((columns.pop(name) for name in ("rgb", "rgba") if name in columns), None)
     if packed is not None:  # 0x00RRGGBB, in the bytes of a float or an integer
         bits = np.ascontiguousarray(packed).view(np.uint32)

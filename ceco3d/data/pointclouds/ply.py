@@ -19,7 +19,7 @@ from plyfile import PlyData, PlyParseError
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line
 
-HEADER_BYTES = 1 << 16  # far above any real PLY header
+HEADER_BYTES = 1 << 16  # far more than any real PLY header
 HEADER_END = re.compile(rb"[\r\n]end_header[ \t]*\r?\n")  # on a line of its own: a comment may contain the word
 ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
 TYPES = {
@@ -104,7 +104,7 @@ class PlyFile:
 
         ValueError if an ASCII file does not hold what its header says.
         """
-        dtype = self.vertex.dtype(self.order)
+        dtype, width = self.vertex.dtype(self.order), len(self.vertex.properties)
         if not self.vertex.count:
             return np.empty(0, dtype)
         if self.format != "ascii":
@@ -116,8 +116,8 @@ class PlyFile:
             rest = sum(element.count for element in self.elements) - skipped - self.vertex.count
             if len(table) < self.vertex.count or sum(1 for _ in lines) < rest:
                 raise ValueError("it ends too early")
-        if table.shape[1] != len(dtype):
-            raise ValueError(f"{table.shape[1]} numbers per vertex instead of {len(dtype)}")
+        if table.shape[1] != width:
+            raise ValueError(f"{table.shape[1]} numbers per vertex instead of {width}")
         records = np.empty(len(table), dtype)
         for name, column in zip(self.vertex.properties, table.T, strict=True):
             records[name] = column

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -37,11 +37,11 @@ def write_ply(
     if faces is not None:
         lines += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
     file.write("\n".join([*lines, "end_header", ""]).encode())
-    file.write(vertices.view(np.uint8))
+    file.write(vertices.view(np.uint8).data)
     if faces is not None:
         rows = np.empty(len(faces), FACE)
         rows["length"], rows["corners"] = 3, faces
-        file.write(rows.view(np.uint8))
+        file.write(rows.view(np.uint8).data)
 
 
 def extend_ply(file: BinaryIO, ply: PlyFile, added: np.ndarray, renamed: set[str]) -> None:
@@ -63,14 +63,15 @@ def extend_ply(file: BinaryIO, ply: PlyFile, added: np.ndarray, renamed: set[str
         source.seek(ply.start)
         offset = ply.offset(ply.vertex)
         file.write(source.read(offset - ply.start))
-        added = added.astype(added.dtype.newbyteorder(ply.order), copy=False)
+        order: Literal["<", ">"] = ">" if ply.order == ">" else "<"
+        added = added.astype(added.dtype.newbyteorder(order), copy=False)
         vertices = ply.vertices()
         vertices = vertices.view(f"V{vertices.dtype.itemsize}")
         for begin in range(0, len(added), ROWS):
             part = added[begin : begin + ROWS]
             rows = np.empty(len(part), [("given", vertices.dtype), ("added", added.dtype)])
             rows["given"], rows["added"] = vertices[begin : begin + ROWS], part
-            file.write(rows.view(np.uint8))
+            file.write(rows.view(np.uint8).data)
         source.seek(offset + vertices.nbytes)
         shutil.copyfileobj(source, file)
 

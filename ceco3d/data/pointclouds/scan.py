@@ -75,7 +75,8 @@ def color_bytes(color: np.ndarray) -> np.ndarray:
     shares = color.dtype.kind == "f" and largest < 2  # 1, up to rounding
     white = 1 if shares else 255 if largest <= 255 else 65535
     scaled = np.nan_to_num(color * np.float32(255 / white), nan=GRAY, posinf=255, neginf=0)
-    return np.clip(np.round(scaled), 0, 255).astype(np.uint8)
+    rounded: np.ndarray = np.clip(np.round(scaled), 0, 255)
+    return rounded.astype(np.uint8)
 
 
 def _stack(columns: Mapping[str, np.ndarray], triples: tuple[tuple[str, ...], ...]) -> np.ndarray | None:

@@ -70,4 +70,5 @@ def _normals(scan: Scan, coord: np.ndarray, finite: np.ndarray, up: str) -> np.n
     normal = scan.normal[finite].astype(np.float64) @ UP_ROTATIONS[up].T
     length = np.linalg.norm(normal, axis=1, keepdims=True)
     usable = np.isfinite(length) & (length > 0)
-    return np.divide(normal, length, out=np.zeros(normal.shape), where=usable).astype(np.float32)
+    unit: np.ndarray = np.divide(normal, length, out=np.zeros(normal.shape), where=usable)
+    return unit.astype(np.float32)

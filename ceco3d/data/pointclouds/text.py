@@ -29,8 +29,10 @@ def read_text(path: Path) -> Scan:
                 first = line
                 break
         separator = re.search(r"[,;]", first)
-        options = {"delimiter": separator.group() if separator else None, "comments": ["#", "//"], "ndmin": 2}
-        table = np.loadtxt(chain([first], lines), **options) if first else np.empty((0, 3))
+        delimiter = separator.group() if separator else None
+        table: np.ndarray = np.empty((0, 3))
+        if first:
+            table = np.loadtxt(chain([first], lines), comments=["#", "//"], delimiter=delimiter, ndmin=2)
     if names and len(names) == table.shape[1]:
         return scan_of_columns(dict(zip(names, table.T, strict=True)))
     return scan_of_table(table)
