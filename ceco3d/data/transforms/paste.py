@@ -44,9 +44,8 @@ class HeightMap:
         shape = [int((self.high[axis] - self.low[axis]) / CELL) + 1 for axis in (0, 1)]
         cell = ((coord[:, :2] - low[:2]) / CELL).long()
         index, z = cell[:, 0].clamp_(max=shape[0] - 1) * shape[1] + cell[:, 1].clamp_(max=shape[1] - 1), coord[:, 2]
-        self.floor = z.kthvalue(
-            1 + len(z) // 100
-        ).values.item()  # 1st percentile: scans have stray points below the floor
+        # The 1st percentile, because scans have stray points below the floor.
+        self.floor = z.kthvalue(1 + len(z) // 100).values.item()
         above = z > self.floor + OVERHEAD
         empty = z.new_full((shape[0] * shape[1],), -torch.inf)
         surface = empty.scatter_reduce(0, index, z.where(~above, -torch.inf), "amax")

@@ -32,9 +32,9 @@ class Voxels:
 def voxelize(coord: Tensor, voxel_size: float, rng: torch.Generator | None = None) -> Voxels:
     """Occupied voxels of ``coord`` (N, 3) float, with ``voxel_size`` in the same unit (meters).
 
-    The voxel of a point is floor(coord / voxel_size), relative to the smallest one per axis. The grid is fixed in space,
-    so removing points never moves other points to another voxel. With ``rng``, a random point represents each voxel,
-    otherwise its first point.
+    The voxel of a point is floor(coord / voxel_size), relative to the smallest one per axis. The grid is fixed in
+    space, so removing points never moves other points to another voxel. With ``rng``, a random point represents each
+    voxel, otherwise its first point.
     ValueError if a coordinate is not finite or the grid has too many voxels for int64.
     """
     if len(coord) == 0:

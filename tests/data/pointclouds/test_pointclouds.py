@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from plyfile import PlyData, PlyElement
 from pypcd4 import Encoding, PointCloud
 
+from ceco3d.data.pointclouds import ply_write
 from ceco3d.data.pointclouds.files import READERS, find_scans, read_scan
 from ceco3d.data.pointclouds.normals import estimate_normals
 from ceco3d.data.pointclouds.ply import open_ply, read_triangles
@@ -287,6 +288,48 @@ def test_polygons_become_triangles(tmp_path, text):
     assert read_triangles(open_ply(write_ply(tmp_path / "c.ply", records(), text=text))) is None
     with pytest.raises(UserError, match="do not exist"):
         read_triangles(open_ply(write_ply(tmp_path / "d.ply", records(), [[0, 1, 4]], text)))
+
+
+# --- headers and writing ---
+
+
+def test_a_comment_may_contain_the_end_of_the_header(tmp_path):
+    path = write_ply(tmp_path / "a.ply", colored(), FACES)
+    path.write_bytes(path.read_bytes().replace(b"element vertex", b"comment end_header\nelement vertex", 1))
+    np.testing.assert_array_equal(read_scan(path).coord, COORD)
+    assert read_triangles(open_ply(path)).tolist() == FACES
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"property float y", b"property float x", "two properties x"),
+        (b"property float y", b"proXerty float y", "unknown header line"),
+        (b"property float y", b"property half y", "unknown header line"),
+        (b"element vertex 4", b"element vertex", "unknown header line"),
+        (b"element face", b"element vertex", "unknown header line"),
+        (b"little_endian", b"middle_endian", "unknown format"),
+        (b"element vertex 4", b"element vertex 4000000000", "it ends too early"),
+    ],
+)
+def test_damaged_headers_are_refused(tmp_path, old, new, message):
+    path = write_ply(tmp_path / "a.ply", colored(), FACES)
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        open_ply(path)
+
+
+@pytest.mark.parametrize("faces", [None, FACES])
+def test_written_files_are_those_of_plyfile(tmp_path, faces):
+    vertices = colored(quality=np.arange(4.0), label=np.arange(4, dtype=np.int32))
+    expected = write_ply(tmp_path / "a.ply", vertices, faces).read_bytes()
+    file = io.BytesIO()
+    ply_write.write_ply(file, {name: vertices[name] for name in vertices.dtype.names}, faces)
+    assert file.getvalue() == expected
+    (tmp_path / "b.ply").write_bytes(file.getvalue())
+    np.testing.assert_array_equal(open_ply(tmp_path / "b.ply").vertices(), vertices)
 
 
 # --- scenes ---

@@ -535,3 +535,33 @@ def test_mix_probability():
 @pytest.mark.parametrize("sizes", [(0, 5), (5, 0), (0, 0), (1, 1)])
 def test_mix3d_of_tiny_scenes(sizes):
     assert len(T.mix3d(*(make_scene(n, seed=n) for n in sizes))) == sum(sizes)
+
+
+# Transforms of one's own
+
+
+def drop_ceiling(scene, rng):
+    """A function is a transform: no base class, no registration."""
+    return scene.select(scene.coord[:, 2] < 2.0)
+
+
+class Tint:
+    """So is any callable object; it draws from the generator that it gets."""
+
+    def __init__(self, strength):
+        self.strength = strength
+
+    def __call__(self, scene, rng):
+        return scene.replace(color=scene.color + self.strength * torch.rand(3, generator=rng))
+
+
+def test_a_transform_of_ones_own_runs_between_the_others():
+    scene = make_scene()
+    before = {name: tensor.clone() for name, tensor in scene.tensors().items()}
+    transforms = T.Transforms([T.CenterShift(), drop_ceiling, Tint(10.0), T.PointDropout(0.2, p=1.0)])
+    first, again = (transforms(scene, seeded_generator(1)) for _ in range(2))
+    assert equal(first, again)
+    assert not equal(first, transforms(scene, seeded_generator(2)))
+    assert 0 < len(first) < len(scene)
+    assert first.coord[:, 2].max() < 2.0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in scene.tensors().items()), "the input changed"
