@@ -3,10 +3,10 @@
 
     python scripts/fuzz.py [INPUTS] [--only NAME] [--seed 0] [--keep FOLDER] [--raw FOLDER]
 
-INPUTS is the number of broken files per reader (a tenth for slow readers). They are made from valid files by edits that
-know the format, and read in a child process with 96 MiB of spare memory and 5 seconds of CPU time each. A reader returns
-a value or raises UserError with one line that names the file. Anything else is a finding: another exception, a crash, a
-hang, or an allocation that a file of this size cannot need. FOLDER gets one file per distinct finding.
+INPUTS is the number of broken files per reader (a tenth for slow readers). They are made from valid files by edits
+that know the format, and read in a child process with 96 MiB of spare memory and 5 seconds of CPU time each. A reader
+returns a value or raises UserError with one line that names the file. Anything else is a finding: another exception, a
+crash, a hang, or an allocation that a file of this size cannot need. FOLDER gets one file per distinct finding.
 Exits with code 1 if there are findings.
 """
 

@@ -34,7 +34,7 @@ class Outcome:
 
 
 class Sandbox:
-    """Runs ``read`` on inputs in a child process, and replaces it when it dies. Errors must contain one of ``names``."""
+    """Runs ``read`` in a child process, which is replaced if it dies. Errors must name one of ``names``."""
 
     def __init__(self, read: Callable[[bytes], object], names: Sequence[str]) -> None:
         self._read, self._names = read, tuple(names)

@@ -16,7 +16,7 @@ class Scene:
     Scenes are read with contiguous columns, strides (1, N), so that operations on all x run along memory. Other strides
     work too, but slower.
 
-    coord    (N, 3) float32, metres, z up
+    coord    (N, 3) float32, meters, z up
     color    (N, 3) float32, 0..255
     normal   (N, 3) float32, unit length or zero
     segment  (N,) int64, training index in the label space of the data set, -1 = ignore

@@ -1,4 +1,4 @@
-"""Scans: what files of every format hold, the scenes they become, and PLY files that get more properties."""
+"""Scans: the contents of every format, the scenes they become, and properties added to PLY files."""
 
 import io
 import re
@@ -151,7 +151,7 @@ def test_normals_are_read(tmp_path, make):
 
 
 @pytest.mark.parametrize("columns", [3, 4, 5, 8])
-def test_other_columns_are_left_out(tmp_path, columns):
+def test_other_columns_are_ignored(tmp_path, columns):
     path = tmp_path / "a.xyz"
     np.savetxt(path, np.column_stack([COORD, np.ones((4, columns - 3))]))
     scan = read_scan(path)
@@ -215,7 +215,7 @@ def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path_factory, kin
         (lambda p: p / "none.ply", "cannot be read .No such file"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, make, message):
+def test_errors_name_the_file_and_the_reason(tmp_path, make, message):
     path = make(tmp_path)
     with pytest.raises(UserError, match=message) as raised:
         read_scan(path)
@@ -225,7 +225,7 @@ def test_what_cannot_be_read_is_named(tmp_path, make, message):
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("lost", [1, 30])
 def test_a_mesh_that_ends_too_early_is_damaged(tmp_path, text, lost):
-    """Also where only faces are missing, which would be copied unseen."""
+    """Even if only faces are missing, which would be copied unread."""
     path = write_ply(tmp_path / "a.ply", colored(), FACES, text=text)
     content = path.read_bytes()
     path.write_bytes(content[: -(lost if not text else len(content.splitlines()[-1]) + lost)])
@@ -345,7 +345,7 @@ def scene(scan, unit="m", up="z", features=("color",), voxel_size=0.02):
     [("z", lambda x, y, z: (x, y, z)), ("y", lambda x, y, z: (x, z, -y)), ("-y", lambda x, y, z: (x, -z, y))],
 )
 def test_any_unit_and_axis_far_away_is_the_same_scene(unit, factor, up, to_file):
-    """UTM coordinates need float64 until they are near the origin: float32 keeps half a metre there."""
+    """UTM coordinates need float64 until they are near the origin: float32 keeps half a meter there."""
     file = np.stack(to_file(*COORD.T), axis=1) * factor + np.array([691_000.0, 5_334_000.0, 500.0]) * factor
     normal = np.stack(to_file(*NORMAL.T), axis=1)
     found, finite, warnings = scene(Scan(file, COLOR, normal), unit, up, ("color", "normal"))
@@ -357,7 +357,7 @@ def test_any_unit_and_axis_far_away_is_the_same_scene(unit, factor, up, to_file)
     assert not warnings
 
 
-def test_points_without_a_place_are_left_out():
+def test_points_without_finite_coordinates_are_dropped():
     coord = np.concatenate([COORD, [[np.nan, 0, 0], [0, np.inf, 0]]])[[4, 0, 1, 5, 2, 3]]
     color = np.concatenate([COLOR, COLOR[:2]])[[4, 0, 1, 5, 2, 3]]
     found, finite, warnings = scene(Scan(coord, color))
@@ -366,14 +366,14 @@ def test_points_without_a_place_are_left_out():
     assert re.search("2 points with NaN or infinite", warnings[0])
 
 
-def test_missing_colors_are_gray_and_warned_of_where_they_are_needed():
+def test_missing_colors_become_gray_with_a_warning_if_needed():
     found, _, warnings = scene(Scan(COORD))
     assert (found.color / 255 - 0.5 == 0).all()
     assert "no colors" in warnings[0]
     assert scene(Scan(COORD), features=("normal",))[2] == []
 
 
-def test_doubtful_sizes_are_warned_of_and_hopeless_ones_refused():
+def test_unusual_sizes_give_a_warning_and_impossible_ones_are_refused():
     assert "measures 1500 x 2000 x 250 m; check unit=m" in scene(Scan(COORD * 1000), voxel_size=0.1)[2][0]
     assert "check unit=mm" in scene(Scan(COORD), "mm")[2][0]
     with pytest.raises(UserError, match=r"2e\+05 x 250.* m, too large .*: check unit=m, or remove outliers"):
@@ -383,7 +383,7 @@ def test_doubtful_sizes_are_warned_of_and_hopeless_ones_refused():
 
 
 def test_normals_of_a_mesh_come_from_its_faces(tmp_path):
-    """As in training; the normals that the file has may have been made otherwise."""
+    """As in training; the normals in the file may be of another kind."""
     wrong = dict(zip(("nx", "ny", "nz"), -NORMAL.T, strict=True))
     coord = np.vstack([np.full((1, 3), np.nan), COORD * [1, 1, 0]])
     vertices = records(coord, **{name: np.r_[np.float32(0), column] for name, column in wrong.items()})

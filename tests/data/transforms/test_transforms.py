@@ -117,7 +117,7 @@ def test_pointcept_recipe_has_the_distribution_of_a_plain_one():
 
 
 def moments(scene):
-    """Points, spread and middle of the coordinates, mean and spread of the colours, length and tilt of the normals."""
+    """Points, spread and middle of the coordinates, mean and spread of the colors, length and tilt of the normals."""
     coord, color, normal = scene.coord, scene.color, scene.normal
     parts = ([len(scene) / 600], coord.std(0), coord.mean(0), color.mean(0) / 255, color.std(0) / 255)
     return np.concatenate([*map(np.asarray, parts), [normal.norm(dim=1).mean(), normal[:, 2].std()]])
@@ -215,7 +215,7 @@ def test_rotation_matrix_matches_scipy(order):
     np.testing.assert_allclose(ours.numpy(), reference, atol=1e-6)
 
 
-def test_rotation_turns_x_towards_y():
+def test_rotation_turns_x_toward_y():
     scene = make_scene(1).replace(coord=torch.tensor([[1.0, 0, 0]]))
     out = T.rotate(scene, T.rotation_matrix([0, 0, math.pi / 2]))
     np.testing.assert_allclose(out.coord.numpy(), [[0, 1, 0]], atol=1e-6)
@@ -295,7 +295,7 @@ def test_scale_range():
     assert torch.equal(T.scale(make_scene(), 2.0).normal, make_scene().normal)
 
 
-def test_jitter_is_cut_gaussian_noise():
+def test_jitter_is_clipped_gaussian_noise():
     scene = make_scene(20000)
     noise = T.jitter(scene, 0.005, 0.01, generator()).coord - scene.coord
     assert noise.abs().max() <= 0.01 + 1e-6
