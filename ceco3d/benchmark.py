@@ -27,7 +27,7 @@ from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.workload import Workload, make_workload
 from ceco3d.cli.app import command, compose
 from ceco3d.cli.settings import to_settings
-from ceco3d.data.dataset import Collate
+from ceco3d.data.collate import Collate
 from ceco3d.metrics.tables import markdown_table
 from ceco3d.preprocessing.datasets import DataSet, processed_scenes
 from ceco3d.preprocessing.scannet import LABEL_TABLE, read_label_table

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Feed broken files to every reader of files from outside and print what became of them.
+"""Feed broken files to every reader of untrusted files and print the outcomes.
 
     python scripts/fuzz.py [INPUTS] [--only NAME] [--seed 0] [--keep FOLDER] [--raw FOLDER]
 
-INPUTS is how many broken files each reader gets (a tenth where one takes long). They are made of whole ones by edits
-that know the format, and read in a child process with 96 MiB to spare and 5 seconds for each. A reader returns
-a value or raises UserError, in one line that names the file; anything else is a finding: another exception, a crash, a
-hang, or memory asked for that a file of this size cannot need. FOLDER gets one file for each place of a finding.
-Exit code 1 with findings.
+INPUTS is the number of broken files per reader (a tenth for slow readers). They are made from valid files by edits
+that know the format, and read in a child process with 96 MiB of spare memory and 5 seconds of CPU time each. A reader
+returns a value or raises UserError with one line that names the file. Anything else is a finding: another exception, a
+crash, a hang, or an allocation that a file of this size cannot need. FOLDER gets one file per distinct finding.
+Exits with code 1 if there are findings.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BATCH = 100
 
 @dataclass
 class Result:
-    """Counts of outcomes by kind, and of each distinct finding the shortest input with its details."""
+    """Counts of outcomes by kind, and the shortest input and the details of each distinct finding."""
 
     counts: Counter = field(default_factory=Counter)
     findings: dict[str, tuple[bytes, str]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Result:
 
 
 def fuzz(reader: Reader, count: int, seed: int) -> Result:
-    """Give ``count`` inputs to ``reader``."""
+    """Run ``reader`` on ``count`` broken files."""
     result, begin, inputs = Result(), time.monotonic(), broken_files(reader, count, seed)
     with Sandbox(reader, reader.names) as sandbox:
         while batch := [data for _, data in zip(range(BATCH), inputs, strict=False)]:
@@ -58,13 +58,13 @@ def fuzz(reader: Reader, count: int, seed: int) -> Result:
 
 
 def main(arguments: list[str]) -> int:
-    """Fuzz, print, keep; the exit code."""
+    """Fuzz, print the table, keep the inputs of findings; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", type=int, nargs="?", default=1000)
-    parser.add_argument("--only", default="", help="readers whose name holds this")
+    parser.add_argument("--only", default="", help="run only readers whose name contains this")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for the inputs of findings")
-    parser.add_argument("--raw", type=Path, help="raw root with whole files; by default rooms200 is generated")
+    parser.add_argument("--raw", type=Path, help="raw root with valid files; default: generate rooms200")
     given = parser.parse_args(arguments)
     table, found = Table("reader", "inputs", "accepted", "refused", "findings", "a second"), 0
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:

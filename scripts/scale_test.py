@@ -18,7 +18,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from ceco3d.data.dataset import SceneDataset, SceneSampler
+from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.sampler import SceneSampler
 from ceco3d.data.scenes import index
 from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.metrics import ClassMoments, Confusion

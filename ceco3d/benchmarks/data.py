@@ -18,14 +18,16 @@ import numpy as np
 import torch
 
 from ceco3d.data.batch import make_batch
-from ceco3d.data.dataset import Collate, SceneDataset, make_loader
+from ceco3d.data.collate import Collate
+from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.loader import make_loader
 from ceco3d.data.pointclouds.normals import vertex_normals
 from ceco3d.data.scenes.processed import SEGMENT, read_scene, write_scene
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.data.transforms import Transform, Transforms
 from ceco3d.data.transforms.geometric import bounds
-from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.preprocessing import scannet
+from ceco3d.utils.random import seeded_generator
 
 HEADER = ("step", "ms", "fastest", "CPU ms", "scenes/s per core")
 FILES = 8  # scenes on disk for the loader to read again and again

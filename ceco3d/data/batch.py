@@ -1,21 +1,22 @@
-"""A batch: what a network consumes, made of scenes by voxelisation."""
+"""A batch: the voxels of several scenes, the input of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene, move, take_rows
-from ceco3d.data.transforms.geometric import foot
+from ceco3d.data.transforms.geometric import floor_center
 from ceco3d.data.transforms.voxelize import voxelize
 from ceco3d.sparse import SparseTensor
 from ceco3d.utils.errors import UserError
 
 FEATURE_CHANNELS = {"color": 3, "normal": 3, "coord": 3}
-# Width of the random integer offset of each scene in voxels (LanguageGroundedSemseg, training only).
+# Range of the random integer offset of each scene, in voxels (LanguageGroundedSemseg, training only).
 OFFSET_RANGE = 100
 
 
@@ -27,9 +28,9 @@ class Batch:
     features    (M, C) float32
     labels      (M,) int64, training index or -1 = ignore
     scenes      B names
-    inverse     (N,) int64, row of ``coordinates`` for every point of all scenes in order
-    failed      (scene, reason) of scenes that could not be read and that others stand in for
-    ready       what ``sparse`` gives, made ahead of time with the kernel maps of a network, see ``prepared``
+    inverse     (N,) int64, row of ``coordinates`` for every point of all scenes, in order
+    failed      (scene, reason) of scenes that could not be read and were replaced
+    ready       the result of ``sparse``, built ahead of time with the kernel maps of a network, see ``prepared``
     """
 
     coordinates: Tensor
@@ -44,11 +45,11 @@ class Batch:
         return len(self.coordinates)
 
     def sparse(self) -> SparseTensor:
-        """The features on their voxels."""
+        """The features as a sparse tensor."""
         return SparseTensor(self.features, self.coordinates) if self.ready is None else self.ready
 
     def prepared(self, build_maps: Callable[[SparseTensor], None]) -> Batch:
-        """The batch with all that ``build_maps`` (``MinkUNet.build_maps``) makes of its voxels."""
+        """The batch with the kernel maps that ``build_maps`` (``MinkUNet.build_maps``) builds on its voxels."""
         ready = self.sparse()
         build_maps(ready)
         return replace(self, ready=ready)
@@ -58,38 +59,41 @@ class Batch:
         return {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
 
     def to(self, device: torch.device | str) -> Batch:
-        """The batch on ``device``; from pinned memory the copy overlaps with other work."""
+        """The batch on ``device``. Copies from pinned memory overlap with other work."""
         return self._map(lambda tensor: move(tensor, device))
 
     def pin_memory(self) -> Batch:
-        """The batch in page-locked memory (the DataLoader calls this by its name)."""
+        """The batch in page-locked memory. The DataLoader looks for this method by name."""
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        return replace(self, **{name: change(tensor) for name, tensor in self.tensors().items()})
+        changed: dict[str, Any] = {name: change(tensor) for name, tensor in self.tensors().items()}
+        return replace(self, **changed)
 
 
 def feature_channels(features: Sequence[str]) -> int:
-    """Number of input channels C of a network fed with ``features``; UserError for an unknown one."""
+    """The number of input channels C of ``features``; UserError for an unknown name."""
     unknown = [name for name in features if name not in FEATURE_CHANNELS]
     if unknown or not features:
-        raise UserError(f"features {list(features)} are not known; choose one or more of {', '.join(FEATURE_CHANNELS)}")
+        raise UserError(f"features={list(features)}: choose one or more of {', '.join(FEATURE_CHANNELS)}")
     return sum(FEATURE_CHANNELS[name] for name in features)
 
 
 def point_features(scene: Scene, features: Sequence[str], index: Tensor | None = None) -> Tensor:
-    """(N, C) float32, the named features side by side; of the points at ``index`` alone, as if there were no others.
+    """(N, C) float32: the named features side by side, for the points at ``index`` (default: all).
 
-    "color" is colour/255 - 0.5, "normal" the unit normal, "coord" metres from the middle of the floor.
+    color   color / 255 - 0.5
+    normal  unit normal
+    coord   meters from the floor center of the bounding box of these points
     """
-    feature_channels(features)  # refuses unknown names
+    feature_channels(features)  # raises for unknown names
     points = {name: getattr(scene, name) for name in features}
     if index is not None:
         points = {name: take_rows(values, index) for name, values in points.items()}
     if "color" in points:
         points["color"] = (points["color"] / 255).sub_(0.5)
     if "coord" in points:
-        points["coord"] = points["coord"] - foot(points["coord"])
+        points["coord"] = points["coord"] - floor_center(points["coord"])
     return torch.cat([points[name] for name in features], dim=1)
 
 
@@ -99,11 +103,12 @@ def make_batch(
     features: Sequence[str],
     rngs: Sequence[torch.Generator] | None = None,
 ) -> Batch:
-    """Voxelise ``scenes`` (``voxel_size`` in metres); feature and label of a voxel are those of one of its points.
+    """Voxelize ``scenes`` with ``voxel_size`` in meters; each voxel gets the features and label of one of its points.
 
-    With ``rngs`` (training), one generator a scene, that point is drawn, and each scene moves by a random integer
-    offset: a strided convolution sees where the grid starts, so the offset makes every alignment to the coarse grids
-    equally likely. Without (evaluation) nothing is random. Raises UserError when a scene cannot be voxelised.
+    With ``rngs`` (training), one generator per scene, that point is random, and each scene is shifted by a random
+    integer offset: strided convolutions depend on where the grid starts, and the offset makes every alignment with the
+    coarse grids equally likely. Without ``rngs`` (evaluation) nothing is random.
+    UserError if a scene cannot be voxelized.
     """
     coordinates, values, labels, inverse = [], [], [], []
     rows = 0

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ceco3d.data.pointclouds.files import LABELS
-from ceco3d.data.pointclouds.ply import PREFIX, extend_ply, write_ply
+from ceco3d.data.pointclouds.ply_write import PREFIX, extend_ply, write_ply
 from ceco3d.data.pointclouds.scan import COLOR_NAMES, Scan, find_columns
 from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.metrics.tables import percent
@@ -92,7 +92,7 @@ class Labelled:
             columns |= dict(zip(("nx", "ny", "nz"), scan.normal.T, strict=True))
         if scan.color is not None:
             columns |= {PREFIX + name: scan.color[:, i] for i, name in enumerate(("red", "green", "blue"))}
-        write_ply(file, columns, added)
+        write_ply(file, columns | {name: added[name] for name in ADDED.fields})
 
 
 def print_classes(classes: list[dict[str, Any]], title: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceco3d.data.pointclouds.files import LABELS, read_scan
-from ceco3d.data.pointclouds.to_scene import scene_of
+from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.data.transforms import voxelize
 from ceco3d.inference.chunks import label_chunks, receptive_field
@@ -82,7 +82,7 @@ def predict_scan(
     """Label the scan at ``path``, write ``<target>.ply``, ``.labels.txt`` and ``.summary.json``, print the classes."""
     scan = read_scan(path)
     try:
-        scene, finite, warnings = scene_of(
+        scene, finite, warnings = to_scene(
             scan, target.name, settings.unit, settings.up, predictor.features, predictor.voxel_size
         )
     except UserError as error:

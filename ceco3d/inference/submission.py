@@ -6,7 +6,6 @@ One ``<scene>.txt`` per scene at the top level of a zip; one raw class id per li
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.utils.atomic import whole_file
 
 
 def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], space: LabelSpace) -> dict[str, int]:
@@ -21,19 +21,15 @@ def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], 
 
     Returns the number of vertices of each scene. Raises ValueError when the written file is not a valid submission.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     ids = np.array(space.ids)
     vertices: dict[str, int] = {}
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with whole_file(path) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for scene, labels in predictions:
                 archive.writestr(f"{scene}.txt", "\n".join(map(str, ids[labels].tolist())) + "\n")
                 vertices[scene] = len(labels)
-        check_submission(part, vertices, space)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        file.flush()
+        check_submission(Path(file.name), vertices, space)
     return vertices
 
 

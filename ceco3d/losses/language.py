@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ceco3d.data.transforms.step import seeded_generator
+from ceco3d.utils.random import seeded_generator
 
 
 def draw_negatives(labels: Tensor, num_classes: int, count: int, rng: torch.Generator) -> Tensor:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from plyfile import PlyData, PlyParseError
 
 from ceco3d.data.pointclouds.normals import vertex_normals
+from ceco3d.data.pointclouds.ply import mapped_triangles, open_ply
 from ceco3d.data.scenes.labels import IGNORE, label_space
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_json
@@ -28,7 +28,6 @@ SEGMENTS = "_vh_clean_2.0.010000.segs.json"
 LABELS = ("segment20", "segment200", "instance")
 MAX_ID = 10**6  # of a class
 NO_ID = 0  # neither ScanNet200 nor nyu40 has a class 0
-HEADER_BYTES = 1 << 16  # far above any real PLY header
 
 
 @dataclass(frozen=True)
@@ -101,15 +100,13 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     a triangle mesh, empty, or holds non-finite coordinates or faces of vertices that do not exist.
     """
     try:
-        _check_header(path)
-        # Maps the file: a header that promises more than the file holds is refused before anything is allocated.
-        mesh = PlyData.read(path, known_list_len={"face": {"vertex_indices": 3}})
-        vertex, faces = mesh["vertex"].data, mesh["face"]["vertex_indices"].astype(np.int64)
+        mesh = open_ply(path)
+        faces, vertex = mapped_triangles(mesh).astype(np.int64), mesh.vertices()
         vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float32)
         colors = np.stack([vertex[channel] for channel in ("red", "green", "blue")], axis=1)
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}): download it from ScanNet") from None
-    except (PlyParseError, KeyError, ValueError, OverflowError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not a complete triangle mesh ({one_line(error)}); download it again") from None
     if colors.dtype != np.uint8:
         raise UserError(f"{path} has colours of type {colors.dtype}, not uchar 0..255; download it again")
@@ -120,24 +117,6 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if faces.size and not 0 <= faces.min() <= faces.max() < len(vertices):
         raise UserError(f"{path} has faces of vertices that do not exist; download it again")
     return vertices, colors, faces
-
-
-def _check_header(path: Path) -> None:
-    """ValueError unless the header promises rows of fixed size, which plyfile maps instead of reading one by one."""
-    with path.open("rb") as file:
-        header, end, _ = file.read(HEADER_BYTES).partition(b"\nend_header\n")
-    if not header.startswith(b"ply\n") or not end or b"\r" in header:
-        raise ValueError("no PLY header")
-    if not re.search(rb"^format binary_", header, re.MULTILINE):
-        raise ValueError("not a binary PLY")
-    lists, element = [], b""
-    for words in (line.split() for line in header.split(b"\n")):
-        if words[:1] == [b"element"]:
-            element = words[1] if words[1:] else b""
-        elif words[:2] == [b"property", b"list"]:
-            lists.append((element, words[-1]))
-    if lists != [(b"face", b"vertex_indices")]:
-        raise ValueError("list properties other than the vertex_indices of faces")
 
 
 def read_alignment(path: Path) -> np.ndarray:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch.utils.data import Dataset
 
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms.step import seeded_generator
+from ceco3d.data.seeded import SeededDataset
 from ceco3d.pretraining.frames import read_frame
 from ceco3d.pretraining.pairs import NoPairError, Pair, PairMaker
 from ceco3d.pretraining.views import draw_views
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.random import Stream, seeded_generator
 
 ATTEMPTS = 10  # scenes that are tried before it is an error that none has two views
-_PAIR = 3  # a random stream of its own, see pairs._COLLATE
 
 
-class PairDataset(Dataset, ABC):
+class PairDataset(SeededDataset[Pair]):
     """``repeat`` times over ``sources`` sources of pairs, each time with other draws.
 
     A source that gives no pair or cannot be read is replaced by another one, drawn for this (seed, epoch, index);
@@ -30,19 +29,15 @@ class PairDataset(Dataset, ABC):
     """
 
     def __init__(self, sources: int, make: PairMaker, seed: int, repeat: int = 1) -> None:
-        self.sources, self.make, self.seed, self.repeat = sources, make, seed, repeat
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # as in SceneDataset
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the draws of ``epoch`` from now on, in this process and in running workers."""
-        self._epoch.fill_(epoch)
+        super().__init__(seed)
+        self.sources, self.make, self.repeat = sources, make, repeat
 
     def __len__(self) -> int:
         return self.sources * self.repeat
 
     def __getitem__(self, index: int) -> Pair:
-        epoch = int(self._epoch)
-        rng = seeded_generator(self.seed, _PAIR, epoch, index)
+        epoch = self.epoch
+        rng = seeded_generator(self.seed, Stream.PAIR, epoch, index)
         source, errors, failed = index % self.sources, [], []
         for _ in range(ATTEMPTS):
             try:

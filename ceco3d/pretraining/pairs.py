@@ -1,6 +1,6 @@
 """Pairs of views, augmented, voxelised and matched, and batches of them.
 
-Every random draw is a function of (seed, epoch, index), as in ``ceco3d.data.dataset``.
+Every random draw is a function of (seed, epoch, index), see ``ceco3d.utils.random``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from torch import Tensor
 from ceco3d.data.batch import Batch, make_batch
 from ceco3d.data.scenes.scene import Scene, move
 from ceco3d.data.transforms import ChromaticJitter, RandomRotation
-from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.data.transforms.voxelize import voxelize
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.random import Stream, seeded_generator
 
 SEARCH_RADIUS = 1.5  # voxels between two points that count as the same one (CSC)
 ROTATION = RandomRotation(x=2.8125, y=2.8125, z=180.0)  # degrees: pi/64 of tilt, any heading (CSC)
 FEWEST_MATCHES = 16  # fewer do not make a contrast
-_COLLATE = 4  # a random stream of its own; pretraining.dataset has 3, ceco3d.data.dataset those before
 
 
 class NoPairError(UserError):
@@ -152,7 +151,7 @@ class PairCollate:
     seed: int
 
     def __call__(self, pairs: Sequence[Pair]) -> PairBatch:
-        rng = seeded_generator(self.seed, _COLLATE, pairs[0].epoch, *(pair.index for pair in pairs))
+        rng = seeded_generator(self.seed, Stream.PAIR_COLLATE, pairs[0].epoch, *(pair.index for pair in pairs))
         batches, shifts = [], []
         for side in (0, 1):
             views = [pair.views[side] for pair in pairs]

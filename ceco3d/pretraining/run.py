@@ -17,7 +17,7 @@ from ceco3d.training.lifecycle import find_checkpoint, resume, run_trainer
 from ceco3d.training.loggers import CsvLogger
 from ceco3d.training.loop import Trainer
 from ceco3d.training.random_state import seed_all
-from ceco3d.utils.atomic import patiently, write_json
+from ceco3d.utils.atomic import retry_on_disk_error, write_json
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.distributed import is_main, main_first, of_main, process_group
 from ceco3d.utils.errors import UserError
@@ -68,7 +68,7 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
     run_trainer(trainer, settings, {"csv": CsvLogger, **settings.logger}, title)  # the summary below reads the CSV file
     with main_first():  # the others continue when the checkpoint is there
         if is_main():  # metrics.json says that the run is finished
-            patiently(lambda: write_json(run_dir / "metrics.json", loss_summary(run_dir / "metrics.csv")))
+            retry_on_disk_error(lambda: write_json(run_dir / "metrics.json", loss_summary(run_dir / "metrics.csv")))
     return result
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms.step import uniform
 from ceco3d.data.transforms.voxelize import voxelize
 from ceco3d.pretraining.pairs import NoPairError
 from ceco3d.pretraining.visibility import visible
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.random import uniform
 from ceco3d.visualization.camera import Camera
 
 OVERLAP_VOXEL = 0.05  # meters; overlap is measured in voxels of this size (CSC)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.pointclouds.ply_write import write_ply
 from ceco3d.synthetic.names import COLORS, raw_rows
 from ceco3d.synthetic.scanner import Mesh
 from ceco3d.synthetic.segments import oversegment
@@ -15,7 +16,6 @@ from ceco3d.synthetic.shapes import turn
 
 FORGOTTEN = 0.04  # share of segments that annotators left out; never the largest of an object
 VERTEX = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1"), ("alpha", "u1")]
-FACE = [("count", "u1"), ("index", "<i4", 3)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def write_scan(folder: Path, mesh: Mesh, angle: float, annotation: Annotation, l
     for k, channel in enumerate(("red", "green", "blue")):
         vertex[channel] = mesh.color[:, k]
     vertex["alpha"] = 255
-    write_ply(folder / f"{name}_vh_clean_2.ply", vertex, mesh.faces, "VCGLIB generated")
+    write_mesh(folder / f"{name}_vh_clean_2.ply", vertex, mesh.faces, "VCGLIB generated")
     align = alignment(angle, low) if labelled else None
     (folder / f"{name}.txt").write_text(metadata(align, annotation.scene_type, frames=len(coord) // 40))
     if not labelled:
@@ -82,18 +82,13 @@ def write_labels(path: Path, vertex: np.ndarray, faces: np.ndarray, segment: np.
         labelled[channel] = COLORS[label, k]
     labelled["alpha"] = np.where(label > 0, 256 - label, 0)
     labelled["label"] = label
-    write_ply(path, labelled, faces, "MLIB generated")
+    write_mesh(path, labelled, faces, "MLIB generated")
 
 
-def write_ply(path: Path, vertex: np.ndarray, faces: np.ndarray, comment: str) -> None:
+def write_mesh(path: Path, vertex: np.ndarray, faces: np.ndarray, comment: str) -> None:
     """Binary little-endian PLY of a structured vertex array and (F, 3) triangles."""
-    kinds = {"f4": "float", "u1": "uchar", "u2": "ushort"}
-    face = np.zeros(len(faces), FACE)
-    face["count"], face["index"] = 3, faces
-    lines = ["ply", "format binary_little_endian 1.0", f"comment {comment}", f"element vertex {len(vertex)}"]
-    lines += [f"property {kinds[vertex.dtype[name].str[1:]]} {name}" for name in vertex.dtype.names]
-    lines += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
-    path.write_bytes("\n".join(lines).encode() + vertex.tobytes() + face.tobytes())
+    with path.open("wb") as file:
+        write_ply(file, {name: vertex[name] for name in vertex.dtype.names}, faces, comment)
 
 
 def write_json(path: Path, value: dict) -> None:

@@ -10,14 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import Dataset
 
 from ceco3d.data.batch import feature_channels
-from ceco3d.data.dataset import Collate, SceneDataset, VoxelCap, count_voxels, make_loader
+from ceco3d.data.collate import Collate
+from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.loader import make_loader
+from ceco3d.data.sampler import VoxelCap, count_voxels
 from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 from ceco3d.models import MinkUNet, build_model, load_weights
 from ceco3d.training.prefetcher import Prefetcher
@@ -96,7 +99,7 @@ def training_batches(settings: RunSettings, folders: Sequence[Path], device: tor
 
 def make_prefetcher(
     trainer: TrainerSettings,
-    dataset: Dataset[Any],
+    dataset: SeededDataset,
     collate: Callable[..., Any],
     finish: Callable[[Any], Any],
     device: torch.device,

@@ -24,7 +24,7 @@ from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
 from ceco3d.training.random_state import seed_all
 from ceco3d.training.settings import TrainSettings
-from ceco3d.utils.atomic import patiently, whole_file
+from ceco3d.utils.atomic import retry_on_disk_error, whole_file
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.distributed import is_main, of_main, process_group
 from ceco3d.utils.errors import UserError
@@ -82,8 +82,8 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
     assert evaluation is not None  # this trainer validates
     if is_main():
         collapse = partial(write_collapse, run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
-        patiently(collapse)
-        patiently(lambda: evaluation.write(run_dir))  # last: metrics.json says that the run is finished
+        retry_on_disk_error(collapse)
+        retry_on_disk_error(lambda: evaluation.write(run_dir))  # last: metrics.json says that the run is finished
     return evaluation.scores
 
 

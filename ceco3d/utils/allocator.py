@@ -1,4 +1,4 @@
-"""How memory is handed out, by the C library and, on a GPU, by torch."""
+"""Memory allocator settings: malloc, and torch's allocator on a GPU."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import os
 # <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
-_GPU_SETTINGS = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")  # the second is the name of before torch 2.9
+_GPU_SETTINGS = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")  # the second is the name before torch 2.9
 
 
 def keep_freed_memory() -> None:
-    """Let malloc (glibc) reuse large blocks instead of returning them to the system at once.
+    """Make glibc's malloc reuse large blocks instead of returning them to the system at once.
 
-    On the CPU the tensors of a training step are tens of megabytes each; fetching them from the system anew, page by
-    page, cost a quarter of the step. The process then stays at its peak size until it ends.
+    On the CPU the tensors of a training step take tens of megabytes each, and getting them from the system anew, page
+    by page, cost a quarter of the step. In return, the process keeps its peak size until it ends.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -24,10 +24,9 @@ def keep_freed_memory() -> None:
 
 
 def let_segments_grow() -> None:
-    """Let torch's GPU memory grow in place; it has to be said before CUDA starts. Settings of the user's own stay.
+    """Make torch's GPU memory segments expandable. Call before CUDA starts; the user's own settings take precedence.
 
-    Every step has another number of voxels: blocks of fixed size would be cut into pieces that fit none of the next,
-    and the memory taken from the GPU would creep up.
+    The number of voxels differs from step to step. Fixed segments would fragment, and GPU memory would grow slowly.
     """
     if not any(name in os.environ for name in _GPU_SETTINGS):
         os.environ[_GPU_SETTINGS[1]] = "expandable_segments:True"

@@ -1,10 +1,10 @@
-"""Files that commands write: whole or not at all."""
+"""Atomic file writes: a file is complete under its name, or it is not there."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +13,14 @@ from typing import Any, BinaryIO
 
 from ceco3d.utils.errors import UserError
 
-RETRY_SECONDS = 30.0  # between two attempts to write what could not be written
-PATIENCE_SECONDS = 1800.0  # that a finished computation waits for its results to be written
+RETRY_SECONDS = 30.0  # between two attempts to write results
+PATIENCE_SECONDS = 1800.0  # after which a finished computation gives up writing its results
+
+logger = logging.getLogger(__name__)
 
 
 def check_writable(folder: Path) -> None:
-    """UserError unless ``folder`` can be made or written to. Creates nothing."""
+    """UserError unless ``folder`` is writable or can be created. Creates nothing."""
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
@@ -26,10 +28,10 @@ def check_writable(folder: Path) -> None:
         raise UserError(f"{folder}: cannot write there ({existing} is not a writable folder); choose another folder")
 
 
-def patiently(write: Callable[[], None]) -> None:
-    """Call ``write``, again and again for half an hour while the disk is full or cannot be written, with warnings.
+def retry_on_disk_error(write: Callable[[], None]) -> None:
+    """Call ``write`` until it succeeds, for up to PATIENCE_SECONDS, with a warning for every OSError.
 
-    For what a long computation has made. OSError after that.
+    A full disk or an unreachable folder must not cost the results of a long computation. Raises the last OSError.
     """
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -38,13 +40,16 @@ def patiently(write: Callable[[], None]) -> None:
         except OSError as error:
             if time.monotonic() > end:
                 raise
-            print(f"WARNING: {error}; next try in {RETRY_SECONDS:.0f} s", file=sys.stderr, flush=True)
+            logger.warning("%s; next try in %.0f s", error, RETRY_SECONDS)
             time.sleep(RETRY_SECONDS)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open ``path`` for writing, making its folder: it gets its name at the end, and does not appear on an error."""
+    """Open a temporary file for writing and rename it to ``path`` at the end; on an error ``path`` stays as it was.
+
+    Creates the folder. The temporary file is ``<path>.part``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
@@ -56,16 +61,16 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically, making its folder."""
+    """Write a file atomically; creates its folder."""
     with whole_file(path) as file:
         file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, making its folder."""
+    """Write UTF-8 text atomically; creates the folder."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically, making its folder."""
+    """Write JSON atomically; creates the folder."""
     write_text(path, json.dumps(content, indent=2) + "\n")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 
 import torch
 
 from ceco3d.sparse.kernels import cpu
 from ceco3d.utils.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one, else the CPU; UserError for a device that is not there.
+    """The device called ``auto``, ``cpu`` or ``cuda``; UserError if it does not exist. ``auto`` prefers the GPU.
 
-    Under torchrun each process has a GPU of its own.
+    Under torchrun each process gets its own GPU (LOCAL_RANK).
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -28,9 +30,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """What convolutions compute in; UserError for an unknown name, a warning where the processor has to imitate it.
+    """The dtype in which convolutions compute; UserError for an unknown name.
 
-    "tf32" is float32 whose products may be rounded to 10 bits: torch's own setting, which all engines follow.
+    "tf32" is float32 with products rounded to 10 bits of mantissa: it sets torch's own switch, which all engines obey.
+    Warns if the processor emulates the precision.
     """
     if name not in PRECISIONS:
         raise UserError(f"precision={name}: choose one of {', '.join(PRECISIONS)}")
@@ -38,5 +41,5 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         raise UserError("precision=tf32: only GPUs have it; choose fp32 or bf16")
     torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
     if device.type == "cpu" and name != "fp32" and not cpu.supports(PRECISIONS[name]):
-        print(f"warning: precision={name} is slow on this processor, fp32 is faster", file=sys.stderr)
+        logger.warning("precision=%s is slow on this processor, fp32 is faster", name)
     return PRECISIONS[name]

@@ -1,10 +1,10 @@
-"""Several processes as one run: started by torchrun, which sets RANK, WORLD_SIZE and LOCAL_RANK; else one alone."""
+"""Runs with several processes, started by torchrun (RANK, WORLD_SIZE, LOCAL_RANK). Everything also works with one."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,12 +13,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-COLLECTIVE_TIMEOUT = timedelta(minutes=10)  # then a process that hangs ends the run
-PREPARATION_TIMEOUT = timedelta(days=2)  # the others wait this long for the first one to make the data
+COLLECTIVE_TIMEOUT = timedelta(minutes=10)  # a hanging process then ends the run
+PREPARATION_TIMEOUT = timedelta(days=2)  # the other processes wait this long for the first to prepare the data
 
 
 def rank() -> int:
-    """Number of this process."""
+    """Index of this process."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -28,16 +28,16 @@ def world() -> int:
 
 
 def is_main() -> bool:
-    """Whether this is the process that prints, logs and writes."""
+    """Whether this process prints, logs and writes."""
     return rank() == 0
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started; inside, only the first one prints. Nothing without torchrun.
+    """Join the process group of torchrun; inside, only the first process prints. Does nothing without torchrun.
 
-    On an error the group is not taken down in order, because the others may wait in a collective: the process ends with
-    its error, and torchrun ends the others.
+    On an error the group is not destroyed, because other processes may be waiting in a collective operation: this
+    process ends with its error, and torchrun ends the others.
     """
     if dist.is_initialized() or "WORLD_SIZE" not in os.environ or "RANK" not in os.environ:
         yield
@@ -57,7 +57,7 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """What is inside runs on the first process, then on the others, which find done what it did."""
+    """Run the body on the first process, then on the others, which find its work done."""
     if world() == 1:
         yield
         return
@@ -70,7 +70,7 @@ def main_first() -> Iterator[None]:
 
 
 def of_main(value: Any) -> Any:
-    """The first process's ``value`` (picklable)."""
+    """The ``value`` (picklable) of the first process, on every process."""
     box = [value]
     if world() > 1:
         dist.broadcast_object_list(box)
@@ -78,7 +78,7 @@ def of_main(value: Any) -> Any:
 
 
 def gather(value: Any) -> list[Any]:
-    """Everyone's ``value`` (picklable) in order of rank, on every process."""
+    """The ``value`` (picklable) of each process in order of rank, on every process."""
     values = [value]
     if world() > 1:
         values = [None] * world()
@@ -87,7 +87,7 @@ def gather(value: Any) -> list[Any]:
 
 
 def reduce(value: Tensor, how: str = "sum") -> Tensor:
-    """``value`` summed ("sum"), averaged ("mean") or maximised ("max") over the processes; without a gradient."""
+    """The "sum", "mean" or "max" of ``value`` over the processes, without a gradient."""
     if world() == 1:
         return value
     device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else value.device
@@ -109,12 +109,13 @@ class _Sum(torch.autograd.Function):
 
 
 def differentiable_sum(value: Tensor) -> Tensor:
-    """``value`` summed over the processes, with a gradient: every process's loss pulls at the values of all."""
-    return value if world() == 1 else _Sum.apply(value)
+    """The sum of ``value`` over the processes, with a gradient: the loss of each process reaches the values of all."""
+    add: Callable[[Tensor], Tensor] = _Sum.apply
+    return value if world() == 1 else add(value)
 
 
 def broadcast_buffers(module: nn.Module) -> None:
-    """Give every process the buffers of the first one: running statistics of batch norms differ between them."""
+    """Copy the buffers of the first process to all: running statistics of batch norms differ between processes."""
     if world() > 1:
         for buffer in module.buffers():
             dist.broadcast(buffer, 0)

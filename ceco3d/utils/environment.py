@@ -1,4 +1,4 @@
-"""What a command ran with, kept beside its results."""
+"""Record the environment of a command beside its results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ceco3d.utils.distributed import world
 
 
 def write_environment(folder: Path, device: torch.device) -> None:
-    """``environment.json``: the command line as it was typed, versions, device and number of processes."""
+    """Write ``environment.json``: the command line as typed, versions, device, and number of processes."""
     gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
     content = {
         "command": shlex.join(sys.orig_argv),

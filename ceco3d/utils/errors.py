@@ -1,4 +1,4 @@
-"""The one exception that commands turn into a clear line and exit code 2."""
+"""The exception that commands report as one line and exit code 2."""
 
 
 class UserError(Exception):

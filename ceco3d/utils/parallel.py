@@ -1,4 +1,4 @@
-"""Jobs over worker processes that leave nothing behind: no stray process, no traceback storm on Ctrl-C."""
+"""Jobs in worker processes, without stray processes or a flood of tracebacks after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def run_parallel(
     function: Callable[[Job], Result], jobs: Iterable[Job], workers: int
 ) -> Iterator[tuple[Job, Future[Result]]]:
-    """``function`` of every job in ``workers`` processes of one thread each: (job, finished future), as they finish.
+    """Run ``function`` on every job in ``workers`` single-threaded processes; yield (job, future) as jobs finish.
 
-    ``function`` and jobs must be picklable. When the caller stops early (Ctrl-C, an error, a worker's death) the jobs
-    at work are finished first and the others dropped.
+    ``function`` and jobs must be picklable. If the caller stops early (Ctrl-C, an error, a dead worker), running jobs
+    finish and the others are dropped.
     """
-    # spawn: this process may run threads (torch, progress), which do not survive a fork
+    # spawn, because threads of this process (torch, progress) do not survive a fork
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
         try:
             with _inherited_by_workers():
@@ -41,7 +41,7 @@ def run_parallel(
 
 @contextmanager
 def _inherited_by_workers() -> Iterator[None]:
-    """Processes started inside compute on one thread and leave Ctrl-C to this process, from their first moment on."""
+    """Make processes started in the body single-threaded and immune to Ctrl-C from the start; this one handles it."""
     before = {name: os.environ.get(name) for name in THREADS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.update(dict.fromkeys(THREADS, "1"))
@@ -54,12 +54,13 @@ def _inherited_by_workers() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """Start of a worker: keep freed memory, and end as soon as the parent is gone, even if it was killed."""
+    """Set up a worker: keep freed memory, and exit as soon as the parent is gone, even if it was killed."""
     keep_freed_memory()
-    parent = multiprocessing.parent_process()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
-    def watch() -> None:
+
+def _exit_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
         parent.join()
         os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

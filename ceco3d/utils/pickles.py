@@ -1,8 +1,9 @@
-"""Pickles of tensors and arrays, as ``torch.save`` and ``pickle`` write them, read without running code from them.
+"""Read files of ``torch.save`` and ``pickle`` without running code from them.
 
-``torch.load(weights_only=True)`` runs no code either, but it calls what allocates any number of bytes that a file names
-(``bytearray``, ``FloatTensor``), and NumPy's own unpickling trusts the file. So the calls are looked through first, and
-arrays are rebuilt by functions of this module. Errors are ValueError with one line, RefusedError for other objects.
+``torch.load(weights_only=True)`` runs no code either, but it lets a file call functions that allocate any number of
+bytes (``bytearray``, ``FloatTensor``), and NumPy's own unpickling trusts the file. Here the calls are checked first,
+and arrays are rebuilt by functions of this module. All errors are ValueError with a one-line message; RefusedError
+means that the file holds other objects.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import pickletools
 import re
 import zipfile
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -31,31 +32,31 @@ TENSOR_CALLS = re.compile(
 )
 ARRAY_CALLS = re.compile(r"numpy (ndarray|dtype)|numpy\._?core\.(multiarray (_reconstruct|scalar)|numeric _frombuffer)")
 SLOW_CODECS = ("punycode", "idna")  # quadratic in the length of the text, or worse
-OLD_PICKLES = 5  # magic number, version, platform, content, keys of storages: the format before PyTorch 1.6
-CONTENT = 3  # number of the pickle with the content
+OLD_PICKLES = 5  # before PyTorch 1.6 a file is five pickles: magic number, version, platform, content, storage keys
+CONTENT = 3  # index of the pickle with the content
 ZIP = b"PK\x03\x04"
 
 
 class Dtype:
-    """Stands in for numpy.dtype: numbers only, and their byte order."""
+    """Replaces numpy.dtype while unpickling: number types and their byte order only."""
 
     def __init__(self, code: str, *_: Any) -> None:
         self.value = np.dtype(code)
         if self.value.kind not in "fiub":
             raise RefusedError(f"an array of {self.value}")
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         if state[1] in ("<", ">"):
             self.value = self.value.newbyteorder(state[1])
 
 
 class Array:
-    """Stands in for numpy.ndarray, with the bytes that are in the file."""
+    """Replaces numpy.ndarray while unpickling, and holds the values that are in the file."""
 
     def __init__(self, *_: Any) -> None:
-        self.value = np.empty(0)
+        self.value: np.ndarray = np.empty(0)
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, data = state
         data = data.encode("latin1") if isinstance(data, str) else data
         self.value = _frombuffer(data, dtype, shape, "F" if fortran else "C")
@@ -67,16 +68,16 @@ class Array:
         return self.value.astype(dtype or self.value.dtype)
 
 
-def _frombuffer(data: Any, dtype: Dtype, shape: tuple, order: str) -> np.ndarray:
+def _frombuffer(data: Any, dtype: Dtype, shape: tuple[int, ...], order: Literal["C", "F"]) -> np.ndarray:
     return np.frombuffer(bytes(data), dtype.value).reshape(shape, order=order)
 
 
-def _scalar(dtype: Dtype, data: bytes) -> np.generic:
+def _scalar(dtype: Dtype, data: bytes) -> Any:
     return np.frombuffer(data, dtype.value)[0]
 
 
-# What pickles of arrays call, and what is called instead. NumPy renamed its core in version 2.
-ARRAYS = {
+# What pickles of arrays call, and its replacement. NumPy 2 renamed "core" to "_core".
+ARRAYS: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": Array,
     "numpy.dtype": Dtype,
     "numpy.core.multiarray._reconstruct": Array,
@@ -86,25 +87,25 @@ ARRAYS = {
 
 
 def read_torch(path: Path, arrays: bool = False) -> Any:
-    """The content of a file of ``torch.save``, on the CPU; with ``arrays`` NumPy's may be in it (as ``Array``)."""
+    """The content of a ``torch.save`` file, on the CPU. ``arrays`` allows NumPy arrays in it, returned as ``Array``."""
     with reading(), path.open("rb") as file:
         return _load_torch(file, arrays)
 
 
 def read_pickle(path: Path) -> Any:
-    """The content of a plain pickle of arrays (``Array``), tensors and plain containers, or of a file of torch.save."""
+    """The content of a pickle of arrays (as ``Array``), tensors and plain containers, or of a ``torch.save`` file."""
     with reading(), path.open("rb") as file:
         if file.read(len(ZIP)) == ZIP:
             return _load_torch(file, arrays=True)
         file.seek(0)
         data = file.read()
-        deque(pickletools.genops(data), maxlen=0)  # compares the lengths in it with what follows
+        deque(pickletools.genops(data), maxlen=0)  # checks that no length exceeds the data
         return _Unpickler(io.BytesIO(data), encoding="latin1").load()
 
 
 def _load_torch(file: BinaryIO, arrays: bool) -> Any:
     file.seek(0)
-    zipped = file.read(len(ZIP)) == ZIP  # as torch decides
+    zipped = file.read(len(ZIP)) == ZIP  # torch decides the same way
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if zipped:
@@ -112,9 +113,13 @@ def _load_torch(file: BinaryIO, arrays: bool) -> Any:
     else:
         file = _check_old(file.read(), arrays)
     file.seek(0)
-    named = [(call, full.replace(".core.", core)) for full, call in ARRAYS.items() for core in (".core.", "._core.")]
+    named: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [_rebuild_tensor]
+    if arrays:
+        named += [
+            (call, full.replace(".core.", core)) for full, call in ARRAYS.items() for core in (".core.", "._core.")
+        ]
     try:
-        with torch.serialization.safe_globals([_rebuild_tensor, *(named if arrays else [])]):
+        with torch.serialization.safe_globals(named):
             content = torch.load(file, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RefusedError(f"damaged, or objects other than tensors: {one_line(error)}") from error
@@ -123,9 +128,9 @@ def _load_torch(file: BinaryIO, arrays: bool) -> Any:
 
 
 def _check_zip(file: BinaryIO, size: int, arrays: bool) -> None:
-    """ValueError unless the archive is whole, uncompressed as torch.save leaves it, and its pickles call what they may.
+    """ValueError unless the archive is complete and uncompressed, as torch.save writes it, with allowed calls only.
 
-    torch.load does not look at checksums.
+    torch.load does not verify checksums.
     """
     with zipfile.ZipFile(file) as archive:
         check_archive(archive, size, inflation=1)
@@ -138,28 +143,30 @@ def _check_zip(file: BinaryIO, size: int, arrays: bool) -> None:
 
 
 def _check_old(data: bytes, arrays: bool) -> BinaryIO:
-    """A file in the format before PyTorch 1.6, from which tensors are rebuilt by ``_rebuild_tensor``.
+    """A checked file in the format before PyTorch 1.6, changed so that ``_rebuild_tensor`` rebuilds its tensors.
 
-    There torch reserves what the numbers in the file ask for, and compares it with the data later.
+    In this format torch allocates what the numbers in the file ask for and compares it with the data only later.
     """
     file, ends = io.BytesIO(data), []
     for number in range(OLD_PICKLES):
         _check_calls(file, arrays, len(data) if number >= CONTENT else None)
         ends.append(file.tell())
     first, last = ends[CONTENT - 1 : CONTENT + 1]
-    content = data[first:last].replace(b"ctorch._utils\n_rebuild_tensor_v2\n", b"cceco3d.pickles\n_rebuild_tensor\n")
+    own = f"c{__name__}\n{_rebuild_tensor.__name__}\n".encode()
+    content = data[first:last].replace(b"ctorch._utils\n_rebuild_tensor_v2\n", own)
     return io.BytesIO(data[:first] + content + data[last:])
 
 
 def _check_calls(file: BinaryIO, arrays: bool, largest: int | None) -> None:
-    """Go through the next pickle in ``file`` without making anything; RefusedError for a call that is not known.
+    """Scan the next pickle in ``file`` without building anything; RefusedError for an unknown call.
 
-    largest  ValueError for a greater whole number, where one may ask for that many values
+    largest  ValueError for a larger integer, in formats where an integer can ask for that many values
     """
     for code, argument, _ in pickletools.genops(file):
         if code.name == "GLOBAL":
-            if not TENSOR_CALLS.fullmatch(argument) and not (arrays and ARRAY_CALLS.fullmatch(argument)):
-                raise RefusedError(f"it would call {one_line(argument)}")
+            call = str(argument)
+            if not TENSOR_CALLS.fullmatch(call) and not (arrays and ARRAY_CALLS.fullmatch(call)):
+                raise RefusedError(f"it would call {one_line(call)}")
         elif isinstance(argument, str) and argument.lower() in SLOW_CODECS:
             raise RefusedError(f"it would encode text as {argument}")
         elif largest is not None and type(argument) is int and abs(argument) > largest:
@@ -167,17 +174,17 @@ def _check_calls(file: BinaryIO, arrays: bool, largest: int | None) -> None:
 
 
 def _check_tensors(content: Any, size: int) -> None:
-    """ValueError for a tensor of more bytes than its storage, or than the file."""
+    """ValueError for a tensor with more bytes than its storage, or more than the file."""
     waiting, seen = [content], set()
     while waiting:
         value = waiting.pop()
-        if id(value) in seen:  # a pickle can hold itself
+        if id(value) in seen:  # a pickle can contain itself
             continue
         seen.add(id(value))
         if isinstance(value, Tensor):
             storage = value.untyped_storage().nbytes()
             if value.numel() * value.element_size() > storage or storage > size:
-                raise ValueError(f"a tensor of shape {tuple(value.shape)} is larger than what the file holds of it")
+                raise ValueError(f"a tensor of shape {tuple(value.shape)} is larger than its data in the file")
         elif isinstance(value, Mapping):
             waiting += value.values()
         elif isinstance(value, list | tuple | set):
@@ -188,22 +195,39 @@ def _storage(data: bytes) -> Any:
     return _load_torch(io.BytesIO(data), arrays=False)
 
 
-def _rebuild_tensor(storage: Any, offset: int, size: tuple, stride: tuple, *rest: Any) -> Tensor:
-    there = storage._untyped_storage.nbytes() // storage.dtype.itemsize
+def _rebuild_tensor(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any) -> Any:
+    available = storage._untyped_storage.nbytes() // storage.dtype.itemsize
     end = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) + 1
-    if min((offset, *size, *stride)) < 0 or (math.prod(size) and max(end, math.prod(size)) > there):
-        raise ValueError(f"a tensor of shape {one_line(size)} is larger than what the file holds of it")
-    return torch._utils._rebuild_tensor_v2(storage, offset, size, stride, *rest)
+    count = math.prod(int(length) for length in size)
+    if min((offset, *size, *stride)) < 0 or (count and max(end, count) > available):
+        raise ValueError(f"a tensor of shape {one_line(size)} is larger than its data in the file")
+    rebuild: Callable[..., Any] = torch._utils._rebuild_tensor_v2
+    return rebuild(storage, offset, size, stride, *rest)
 
 
 def _encode(text: str, encoding: str) -> bytes:
     return text.encode({"latin1": "latin1"}[encoding])
 
 
-class _Unpickler(pickle._Unpickler):
-    """The one in Python: that in C reserves what numbers in the file ask for."""
+# The unpickler in Python: the one in C allocates what numbers in the file ask for.
+if TYPE_CHECKING:
 
-    calls = {  # noqa: RUF012
+    class _PythonUnpickler(pickle.Unpickler):
+        """What type stubs do not know of ``pickle._Unpickler``."""
+
+        stack: list[Any]
+        dispatch: dict[int, Callable[[Any], None]]
+
+        def load_build(self) -> None: ...
+
+else:
+    _PythonUnpickler = pickle._Unpickler
+
+
+class _Unpickler(_PythonUnpickler):
+    """Builds arrays, tensors and plain containers, and refuses every other call."""
+
+    calls: dict[str, Callable[..., Any]] = {  # noqa: RUF012
         **ARRAYS,
         "collections.OrderedDict": OrderedDict,
         "_codecs.encode": _encode,
@@ -222,4 +246,4 @@ class _Unpickler(pickle._Unpickler):
             raise RefusedError(f"it would change a {type(self.stack[-2]).__name__}")
         super().load_build()
 
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # noqa: RUF012
+    dispatch = {**_PythonUnpickler.dispatch, pickle.BUILD[0]: load_build}  # noqa: RUF012

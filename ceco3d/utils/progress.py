@@ -1,4 +1,4 @@
-"""Progress with ETA: a rich bar on a terminal, plain lines otherwise."""
+"""Progress with time left: a bar on a terminal, plain lines otherwise."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], total: int, what: str, every_seconds: float = 10.0) -> Iterator[T]:
-    """Yield ``items`` while showing how many of ``total`` are done and the time left."""
+    """Yield ``items`` and show on stderr how many of ``total`` are done, and the time left."""
     if sys.stderr.isatty():
         yield from rich_track(items, description=what, total=total, console=Console(stderr=True), transient=True)
         return
@@ -28,7 +28,7 @@ def track(items: Iterable[T], total: int, what: str, every_seconds: float = 10.0
 
 
 class StepDisplay:
-    """Shows the steps of a training run: a bar that keeps the newest line beside it, or one line after the other."""
+    """Shows the steps of a training run: a bar beside the newest line on a terminal, else one line after another."""
 
     def __init__(self, done: int, total: int) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -43,11 +43,11 @@ class StepDisplay:
         self._bar.stop()
 
     def step(self) -> None:
-        """One step is done."""
+        """Advance by one step."""
         self._bar.advance(self._task)
 
     def line(self, text: str, passing: bool = False) -> None:
-        """Show ``text``; a passing line is replaced by the next one where there is a bar."""
+        """Show ``text``. Beside a bar, a ``passing`` line is replaced by the next one."""
         if self._bar.disable:
             print(text, flush=True)
         elif passing:

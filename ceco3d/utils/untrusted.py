@@ -1,7 +1,7 @@
-"""Files from outside, read without trusting a number in them.
+"""Readers of untrusted files, which believe no number in them.
 
-Whatever bytes a file holds, these functions return a value or raise ValueError, whose text is one printable line
-(OSError where the system cannot read it). What they allocate is bounded by a multiple of the file's size.
+For any bytes, these functions return a value or raise ValueError with one printable line (OSError if the system cannot
+read the file). They allocate at most a multiple of the file size.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import yaml
 
-MAX_INFLATION = 100  # times an archive's size that its members may have; measured points reach about 10
+MAX_INFLATION = 100  # largest decompressed size of an archive as a multiple of its size; real points reach about 10
 HEADER_BYTES = 1 << 16  # of an array; NumPy's own limit is lower
-STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the other methods one can ask for gigabytes to begin with
+STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods can ask for gigabytes up front
 
 
 class RefusedError(ValueError):
-    """A file that is whole but holds objects that are not read, since making them may run code or fill the memory."""
+    """An intact file with objects that are not read, because building them may run code or fill the memory."""
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Errors of a parser, which for damaged input may be nearly any, become ValueError with one line."""
+    """Turn the errors of a parser, which can be nearly any on damaged input, into ValueError with one line."""
     try:
         yield
     except RefusedError:
         raise
     except OSError as error:
-        if error.errno is not None:  # the system's, not a parser's
+        if error.errno is not None:  # from the system, not from a parser
             raise
         raise ValueError(one_line(error)) from error
     except Exception as error:
@@ -43,7 +43,7 @@ def reading() -> Iterator[None]:
 
 
 def one_line(value: object, length: int = 160) -> str:
-    """The text of an error, or of a value out of a file, as one short line without control characters."""
+    """The text of an error, or of a value from a file, as one short line without control characters."""
     text = " ".join(str(value).split()) or type(value).__name__
     return ascii(text[:length])[1:-1][:length]
 
@@ -55,7 +55,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain value in a YAML file without aliases, with which a short file can stand for a very large value."""
+    """The plain value in a YAML file. Aliases are refused: with them a short file can mean a huge value."""
     with reading():
         return yaml.load(path.read_bytes(), _NoAliasLoader)
 
@@ -68,11 +68,11 @@ class _NoAliasLoader(yaml.SafeLoader):
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array in an ``.npy`` file, mapped: paged in as it is used; writing to it does not change the file."""
+    """The array in an ``.npy`` file, memory-mapped. Writing to the array does not change the file."""
     with reading(), path.open("rb") as file:
         beginning = io.BytesIO(file.read(HEADER_BYTES))
         shape, order, dtype = _npy_header(beginning)
-        return np.memmap(path, dtype, "c", beginning.tell(), shape, order)  # refuses more than the file holds
+        return np.memmap(path, dtype, "c", beginning.tell(), shape, order)  # ValueError beyond the end of the file
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -86,25 +86,26 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def check_archive(archive: zipfile.ZipFile, size: int, inflation: int = MAX_INFLATION) -> None:
-    """ValueError when the members of an archive of ``size`` bytes would decompress to more than ``inflation`` times."""
+    """ValueError if the members of an archive of ``size`` bytes decompress to more than ``inflation`` times that."""
     members = archive.infolist()
     if any(member.compress_type not in STORED for member in members):
         raise ValueError("its members are compressed by an unusual method")
-    if any(member.compress_size > size for member in members):  # zipfile reserves it
+    if any(member.compress_size > size for member in members):  # zipfile allocates it
         raise ValueError("a member is longer than the archive")
     if sum(member.file_size for member in members) > inflation * size:
         raise ValueError(f"its members would decompress to over {inflation} times its size")
 
 
 def _array(data: bytes) -> np.ndarray:
-    """The array of an ``.npy`` file's bytes."""
+    """The array in the bytes of an ``.npy`` file."""
     file = io.BytesIO(data)
     shape, order, dtype = _npy_header(file)
-    return np.frombuffer(data, dtype, math.prod(shape), file.tell()).copy().reshape(shape, order=order)
+    array: np.ndarray = np.frombuffer(data, dtype, math.prod(shape), file.tell()).copy()
+    return array.reshape(shape, order=order)
 
 
-def _npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], str, np.dtype]:
-    """Shape, order and dtype, by NumPy, which for files on disk reserves what the header asks for before it reads."""
+def _npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
+    """Shape, order and dtype. Only NumPy's header parser is used: its reader allocates before it compares sizes."""
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     shape, fortran, dtype = read_header[np.lib.format.read_magic(file)](file)
     if dtype.hasobject:

@@ -7,22 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from plyfile import PlyData, PlyParseError
 
+from ceco3d.data.pointclouds.axes import UP_ROTATIONS
+from ceco3d.data.pointclouds.ply import open_ply
 from ceco3d.data.scenes.labels import IGNORE, LabelSpace
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.inference.predictor import View, load_predictor
 from ceco3d.runs.naming import run_labels
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import one_line
 from ceco3d.visualization.segmented import Panel, SegmentedScene
 
 SPLITS = ("val", "test", "train")
-# Rotations from the axes of a file to those of a scene (z up), by the axis of the file that points up.
-ROTATIONS = {
-    "z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
-    "-y": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
-}
 COLORS = ("red", "green", "blue")
 
 
@@ -94,7 +90,7 @@ def read_labeled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
     """Read a PLY with the vertex property ``label`` (raw id of ``space``) and optionally ``confidence``.
 
     `python -m ceco3d.predict` writes such files: if ``red`` ... hold class colors, ``original_red`` ... hold those of
-    the scan. ``up`` is one of ROTATIONS. Raises UserError if the file is damaged or has no labels of ``space``.
+    the scan. ``up`` is a key of UP_ROTATIONS. Raises UserError if the file is damaged or has no labels of ``space``.
     """
     vertex = _read_vertices(path)
     fields = set(vertex.dtype.names or ())
@@ -105,7 +101,7 @@ def read_labeled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
     unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = unlabeled
     if len(unknown):
         raise UserError(f"{path}: label {unknown[0]} is not a class of {space.name}; choose the dataset= of the run")
-    turn = np.array(ROTATIONS[up], np.float32)
+    turn = UP_ROTATIONS[up].astype(np.float32)
     coord = _columns(vertex, "xyz")
     finite = np.isfinite(coord).all(1)
     if not finite.any():
@@ -126,10 +122,10 @@ def _read_vertices(path: Path) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"input={path}: no such file; pass a .ply that `python -m ceco3d.predict` wrote")
     try:
-        vertex: np.ndarray = PlyData.read(path)["vertex"].data
+        vertex = open_ply(path).vertices()
         _columns(vertex, "xyz")
-    except (PlyParseError, KeyError, ValueError, OSError, OverflowError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a PLY file with vertices ({' '.join(str(error).split())[:160]})") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: not a PLY file with vertices ({one_line(error)})") from None
     if not len(vertex):
         raise UserError(f"{path}: no points in it")
     return vertex

@@ -11,18 +11,21 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ceco3d.data import dataset
 from ceco3d.data import transforms as T
 from ceco3d.data.batch import Batch, feature_channels, make_batch, point_features
-from ceco3d.data.dataset import Collate, SceneDataset, SceneSampler, VoxelCap, count_voxels, make_loader
+from ceco3d.data.collate import Collate
+from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.loader import make_loader
+from ceco3d.data.sampler import SceneSampler, VoxelCap, count_voxels
 from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.processed import write_scene
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.random import Stream, seeded_generator
 from ceco3d.utils.untrusted import read_npy
 
 VOXEL = 0.1
+ROOMS = [f"room{number}" for number in range(7)]
 AUGMENT = T.Transforms(
     [T.CenterShift(), T.RandomRotation(z=180), T.PointDropout(0.2, 0.5), T.ChromaticJitter(0.05, 1.0)]
 )
@@ -71,9 +74,9 @@ def same(a, b):
 
 @given(sizes=st.lists(st.integers(0, 80), min_size=1, max_size=4), seed=st.one_of(st.none(), st.integers(0, 5)))
 @settings(max_examples=60, deadline=None)
-def test_batch_rows(sizes, seed):
+def test_every_voxel_has_the_features_and_label_of_one_of_its_points(sizes, seed):
     scenes = [make_scene(n, i) for i, n in enumerate(sizes)]
-    # A voxel's colour names its point, so that features and labels can be traced back.
+    # A color encodes the index of its point, to trace features and labels back.
     count = 0
     for i, scene in enumerate(scenes):
         number = torch.arange(count, count + len(scene), dtype=torch.float32)
@@ -89,7 +92,7 @@ def test_batch_rows(sizes, seed):
     assert batch.scenes == tuple(scene.name for scene in scenes)
     assert batch.inverse.shape == (count,)
 
-    point = ((batch.features[:, 0] + 0.5) * 255).round().long()  # the point that stands for each voxel
+    point = ((batch.features[:, 0] + 0.5) * 255).round().long()  # the point that represents each voxel
     assert torch.equal(batch.inverse[point], torch.arange(len(batch)))
     segment = torch.cat([scene.segment for scene in scenes])
     assert torch.equal(batch.labels, segment[point])
@@ -130,26 +133,26 @@ def test_point_features():
     assert out.shape == (50, feature_channels(["color", "normal", "coord"]))
     np.testing.assert_allclose(out[:, :3], scene.color / 255 - 0.5, atol=1e-6)
     assert torch.equal(out[:, 3:6], scene.normal)
-    centred = out[:, 6:]
-    np.testing.assert_allclose(centred - centred[0], scene.coord - scene.coord[0], atol=1e-5)
-    assert centred[:, 2].min() == 0
+    centered = out[:, 6:]
+    np.testing.assert_allclose(centered - centered[0], scene.coord - scene.coord[0], atol=1e-5)
+    assert centered[:, 2].min() == 0
     assert torch.equal(point_features(scene, ["normal", "color"]), out[:, [3, 4, 5, 0, 1, 2]])
 
 
 @pytest.mark.parametrize("features", [[], ["colour"], ["color", "height"]])
-def test_unknown_features(features):
+def test_unknown_features_are_refused(features):
     with pytest.raises(UserError, match="color, normal, coord"):
         point_features(make_scene(3), features)
 
 
-def test_a_scene_that_cannot_be_voxelised_is_named():
+def test_a_scene_that_cannot_be_voxelized_is_named():
     scene = make_scene(3, name="scene0001_00")
     scene.coord[1, 1] = float("nan")
     with pytest.raises(UserError, match="scene0001_00"):
         make_batch([scene], VOXEL, ["color"])
 
 
-def test_batch_to_and_pickle():
+def test_batches_move_between_devices_and_processes():
     batch = make_batch([make_scene(20)], VOXEL, ["color"])
     assert batch.to("meta").coordinates.device.type == "meta"
     assert isinstance(batch.to("cpu"), Batch)
@@ -184,7 +187,7 @@ def test_a_scene_does_not_depend_on_order_of_access(folders):
 
 
 def epochs(folders, workers, epochs=3):
-    """All batches of some epochs with the whole augmentation."""
+    """All batches of some epochs, with all augmentation."""
     dataset = SceneDataset(folders, "scannet200", AUGMENT, seed=3)
     collate = Collate(VOXEL, ["color", "normal"], mix_prob=0.5, seed=3)
     loader = make_loader(dataset, collate, 2, True, workers)
@@ -237,7 +240,7 @@ def test_ranks_share_an_epoch_without_overlap(shuffle, drop, repeat, batch_size,
     n = 7 * repeat
     assume(not drop or n >= batch_size * world)
     options = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop, "world": world}
-    samplers = [sampler([None] * 7, repeat, rank=rank, **options) for rank in range(world)]
+    samplers = [sampler(ROOMS, repeat, rank=rank, **options) for rank in range(world)]
     shares = [list(s) for s in samplers]
     assert [len(share) for share in shares] == [len(s) for s in samplers]
     seen = [index for share in shares for batch in share for index in batch]
@@ -253,7 +256,7 @@ def test_ranks_share_an_epoch_without_overlap(shuffle, drop, repeat, batch_size,
 
 def test_order_is_a_function_of_seed_and_epoch():
     def order(seed, epoch, batch=0):
-        s = sampler([None] * 7, repeat=4, seed=seed, batch_size=3, shuffle=True, drop_last=False)
+        s = sampler(ROOMS, repeat=4, seed=seed, batch_size=3, shuffle=True, drop_last=False)
         s.set_position(epoch, batch)
         return list(s)
 
@@ -264,16 +267,16 @@ def test_order_is_a_function_of_seed_and_epoch():
     assert order(0, 5, batch=10) == []
 
 
-def test_too_few_scenes_for_one_batch():
+def test_too_few_scenes_for_one_batch_are_refused():
     with pytest.raises(UserError, match="7 scenes do not fill one batch of 4 on each of 2"):
-        sampler([None] * 7, batch_size=4, shuffle=True, drop_last=True, world=2)
+        sampler(ROOMS, batch_size=4, shuffle=True, drop_last=True, world=2)
 
 
 # Batches by voxels ---------------------------------------------------------------------------------------------------
 
 
 def capped(voxels, most, shuffle=True, world=1, rank=0, repeat=1):
-    dataset = SceneDataset([None] * len(voxels), "scannet200", None, 0, repeat)
+    dataset = SceneDataset(["room"] * len(voxels), "scannet200", None, 0, repeat)
     return SceneSampler(dataset, 99, shuffle, True, rank, world, VoxelCap(voxels, most))
 
 
@@ -316,7 +319,7 @@ def test_capped_epochs_show_the_scenes_about_equally_often():
     assert seen.max() < 70
 
 
-def test_voxels_are_those_of_the_batches(folders):
+def test_counted_voxels_are_those_of_the_batches(folders):
     batches = list(make_loader(SceneDataset(folders, "scannet200", None, 0), Collate(VOXEL, ["color"]), 1, False, 0))
     assert count_voxels(folders, "scannet200", VOXEL) == [len(batch) for batch in batches]
 
@@ -324,12 +327,12 @@ def test_voxels_are_those_of_the_batches(folders):
 # What is read --------------------------------------------------------------------------------------------------------
 
 
-def test_a_crop_reads_what_the_step_would_keep(folders):
+def test_a_crop_while_reading_keeps_what_the_transform_keeps(folders):
     crop = T.SphereCrop(max_points=90)
     cropped = SceneDataset(folders, "scannet200", T.CenterShift(), seed=2, crop=crop)
     whole = SceneDataset(folders, "scannet200", None, seed=2)
     for i in range(len(folders)):
-        rng = seeded_generator(2, dataset._CROP, 0, i)
+        rng = seeded_generator(2, Stream.CROP, 0, i)
         a, b = cropped[i].scene, T.center_shift(crop(whole[i].scene, rng))
         assert len(a) == 90
         assert all(torch.equal(x, b.tensors()[name]) for name, x in a.tensors().items())
@@ -337,7 +340,7 @@ def test_a_crop_reads_what_the_step_would_keep(folders):
     assert len(small[0].scene) == 150
 
 
-def test_a_crop_touches_little_of_the_files(tmp_path):
+def test_a_crop_reads_little_of_the_files(tmp_path):
     """Pages far from the crop are never mapped into memory."""
     count = 400_000
     coord = np.zeros((count, 3), np.float32)
@@ -389,7 +392,7 @@ def test_cached_scenes_are_read_once_by_all_workers(folders, tmp_path):
     assert all(same(a, b) for a, b in zip(first, list(loader), strict=True))
 
 
-def test_cache_that_does_not_fit(folders, monkeypatch):
+def test_a_cache_larger_than_shared_memory_is_refused(folders, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(UserError, match=r"trainer\.cache"):
         ArrayCache(folders, 10**6)

@@ -1,4 +1,4 @@
-"""Broken files out of whole ones: random edits that know where a format keeps its counts, lengths and names."""
+"""Make broken files from valid ones: random edits that know where a format keeps its counts, lengths and names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 NUMBERS = (0, 1, -1, 3, 255, 65536, 10**6, 2**31 - 1, 2**31, 2**32, 10**9, 2**40, 2**63 - 1, 2**63, 2**64 - 1, 10**30)
 LONG = b"9" * 5000
-# What is worth inserting into, or putting in place of, a piece of each format.
+# Per format: pieces to insert or to overwrite with.
 WORDS: dict[str, tuple[bytes, ...]] = {
     "ply": (
         *(b"element vertex 4000000000\n", b"element face 1\n", b"element other 4000000000\n", b"element other 0\n"),
@@ -54,13 +54,13 @@ WORDS: dict[str, tuple[bytes, ...]] = {
     ),
     "raw": (b"\0" * 64, b"\xff" * 64),
 }
-HEADER = 512  # bytes at the beginning, and the end, that are edited more often than the rest
+HEADER = 512  # bytes at either end, which are edited more often than the rest
 
 
 def mutate(data: bytes, kind: str, others: Sequence[bytes], rng: random.Random) -> bytes:
-    """``data`` of the format ``kind`` (a key of WORDS, "zip" or "torch") with a few random edits.
+    """Apply a few random edits to ``data`` of the format ``kind`` (a key of WORDS, "zip" or "torch").
 
-    others  files that spliced pieces are taken from
+    others  files to take splices from
     """
     if kind in ("zip", "torch") and rng.random() < 0.8:
         return _edit_archive(data, rng)
@@ -72,13 +72,13 @@ def mutate(data: bytes, kind: str, others: Sequence[bytes], rng: random.Random) 
 
 
 def _place(data: bytes, rng: random.Random) -> int:
-    """A position in ``data``, mostly near its ends, where headers and directories are."""
+    """A position in ``data``, mostly near either end, where headers and directories are."""
     near = min(HEADER, len(data))
     return rng.choice((rng.randint(0, near), rng.randint(len(data) - near, len(data)), rng.randint(0, len(data))))
 
 
 def _text(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: random.Random) -> bytes:
-    """Exchange a number that is written in digits, insert a word of the format, or repeat or drop a line."""
+    """Replace a decimal number, insert a word of the format, or repeat or drop a line."""
     at = _place(data, rng)
     choice = rng.randrange(4)
     if choice == 0:
@@ -98,7 +98,7 @@ def _digits(rng: random.Random) -> bytes:
 
 
 def _bytes(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: random.Random) -> bytes:
-    """Overwrite one bit, one byte or a binary number."""
+    """Overwrite a bit, a byte or a binary number."""
     changed, at = bytearray(data or b"\0"), max(_place(data, rng) - 1, 0)
     choice = rng.randrange(3)
     if choice == 0:
@@ -113,19 +113,19 @@ def _bytes(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: ra
 
 
 def _cut(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: random.Random) -> bytes:
-    """End the file early, or leave out or repeat a piece."""
+    """Truncate the file, or drop or repeat a piece."""
     first, last = sorted((_place(data, rng), _place(data, rng)))
     return rng.choice((data[:last], data[:first] + data[last:], data[:last] + data[first:]))
 
 
 def _splice(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: random.Random) -> bytes:
-    """The beginning of this file and the end of another."""
+    """Join the start of this file and the end of another."""
     other = rng.choice(others)
     return data[: _place(data, rng)] + other[_place(other, rng) :]
 
 
 def _json_tree(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: random.Random) -> bytes:
-    """Valid JSON with another value somewhere."""
+    """Replace one value in a JSON tree; the result is valid JSON."""
     try:
         tree = json.loads(data)
     except (ValueError, RecursionError):
@@ -143,7 +143,7 @@ def _json_tree(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng
 
 
 def _header(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: random.Random) -> bytes:
-    """Edit the header of an .npy or .safetensors file as text and set its length to what it is then."""
+    """Edit the header of an .npy or .safetensors file as text, and correct its length."""
     prefix, size = (10, "<H") if data[:6] == b"\x93NUMPY" else (8, "<Q")
     if len(data) < prefix:
         return data
@@ -154,7 +154,7 @@ def _header(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: r
 
 
 def _opcodes(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: random.Random) -> bytes:
-    """Exchange a number or an imported name in a pickle, or insert opcodes, without harm to the rest."""
+    """Replace a number or a global in a pickle, or insert opcodes; the rest stays valid."""
     try:
         found = [(code, position) for code, _, position in pickletools.genops(data)]
     except Exception:  # damaged by an earlier edit
@@ -172,11 +172,11 @@ def _opcodes(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng: 
 
 
 def _edit_archive(data: bytes, rng: random.Random) -> bytes:
-    """A zip with right checksums whose members are edited, renamed, missing, doubled or compressed."""
+    """A zip with valid checksums and edited, renamed, missing, duplicate or compressed members."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [(name, archive.read(name)) for name in archive.namelist()]
-    except Exception:  # not every file of the corpus is an archive
+    except Exception:  # not every seed is an archive
         return data
     chosen = rng.randrange(len(members))
     name, content = members[chosen]

@@ -1,4 +1,4 @@
-"""Every reader of files from outside, each with whole files to begin with."""
+"""Every reader of untrusted files, with valid files to start from."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ CONVERTER = Path(__file__).parents[2] / "scripts" / "convert_anchors.py"
 
 @dataclass
 class Reader:
-    """One reader on one kind of file.
+    """One reader of one kind of file.
 
-    file    where an input is put before ``read`` gets its path
+    file    path of the input that ``read`` gets
     kind    its format, see fuzz_mutate
-    seeds   whole files
-    names   what an error has to name, one of; by default the file (of a scene one cannot know which file is wrong)
-    slow    takes milliseconds a file
+    seeds   valid files
+    names   an error must contain one of these; default: the file name (in a scene, any file may be the wrong one)
+    slow    takes milliseconds per file
     """
 
     name: str
@@ -66,7 +66,7 @@ class Reader:
 
 
 def all_readers(folder: Path, raw: Path) -> list[Reader]:
-    """The readers; they write below ``folder``, and ``raw`` is a raw root of rooms200."""
+    """All readers. They write below ``folder``; ``raw`` is a raw root of rooms200."""
     makers = (
         *(_raw_readers, _processed_readers, _scan_readers, _anchor_readers),
         *(_frame_readers, _weight_readers, _report_readers),
@@ -74,13 +74,13 @@ def all_readers(folder: Path, raw: Path) -> list[Reader]:
     readers = [reader for maker in makers for reader in maker(folder, raw)]
     for reader in readers:
         reader.names = reader.names or (reader.file.name,)
-        if reader.name != "trained network":  # its weights are none of a network, which would be large
+        if reader.name != "trained network":  # its weights are not those of a network, which would be large
             reader(reader.seeds[0])
     return readers
 
 
 def broken_files(reader: Reader, count: int, seed: int) -> Iterator[bytes]:
-    """``count`` inputs; small files are chosen more often than large ones."""
+    """``count`` broken files; small seeds are chosen more often than large ones."""
     weights = [1 / (2000 + len(data)) for data in reader.seeds]
     for number in range(count):
         rng = random.Random(f"{seed} {reader.name} {number}")
@@ -132,7 +132,7 @@ _RAW_FILES = {
 
 
 def _seeds(file: Path, raw: Path) -> list[bytes]:
-    """The small file, and that of a whole room, which fits none of the other files: a source of pieces."""
+    """The small file, and that of a whole room, which does not fit the other files but is a source of splices."""
     return [file.read_bytes(), *_seeds_of(raw, f"scans/*/scene????_??{file.name.removeprefix(NAME)}")[:1]]
 
 
@@ -141,7 +141,7 @@ def _seeds_of(raw: Path, pattern: str) -> list[bytes]:
 
 
 def _meshes(raw: Path) -> list[bytes]:
-    """A whole room, its first vertices alone, and a sheet in both byte orders of the header."""
+    """A small sheet, the first vertices of a room with and without faces, and the whole room."""
     whole = next(raw.glob(f"scans/*/*{scannet.MESH}"))
     vertices, colors, faces = scannet.read_mesh(whole)
     few = faces[(faces < 400).all(1)]
@@ -173,7 +173,7 @@ def _processed_readers(folder: Path, raw: Path) -> list[Reader]:
 
     readers = []
     for name in arrays:
-        scene = root / name / NAME  # a folder each, so that one broken file does not show in the others
+        scene = root / name / NAME  # one folder each, so that a broken file does not affect the others
         processed.write_scene(scene, arrays)
         other = {"f": np.float64, "i": np.int64, "u": np.uint8}[arrays[name].dtype.kind]
         seeds = [_npy(arrays[name]), _npy(arrays[name].astype(other))]
@@ -197,7 +197,7 @@ def _index_reader(root: Path) -> Reader:
 
 
 def _scan_readers(folder: Path, raw: Path) -> list[Reader]:
-    """What predict takes: files of scans."""
+    """The scans that predict reads."""
     rng = np.random.default_rng(0)
     coord, color = rng.random((6, 3), np.float32), rng.integers(0, 256, (6, 3), np.uint8)
     table = np.concatenate([coord, color], 1)

@@ -1,4 +1,4 @@
-"""Hand-made raw scenes in ScanNet's layout, for tests."""
+"""Small raw scenes in the layout of ScanNet, for tests."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A function of bytes in a child process with little memory and time, so that no input can hurt the caller."""
+"""Run a function of bytes in a child process with little memory and time, so that no input can harm the caller."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import torch
 
 from ceco3d.utils.errors import UserError
 
-MEMORY = 96 * 2**20  # bytes above what the process has when it starts
-SECONDS = 5.0  # of processor time for one input
-SILENCE = 120.0  # seconds without an answer, whatever the processor does
-LIFETIME = 5000  # inputs, then a new process, as memory fragments
-MESSAGE = 1000  # characters of the longest message that is still a line
+MEMORY = 96 * 2**20  # bytes on top of what the process has at its start
+SECONDS = 5.0  # of CPU time per input
+SILENCE = 120.0  # seconds without an answer, whatever the CPU time
+LIFETIME = 5000  # inputs per process, because memory fragments
+MESSAGE = 1000  # longest message that still counts as a line, in characters
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input: "accepted", "refused" with a proper UserError, or "finding": where, and details."""
+    """The outcome of one input: "accepted", "refused" with a proper UserError, or a "finding": where, and details."""
 
     kind: str
     finding: str = ""
@@ -34,7 +34,7 @@ class Outcome:
 
 
 class Sandbox:
-    """Runs ``read`` on inputs; a child that dies of one is replaced. ``names``: what an error has to name, one of."""
+    """Runs ``read`` in a child process, which is replaced if it dies. Errors must name one of ``names``."""
 
     def __init__(self, read: Callable[[bytes], object], names: Sequence[str]) -> None:
         self._read, self._names = read, tuple(names)
@@ -77,7 +77,7 @@ class Sandbox:
         self._done = 0
 
     def _stop(self) -> str:
-        """End the child; how it ended."""
+        """End the child; returns how it ended."""
         if self._process is None:
             return ""
         self._connection.close()
@@ -119,13 +119,13 @@ def _judge(read: Callable[[bytes], object], data: bytes, names: Sequence[str]) -
         if not any(name in text for name in names):
             return Outcome("finding", f"message names no file, {_where(error)}", text)
         return Outcome("refused")
-    except BaseException as error:  # whatever else comes out of a reader is what is searched for
+    except BaseException as error:  # any other exception is a finding
         return Outcome("finding", f"{type(error).__name__}, {_where(error)}", repr(error))
     return Outcome("accepted")
 
 
 def _lacked_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what it came from, is that memory was asked for which was not there."""
+    """Whether an error, or one of its causes, is a failed allocation."""
     while error is not None:
         if isinstance(error, MemoryError) or _about_memory(str(error)):
             return True
@@ -134,12 +134,12 @@ def _lacked_memory(error: BaseException | None) -> bool:
 
 
 def _about_memory(text: str) -> bool:
-    """Torch and the C++ library say it in words."""
+    """Torch and the C++ library report it as text."""
     return any(words in text for words in ("can't allocate memory", "not enough memory", "bad_alloc", "out of memory"))
 
 
 def _where(error: BaseException) -> str:
-    """The last line of this project that the error passed."""
+    """The last line of this project in the traceback."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "tests" not in frame.filename]
     own = [f for f in frames if "ceco3d" in f.filename or "scripts" in f.filename] or frames
     return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "nowhere"

@@ -11,7 +11,7 @@ import torch
 from plyfile import PlyData, PlyElement
 
 from ceco3d.data.batch import make_batch
-from ceco3d.data.pointclouds import ply
+from ceco3d.data.pointclouds import ply_write
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.data.scenes.scene import Scene
@@ -243,7 +243,7 @@ def test_large_files_are_written_in_parts(predict, tmp_path, monkeypatch):
     path = write_ply(tmp_path / "a.ply", *room())
     assert predict(path, out=tmp_path / "once").code == 0
     monkeypatch.setattr(labelled, "LINES", 999)
-    monkeypatch.setattr(ply, "ROWS", 999)
+    monkeypatch.setattr(ply_write, "ROWS", 999)
     assert predict(path, out=tmp_path / "parts").code == 0
     for name in ("a.ply", "a.labels.txt"):
         assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
@@ -280,7 +280,7 @@ def test_points_without_a_place_stay_unlabelled(predict, tmp_path):
 def test_one_point_and_two_identical_ones_are_scans(predict, tmp_path, count):
     outcome = predict(write_ply(tmp_path / "a.ply", np.ones((count, 3), np.float32)))
     assert outcome.code == 0, outcome.err
-    assert "no colours" in outcome.err
+    assert "no colors" in outcome.err
     assert "check unit=m" in outcome.err
     assert len(labels_of(tmp_path / "out", "a")) == count
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ceco3d.data.batch import point_features
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.losses.info_nce import Partition, SceneContextLoss, info_nce
 from ceco3d.models import build_model
 from ceco3d.pretraining.csc import ContrastObjective
@@ -22,6 +21,7 @@ from ceco3d.pretraining.pairs import SEARCH_RADIUS, NoPairError, PairCollate, Pa
 from ceco3d.pretraining.views import OVERLAP_VOXEL, ViewSampler, draw_views
 from ceco3d.pretraining.visibility import visible
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.random import seeded_generator
 from ceco3d.visualization.camera import Camera
 from tests.helpers.commands import settings_of
 from tests.helpers.frames import write_frames

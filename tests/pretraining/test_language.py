@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceco3d.data.transforms.step import seeded_generator
 from ceco3d.losses import LanguageHead, LanguageLoss
 from ceco3d.losses.language import anchor_loss, draw_negatives
 from ceco3d.models import build_model
 from ceco3d.sparse import SparseTensor
+from ceco3d.utils.random import seeded_generator
 
 
 def generator(seed=0):

@@ -147,12 +147,12 @@ def test_results_wait_for_the_disk(tmp_path, monkeypatch):
         if len(attempts) < 3:
             raise OSError("full")
 
-    output.patiently(write)
+    output.retry_on_disk_error(write)
     assert len(attempts) == 3
     monkeypatch.setattr(output, "PATIENCE_SECONDS", -1.0)
     attempts.clear()
     with pytest.raises(OSError, match="full"):
-        output.patiently(write)
+        output.retry_on_disk_error(write)
 
 
 def test_global_generators_go_on_where_they_were(tmp_path):

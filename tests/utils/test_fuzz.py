@@ -1,6 +1,6 @@
-"""Broken and hostile files: every reader returns a value or says in one line what is wrong with which file.
+"""Broken and hostile files: every reader returns a value, or says in one line what is wrong with which file.
 
-The readers run in a process with little memory and time (sandbox.py). ``scripts/fuzz.py`` does the same for longer.
+The readers run in a process with little memory and time (sandbox.py). ``scripts/fuzz.py`` runs more inputs.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ def findings(reader: Reader, inputs: list[bytes]) -> list[Outcome]:
         return [outcome for outcome in sandbox.run(inputs) if outcome.kind == "finding"]
 
 
-def test_edited_files(readers):
+def test_edited_files_are_read_or_refused(readers):
     found = {name: findings(r, list(broken_files(r, 20 if r.slow else 200, seed=0))) for name, r in readers.items()}
     assert {name: outcomes[:3] for name, outcomes in found.items() if outcomes} == {}
 
 
 @settings(derandomize=True, max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=300)), min_size=20, max_size=20))
-def test_files_that_end_in_anything(readers, endings):
+def test_files_that_end_in_arbitrary_bytes_are_read_or_refused(readers, endings):
     for reader in readers.values():
         seed = reader.seeds[0]
         assert findings(reader, [seed[: int(share * len(seed))] + ending for share, ending in endings]) == []
 
 
-# What was found, and what is known of such formats: files that promise more than they hold.
+# Past findings and known attacks on these formats: files that promise more than they hold.
 
 
 def ply(header: str) -> bytes:
@@ -78,7 +78,7 @@ def archive(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> byte
 
 
 def lzma_with_a_large_dictionary() -> bytes:
-    """An archive whose member asks for 1.5 GB before it holds anything."""
+    """An archive with a member that asks for 1.5 GB up front."""
     data = archive({"pcd.npy": npy("(2, 6)") * 20}, zipfile.ZIP_LZMA)
     properties = lzma._encode_filter_properties({"id": lzma.FILTER_LZMA1})
     assert data.count(properties) == 1
@@ -86,14 +86,14 @@ def lzma_with_a_large_dictionary() -> bytes:
 
 
 def member_beyond_the_archive() -> bytes:
-    """An archive whose directory says that a member takes 4 GB of it."""
+    """An archive with a directory that claims 4 GB for a member."""
     data = archive({"pcd.npy": npy("(2, 6)")})
     directory = data.index(b"PK\1\2")
     return data[: directory + 20] + struct.pack("<I", 2**32 - 2) + data[directory + 24 :]
 
 
 def saved(content: object, zipped: bool = True, pickled: tuple[bytes, bytes] = (b"", b"")) -> bytes:
-    """A file of torch.save in which a piece of the pickle is exchanged."""
+    """A ``torch.save`` file with a piece of the pickle replaced."""
     out = io.BytesIO()
     torch.save(content, out, _use_new_zipfile_serialization=zipped)
     if not zipped:
@@ -107,7 +107,7 @@ def long(value: int) -> bytes:
 
 
 def call(function: bytes, argument: bytes) -> tuple[bytes, bytes]:
-    """Exchange a 1 in a pickle for a call."""
+    """Replace a 1 in a pickle by a call."""
     return b"K\x01s.", b"c" + function + b"\n" + argument + b"\x85Rs."
 
 
@@ -181,7 +181,7 @@ def test_hostile_files_are_refused(readers, what):
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\udcff"])
-def test_folders_whose_names_are_no_text_are_refused(tmp_path, name):
+def test_folders_with_unprintable_names_are_refused(tmp_path, name):
     (tmp_path / "val" / "scene0000_00").mkdir(parents=True)
     list_scenes(tmp_path, "val")
     (tmp_path / "val" / name).mkdir()
@@ -200,14 +200,14 @@ def test_folders_whose_names_are_no_text_are_refused(tmp_path, name):
         (lambda data: __import__("os").abort(), "killed by SIGABRT"),
     ],
 )
-def test_the_sandbox_finds_what_is_searched_for(read, finding):
+def test_the_sandbox_notices_every_kind_of_failure(read, finding):
     with Sandbox(read, ["a"]) as sandbox:
         first, second = sandbox.run([b"", b""])
     assert first.kind == second.kind == "finding"
     assert any(name in first.finding for name in finding.split("|"))
 
 
-def test_whole_files_are_accepted(readers):
+def test_valid_files_are_accepted(readers):
     for reader in readers.values():
         with Sandbox(reader, reader.names) as sandbox:
             accepted = sandbox.run([reader.seeds[0]])[0]

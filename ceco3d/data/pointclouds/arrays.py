@@ -1,4 +1,4 @@
-"""NumPy files: .npy, .npz, and folders of .npy (a processed scene of this project or of Pointcept)."""
+"""NumPy files: .npy, .npz, and folders of .npy (processed scenes of ceco3d or Pointcept)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NORMAL_KEYS = ("normal", "normals")
 
 
 def read_npy(path: Path) -> Scan:
-    """A table (N, C) as in ``scan_of_table``, or records with named fields."""
+    """A table (N, C), see ``scan_of_table``, or records with named fields."""
     array = untrusted.read_npy(path)
     if array.dtype.names:
         return scan_of_columns({name: array[name] for name in array.dtype.names})
@@ -27,7 +27,7 @@ def read_npy(path: Path) -> Scan:
 
 
 def read_npz(path: Path) -> Scan:
-    """Arrays (N, 3) under one of ``COORD_KEYS``, ``COLOR_KEYS`` and ``NORMAL_KEYS``; of coordinates a table will do."""
+    """Arrays (N, 3) under ``COORD_KEYS``, ``COLOR_KEYS`` and ``NORMAL_KEYS``; coordinates alone may be a table."""
     with zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
     wanted = [name for name in names if name in (*COORD_KEYS, *COLOR_KEYS, *NORMAL_KEYS)]
@@ -35,7 +35,7 @@ def read_npz(path: Path) -> Scan:
 
 
 def read_scene_folder(folder: Path) -> Scan:
-    """``coord.npy``, ``color.npy`` and ``normal.npy``, the last two where they are."""
+    """``coord.npy`` and, if present, ``color.npy`` and ``normal.npy``."""
     names = [name for name in ("coord", "color", "normal") if (folder / f"{name}.npy").exists()]
     return _scan_of_arrays({name: untrusted.read_npy(folder / f"{name}.npy") for name in names}, names)
 
@@ -46,7 +46,7 @@ def _scan_of_arrays(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> S
     )
     if coord is None:
         raise UserError(
-            f"has no array {', '.join(COORD_KEYS)}, only {', '.join(map(untrusted.one_line, names)) or 'none'}"
+            f"has no array named {', '.join(COORD_KEYS)}, only {', '.join(map(untrusted.one_line, names)) or 'none'}"
         )
     if color is None and normal is None:
         return scan_of_table(coord)

@@ -1,4 +1,4 @@
-"""Which files are scans, and what reads them."""
+"""Find scans on disk, and pick the reader for each format."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ceco3d.data.pointclouds.text import read_text
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line
 
-LABELS = ".labels.txt"  # what predictions end in, so that they are not taken for scans
+LABELS = ".labels.txt"  # suffix of predicted labels, which are not scans
 
 
 def read_ply(path: Path) -> Scan:
-    """The vertices of a mesh or cloud."""
+    """The vertices of a mesh or point cloud."""
     ply = open_ply(path)
     vertices = ply.vertices()
     return scan_of_columns({name: vertices[name] for name in vertices.dtype.names or ()}, ply)
@@ -36,7 +36,7 @@ READERS = {
 
 
 def read_scan(path: Path) -> Scan:
-    """Read a file or the folder of a processed scene; UserError names what is wrong with it."""
+    """Read a file, or the folder of a processed scene. UserError names the file and what is wrong with it."""
     reader = read_scene_folder if path.is_dir() else READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: unknown format {path.suffix!r}; choose one of {', '.join(READERS)}")
@@ -46,7 +46,7 @@ def read_scan(path: Path) -> Scan:
         raise UserError(f"{path}: {one_line(error, 300)}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # numpy, laspy and pypcd4 raise whatever bytes that are not what they should be lead to
+    except Exception as error:  # on damaged bytes NumPy, laspy and pypcd4 raise nearly anything
         reason = one_line(f"{type(error).__name__}: {error}")
         raise UserError(f"{path}: damaged, or not a {path.suffix} file ({reason})") from None
     if not len(scan):
@@ -55,9 +55,9 @@ def read_scan(path: Path) -> Scan:
 
 
 def find_scans(inputs: Sequence[str]) -> list[Path]:
-    """The scans that files, folders and glob patterns name, sorted within each; UserError for one that names none.
+    """The scans named by files, folders and glob patterns, sorted within each entry; UserError if an entry names none.
 
-    A folder with ``coord.npy`` is one scan, of any other all scans directly in it are taken.
+    A folder with ``coord.npy`` is one scan; any other folder stands for all scans directly in it.
     """
     if not inputs:
         raise UserError("input=[]: name a scan, a folder or a pattern")

@@ -11,7 +11,7 @@ from ceco3d.utils.errors import UserError
 
 
 def read_las(path: Path) -> Scan:
-    """Coordinates in float64 (they often are geographic); colours where the point format has them."""
+    """Coordinates in float64, as they are often geographic; colors if the point format has them."""
     try:
         import laspy
     except ModuleNotFoundError as error:
@@ -24,4 +24,6 @@ def read_las(path: Path) -> Scan:
     if not {"red", "green", "blue"} <= set(las.point_format.dimension_names):
         return make_scan(coord, None, None)
     color = np.stack([las.red, las.green, las.blue], axis=1)
-    return make_scan(coord, color if color.any() else None, None)  # all zero: the format has colours, the scanner none
+    return make_scan(
+        coord, color if color.any() else None, None
+    )  # all zero: the format has colors, the scanner did not

@@ -1,28 +1,28 @@
-"""Normals of clouds without faces."""
+"""Normals of points, from faces or from neighbors."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-NEIGHBOURS = 16
-POINTS = 1 << 17  # at a time
+NEIGHBORS = 16
+POINTS = 1 << 17  # per batch
 
 
 def estimate_normals(coord: np.ndarray) -> np.ndarray:
-    """Unit normals (N, 3) float32 of the plane through each point's 16 nearest points of (N, 3) finite coordinates.
+    """Unit normals (N, 3) float32 of finite coordinates (N, 3), each from the plane through the 16 nearest points.
 
-    The plane is that of the two largest principal components (Hoppe et al., SIGGRAPH 1992). Its sign is open; as
-    the faces of indoor scans look into the room, the normal points to the middle of the bounding box. Zero where the
-    neighbours lie on a line or in a point.
+    The plane spans the two largest principal components (Hoppe et al., SIGGRAPH 1992), which leaves the sign open. The
+    normal points to the center of the bounding box, because the faces of indoor scans look into the room. It is zero
+    where the neighbors lie on a line or coincide.
     """
     tree = cKDTree(coord)
     middle = (coord.min(0) + coord.max(0)) / 2
     normals = np.zeros(coord.shape, np.float32)
-    neighbours = min(NEIGHBOURS, len(coord))
+    neighbors = min(NEIGHBORS, len(coord))
     for start in range(0, len(coord), POINTS):
         part = coord[start : start + POINTS]
-        _, index = tree.query(part, k=[*range(1, neighbours + 1)], workers=-1)
+        _, index = tree.query(part, k=[*range(1, neighbors + 1)], workers=-1)
         offsets = coord[index].astype(np.float64)
         offsets -= offsets.mean(1, keepdims=True)
         values, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", offsets, offsets))
@@ -41,4 +41,6 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     weighted = (ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)  # cross product, twice the area long
     sums = [np.bincount(faces.ravel(), np.repeat(values, 3), len(vertices)) for values in weighted]
     length = np.linalg.norm(sums, axis=0)
-    return np.divide(sums, length, out=np.zeros((3, len(vertices))), where=length > 0).T.astype(np.float32, order="C")
+    normals: np.ndarray = np.divide(sums, length, out=np.zeros((3, len(vertices))), where=length > 0)
+    rows: np.ndarray = normals.T.astype(np.float32, order="C")
+    return rows

@@ -1,4 +1,4 @@
-"""Text files of points, one a line: .xyz, .txt, .pts, .csv, .asc."""
+"""Text files with one point per line: .xyz, .txt, .pts, .csv, .asc."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ceco3d.data.pointclouds.scan import Scan, make_scan, scan_of_columns
 
 
 def read_text(path: Path) -> Scan:
-    """Columns separated by blanks, commas or semicolons; lines that begin with # or // are comments.
+    """Read columns separated by blanks, commas or semicolons. Lines that start with # or // are comments.
 
-    A first line of names (``x y z r g b``, also as a comment) tells the columns; without it see ``scan_of_table``. A
-    first line with a single number, the count of points of a .pts file, is skipped. ValueError for anything else.
+    A first line of names (``x y z r g b``, also as a comment) names the columns; otherwise see ``scan_of_table``. A
+    first line with a single number, the point count of a .pts file, is skipped. ValueError for anything else.
     """
     with path.open(encoding="utf-8-sig") as file:
         lines = (line for line in file if line.strip())
@@ -29,18 +29,23 @@ def read_text(path: Path) -> Scan:
                 first = line
                 break
         separator = re.search(r"[,;]", first)
-        options = {"delimiter": separator.group() if separator else None, "comments": ["#", "//"], "ndmin": 2}
-        table = np.loadtxt(chain([first], lines), **options) if first else np.empty((0, 3))
+        delimiter = separator.group() if separator else None
+        table: np.ndarray = np.empty((0, 3))
+        if first:
+            table = np.loadtxt(chain([first], lines), comments=["#", "//"], delimiter=delimiter, ndmin=2)
     if names and len(names) == table.shape[1]:
         return scan_of_columns(dict(zip(names, table.T, strict=True)))
     return scan_of_table(table)
 
 
 def scan_of_table(table: np.ndarray) -> Scan:
-    """A scan of a table (N, C) without names; ValueError with fewer than three columns.
+    """A scan from a table (N, C) without column names; ValueError with fewer than three columns.
 
-    x y z | x y z + colour or, where there are negative values, normal | x y z intensity colour |
-    x y z colour normal ... In tables of four, five or eight columns only x y z are used.
+    3 columns  x y z
+    6          x y z color, or x y z normal if a value is negative
+    7          x y z intensity color
+    9 or more  x y z color normal ...
+    Tables with 4, 5 or 8 columns give only x y z.
     """
     columns = table.shape[1] if table.ndim == 2 else 0
     if columns < 3:

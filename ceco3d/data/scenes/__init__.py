@@ -1,1 +1,32 @@
-"""Scenes, label spaces and the processed format."""
+"""Scenes in memory, label spaces, and processed scenes on disk."""
+
+from typing import TYPE_CHECKING
+
+from ceco3d.utils.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ceco3d.data.scenes.cache import ArrayCache as ArrayCache
+    from ceco3d.data.scenes.frequency import class_frequency as class_frequency
+    from ceco3d.data.scenes.instance_bank import InstanceBank as InstanceBank
+    from ceco3d.data.scenes.labels import GROUPS as GROUPS
+    from ceco3d.data.scenes.labels import IGNORE as IGNORE
+    from ceco3d.data.scenes.labels import LabelSpace as LabelSpace
+    from ceco3d.data.scenes.labels import label_space as label_space
+    from ceco3d.data.scenes.processed import list_scenes as list_scenes
+    from ceco3d.data.scenes.processed import read_labels as read_labels
+    from ceco3d.data.scenes.processed import read_scene as read_scene
+    from ceco3d.data.scenes.processed import write_scene as write_scene
+    from ceco3d.data.scenes.scene import Scene as Scene
+    from ceco3d.data.scenes.scene import concatenate as concatenate
+
+__getattr__, __all__ = lazy_exports(
+    __name__,
+    {
+        "cache": ("ArrayCache",),
+        "frequency": ("class_frequency",),
+        "instance_bank": ("InstanceBank",),
+        "labels": ("GROUPS", "IGNORE", "LabelSpace", "label_space"),
+        "processed": ("list_scenes", "read_labels", "read_scene", "write_scene"),
+        "scene": ("Scene", "concatenate"),
+    },
+)

@@ -1,4 +1,4 @@
-"""How often classes occur."""
+"""Class frequencies of processed scenes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ceco3d.utils.errors import UserError
 
 
 def class_frequency(folders: Sequence[Path], space: str) -> tuple[Tensor, Tensor]:
-    """(K,) int64 in how many of the processed scenes each class of a label space occurs, and with how many points.
+    """Two (K,) int64: the number of processed scenes with each class of a label space, and its number of points.
 
-    Counted once for a whole split (``scenes.index``). Scenes that cannot be read do not count; the data set reports
+    The counts of a whole split are stored, see ``scenes.index``. Unreadable scenes do not count; the data set reports
     them.
     """
     whole = split_of(folders)

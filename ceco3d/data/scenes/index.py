@@ -1,7 +1,7 @@
-"""What is known of a split without walking through its folders: scene names and class counts, kept in one file.
+"""A cache of the scene names and class counts of a split, so that its folders need not be searched.
 
-``<root>/.index-<split>.json`` holds for as long as no scene is added to, removed from or replaced in
-``<root>/<split>``, which changes the time of that folder. It is made anew when it is missing or out of date.
+``<root>/.index-<split>.json`` is valid until a scene is added, removed or replaced in ``<root>/<split>``, which changes
+the modification time of that folder. A missing or outdated index is rebuilt.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_json
 
 MAX_POINTS = 2**53
-SETTLED = 2_000_000_000  # nanoseconds after its last change that a folder is taken to be complete
+SETTLED = 2_000_000_000  # nanoseconds without a change after which a folder counts as complete
 
 
 def read_index(root: Path, split: str) -> dict[str, Any]:
-    """``{"changed": ns, "scenes": [name, ...], "frequency": {label space: [[scenes], [points]]}}``, names sorted."""
+    """``{"changed": ns, "scenes": [name, ...], "frequency": {label space: [[scenes], [points]]}}``, names sorted.
+
+    Reads the index of the split, or builds and stores it.
+    """
     folder = root / split
     changed = folder.stat().st_mtime_ns if folder.is_dir() else 0
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, UserError):
-        index = read_json(_path(root, split))
-        if index["changed"] == changed and _is_plain(index):
-            return index
+        stored: dict[str, Any] = read_json(_path(root, split))
+        if stored["changed"] == changed and _is_plain(stored):
+            return stored
     names = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
     index = {"changed": changed, "scenes": names, "frequency": {}}
     write_index(root, split, index)
@@ -37,7 +40,7 @@ def read_index(root: Path, split: str) -> dict[str, Any]:
 
 
 def _is_plain(index: dict[str, Any]) -> bool:
-    """Whether the names lead into the folder and the counts are some; the file may come from anywhere."""
+    """Whether names stay inside the folder and counts are valid; the file may come from anywhere."""
     names = all(
         name.isprintable() and name[:1] not in ("", ".") and Path(name).name == name for name in index["scenes"]
     )
@@ -49,9 +52,9 @@ def _is_plain(index: dict[str, Any]) -> bool:
 
 
 def write_index(root: Path, split: str, index: dict[str, Any]) -> None:
-    """Keep ``index``, where there are scenes and the root can be written.
+    """Store ``index`` if it has scenes and the root is writable.
 
-    Not while the folder is being filled: file systems may give two changes soon after each other the same time.
+    Skipped while the folder is being filled: file systems may give two changes in quick succession the same time.
     """
     if index["scenes"] and time.time_ns() - index["changed"] > SETTLED:
         with suppress(OSError):
@@ -59,7 +62,7 @@ def write_index(root: Path, split: str, index: dict[str, Any]) -> None:
 
 
 def split_of(folders: Sequence[Path]) -> tuple[Path, str] | None:
-    """(root, split) of which ``folders`` are all scenes, or None."""
+    """The (root, split) that consists of exactly ``folders``, or None."""
     if not folders or len({folder.parent for folder in folders}) != 1:
         return None
     split = folders[0].parent

@@ -1,4 +1,4 @@
-"""The objects of the training scenes, to be pasted into others so that rare classes are seen more often."""
+"""The instance bank: objects of the training scenes, pasted into other scenes so that rare classes occur more often."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ceco3d.utils.errors import UserError
 
 
 class InstanceBank:
-    """Where the M instances of processed scenes are; only what is drawn is read, from the scenes' files.
+    """Locations of the M instances of processed scenes; an instance is read from disk when it is drawn.
 
-    folders     scene folders with ``instance.npy``; scenes without are passed over
-    power       a class of n instances is drawn with a probability proportional to n^-power: -1 draws instances as they
-                occur, 0 all classes equally often, more prefers the rare ones
-    min_points, max_points  instances outside these bounds are left out: fragments, and what would fill the batch
+    folders     scene folders with ``instance.npy``; scenes without it are skipped
+    power       a class with n instances is drawn with probability proportional to n^-power: -1 draws instances as they
+                occur, 0 draws all classes equally often, higher values prefer rare classes
+    min_points, max_points  skip smaller instances (fragments) and larger ones (they would fill the batch)
 
-    An instance belongs to the class of most of its points; structure (``LabelSpace.structure``) is left out, as are
-    instances without a class. ``labels`` (M,) int64 are the classes by training index.
+    The class of an instance is that of most of its points. Structure (``LabelSpace.structure``) and instances without a
+    class are skipped. ``labels`` (M,) int64 holds the classes as training indices.
     """
 
     def __init__(
@@ -41,21 +41,21 @@ class InstanceBank:
         kept = (size >= min_points) & (size <= max_points) & ~np.isin(table[:, 2], label_space(space).structure)
         scene, instance, label, _ = torch.from_numpy(table[kept]).unbind(1)
         self.scenes, self.instances, self.labels = scene.clone(), instance.clone(), label.clone()
-        # Each of a class's n instances gets 1/n of the class's weight n^-power.
+        # The weight n^-power of a class is shared equally by its n instances.
         self.weights = torch.bincount(self.labels)[self.labels].double().pow(-power - 1)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def read(self, index: int) -> Scene:
-        """Instance number ``index`` as a scene of its own points, in its scene's coordinates (metres)."""
+        """Instance number ``index`` as a scene, in the coordinates of the scene it is from (meters)."""
         number = int(self.instances[index])
         return read_scene(
             self.folders[int(self.scenes[index])], self.space, lambda _, instance: np.flatnonzero(instance == number)
         )
 
     def draw(self, count: int, rng: torch.Generator) -> list[Scene]:
-        """``count`` instances, with replacement; none when the bank is empty."""
+        """``count`` instances, drawn with replacement; none if the bank is empty."""
         if len(self) == 0:
             return []
         chosen = torch.multinomial(self.weights, count, replacement=True, generator=rng)
@@ -63,7 +63,7 @@ class InstanceBank:
 
 
 def _instances(folder: Path, space: str, number: int) -> np.ndarray:
-    """(I, 4) int64: ``number``, instance id, class and points of each instance of a scene."""
+    """(I, 4) int64: ``number``, instance id, class and point count of each instance of a scene."""
     nothing = np.empty((0, 4), np.int64)
     try:
         segment, instance = read_labels(folder, space)
@@ -73,12 +73,12 @@ def _instances(folder: Path, space: str, number: int) -> np.ndarray:
         return nothing
     instance = instance.astype(np.int64)
     classes = len(label_space(space))
-    labelled = (instance >= 0) & (segment >= 0)
+    labeled = (instance >= 0) & (segment >= 0)
     rows = int(instance.max(initial=-1)) + 1
-    if rows > len(instance):  # the table below has so many rows
+    if rows > len(instance):  # the table below has this many rows
         path = folder / "instance.npy"
         raise UserError(f"{path} has instance ids up to {rows - 1} for {len(instance)} points; number them from 0")
-    votes = np.bincount(instance[labelled] * classes + segment[labelled], minlength=rows * classes)
+    votes = np.bincount(instance[labeled] * classes + segment[labeled], minlength=rows * classes)
     votes = votes.reshape(rows, classes)
     points = np.bincount(instance[instance >= 0], minlength=rows)
     ids = np.flatnonzero(votes.any(1))

@@ -1,8 +1,9 @@
-"""Label spaces: which classes exist, their benchmark ids, colours and frequency groups.
+"""Label spaces: classes, their benchmark ids, colors and frequency groups.
 
-Three spaces meet in this project and are never mixed:
-*raw name* (text in ``aggregation.json``), *raw id* (ScanNet200 id 1..1191, or nyu40 id for ScanNet20; what a
-submission contains) and *training index* (0..K-1 in ascending raw id, -1 = ignore; what networks and losses see).
+A class is written in one of three ways, which are never mixed:
+raw name        text in ``aggregation.json``
+raw id          ScanNet200 id 1..1191, or nyu40 id for ScanNet20; used in submissions
+training index  0..K-1 in ascending order of raw ids, -1 = ignore; used by networks and losses
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from ceco3d.utils.errors import UserError
 
 IGNORE = -1
 GROUPS = ("head", "common", "tail")
-# Class ids, names, colours and groups of the ScanNet200 benchmark (constants of the MIT-licensed ScanNet repository).
+# Class ids, names, colors and groups of the ScanNet200 benchmark (constants of the MIT-licensed ScanNet repository).
 SCANNET200_CSV = Path(__file__).with_name("scannet200.csv")
 
-# Classes that make up the building rather than stand in it.
+# Classes that belong to the building, as opposed to objects in it.
 STRUCTURE = (
     *(
         "wall",
@@ -40,7 +41,7 @@ STRUCTURE = (
     *("shower wall", "shower floor", "bathroom stall", "bathroom stall door"),
 )
 
-# nyu40 id, name and colour of the 20 classes of the original ScanNet benchmark (same source).
+# nyu40 id, name and color of the 20 classes of the original ScanNet benchmark (same source).
 _SCANNET20 = (
     (1, "wall", (174, 199, 232)),
     (2, "floor", (152, 223, 138)),
@@ -91,7 +92,7 @@ class LabelSpace:
         return tuple(index for index, name in enumerate(self.names) if name in STRUCTURE)
 
     def index_of(self, raw_ids: np.ndarray) -> np.ndarray:
-        """Training index (int16) of each raw id; -1 for every id outside the label space."""
+        """The training index (int16) of each raw id; -1 for ids outside the label space."""
         table = np.full(max(self.ids) + 1, IGNORE, np.int16)
         table[list(self.ids)] = np.arange(len(self), dtype=np.int16)
         raw_ids = np.asarray(raw_ids, np.int64)

@@ -1,4 +1,4 @@
-"""A processed scene on disk: ``<root>/<split>/<scene>/<array>.npy``, the layout that Pointcept writes and reads."""
+"""Processed scenes on disk: ``<root>/<split>/<scene>/<array>.npy``, the layout of Pointcept."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ceco3d.data.scenes.labels import IGNORE, label_space
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_npy
 
-# torch is imported where a scene is read: preprocessing workers only write and start many times faster without it.
+# torch is imported where scenes are read: preprocessing workers only write, and start many times faster without it.
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ceco3d.data.scenes.scene import Scene
 
-# dtype and columns of every array; None = (N,). Frames and units as in Scene; labels are training
-# indices of ScanNet20 and ScanNet200, -1 = ignore.
+# dtype and columns of every array; None = (N,). Frames and units as in Scene. Labels are training indices of ScanNet20
+# and ScanNet200, -1 = ignore.
 ARRAYS = {
     "coord": (np.float32, 3),
     "color": (np.uint8, 3),
@@ -33,16 +33,16 @@ ARRAYS = {
     "instance": (np.int16, None),
 }
 SEGMENT = {"scannet20": "segment20", "scannet200": "segment200"}
-TEMPORARY = ".*.tmp"  # what an unfinished scene is called, for Path.glob
+TEMPORARY = ".*.tmp"  # name of an unfinished scene, for Path.glob
 
 Load = Callable[[Path], np.ndarray]
 Rows = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
 
 def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write all of ``ARRAYS`` to ``folder``, which appears only when it is complete and replaces an older one.
+    """Write all of ``ARRAYS`` to ``folder``, which appears when it is complete and replaces an older one.
 
-    ValueError if an array is missing or has another dtype or shape than ``ARRAYS`` says.
+    ValueError if an array does not have the dtype and shape given in ``ARRAYS``.
     """
     count = len(arrays["coord"])
     for name, (dtype, width) in ARRAYS.items():
@@ -63,19 +63,19 @@ def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def is_finished(folder: Path, annotated: bool) -> bool:
-    """Whether ``folder`` holds a whole scene: also false for one that another program was stopped in."""
+    """Whether ``folder`` holds a complete scene, also if another program was stopped while writing it."""
     needed = ["coord", "color", *(["segment20", "segment200", "instance"] if annotated else [])]
     return all((folder / f"{name}.npy").is_file() for name in needed)
 
 
 def remove_temporary(root: Path) -> None:
-    """Delete what killed runs left unfinished under ``root``. No other run may be writing there."""
+    """Delete the unfinished scenes of killed runs under ``root``. No other run may be writing there."""
     for folder in root.glob(f"*/{TEMPORARY}"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def list_scenes(root: Path, split: str) -> list[Path]:
-    """The scene folders of a split, sorted by name. UserError if the split is missing or empty."""
+    """The scene folders of a split, sorted by name; UserError if the split is missing or empty."""
     folder = root / split
     scenes = [folder / name for name in read_index(root, split)["scenes"]]
     if not scenes:
@@ -85,19 +85,19 @@ def list_scenes(root: Path, split: str) -> list[Path]:
             f"dataset.raw=/path/to/raw dataset.root={root}`, or point dataset.root at processed scenes"
         )
     for name in (scene.name for scene in scenes):
-        if not name.isprintable():  # it would become the name of a file of a submission
+        if not name.isprintable():  # it becomes a file name in a submission
             raise UserError(f"{folder}: {name!r} is not the name of a scene; rename the folder")
     return scenes
 
 
 def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: Load = read_npy) -> Scene:
-    """The scene in ``folder`` with ``segment`` in the label space ``scannet200`` or ``scannet20``.
+    """Read the scene in ``folder``, with ``segment`` in the label space ``scannet200`` or ``scannet20``.
 
-    rows  chooses the points to read from the (N, 3) coordinates and (N,) instance ids: their numbers, or None = all;
-          of the other arrays little more than those points is read
-    load  how an array gets into memory
-    Folders written by Pointcept are read too: normals may be absent (zeros), as may all labels (test scenes, -1), and
-    labels may be of any signed integer type. UserError names a file that is missing, damaged or of the wrong shape.
+    rows  chooses points from the (N, 3) coordinates and (N,) instance ids: returns their indices, or None for all.
+          Little more than these points is read from the other arrays.
+    load  reads one array from its path
+    Reads folders of Pointcept too: normals may be missing (then zero), as may all labels (test scenes, then -1), and
+    labels may have any signed integer type. UserError names a file that is missing, damaged or of the wrong shape.
     """
     import torch
 
@@ -123,24 +123,23 @@ def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: L
         coord, color, normal = coord[chosen], color[chosen], normal[chosen]
         segment, instance = segment[chosen], instance[chosen]
     _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
-    coord, normal = _points(coord), _points(normal)
-    for name, points in (("coord", coord), ("normal", normal)):
-        if not points.isfinite().all():
+    points = {"coord": _points(coord), "normal": _points(normal)}
+    for name, values in points.items():
+        if not values.isfinite().all():
             raise UserError(
                 f"{folder / f'{name}.npy'} holds NaN or infinity: delete its folder and run ceco3d.preprocess again"
             )
     return Scene(
         name=folder.name,
-        coord=coord,
+        **points,
         color=_points(color),
-        normal=normal,
         segment=torch.from_numpy(segment).long(),
         instance=torch.from_numpy(instance).long(),
     )
 
 
 def read_labels(folder: Path, label_space: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """(N,) training indices, -1 = ignore, and (N,) instance ids, None without such a file. Errors as ``read_scene``."""
+    """(N,) training indices, -1 = ignore, and (N,) instance ids, None without a file. Errors as in ``read_scene``."""
     path = folder / f"{SEGMENT[label_space]}.npy"
     segment = _load(path, "i", None, None, read_npy)
     _check_labels(path, segment, label_space)
@@ -149,14 +148,14 @@ def read_labels(folder: Path, label_space: str) -> tuple[np.ndarray, np.ndarray 
 
 
 def _points(values: np.ndarray) -> Tensor:
-    """(N, 3) as float32 with contiguous columns (``Scene``). A copy: from then on the file may change or vanish."""
+    """(N, 3) as float32 with contiguous columns, see ``Scene``. A copy, so the file may then change or vanish."""
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
 
 
 def _load(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray:
-    """An array of dtype ``kind`` (f, i: any size), ``count`` rows (None: any), ``width`` columns (None: one axis)."""
+    """An array of dtype ``kind`` (f, i: any size), ``count`` rows (None: any), ``width`` columns (None: no axis)."""
     try:
         array = load(path)
     except FileNotFoundError:
@@ -177,7 +176,7 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, load: Loa
 
 
 def _check_labels(path: Path, segment: np.ndarray, space: str) -> None:
-    """UserError if a label is neither -1 nor a training index: on a GPU it would end the run without a reason."""
+    """UserError if a label is neither -1 nor a training index: on a GPU it would crash the run without a message."""
     classes = len(label_space(space))
     if len(segment) and (segment.min() < IGNORE or segment.max() >= classes):
         raise UserError(

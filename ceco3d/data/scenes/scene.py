@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,15 +11,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Scene:
-    """One scan. Every tensor has N rows in the same order and lives on the same device.
+    """One scan. All tensors have N rows in the same order and are on the same device.
 
-    Scenes are read with contiguous columns, strides (1, N): what is done to all x runs along memory. Other strides work
-    as well, only slower.
+    Scenes are read with contiguous columns, strides (1, N), so that operations on all x run along memory. Other strides
+    work too, but slower.
 
-    coord    (N, 3) float32, metres, z up
+    coord    (N, 3) float32, meters, z up
     color    (N, 3) float32, 0..255
     normal   (N, 3) float32, unit length or zero
-    segment  (N,) int64, training index of the data set's label space, -1 = ignore
+    segment  (N,) int64, training index in the label space of the data set, -1 = ignore
     instance (N,) int64, -1 = none
     """
 
@@ -32,8 +33,8 @@ class Scene:
     def __len__(self) -> int:
         return len(self.coord)
 
-    def replace(self, **changes: Tensor | str) -> Scene:
-        """A copy with some fields exchanged; the others are shared, not copied."""
+    def replace(self, **changes: Any) -> Scene:
+        """A copy with some fields replaced; the others are shared, not copied."""
         return replace(self, **changes)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -47,7 +48,7 @@ class Scene:
         return self.replace(**{name: take_rows(tensor, index) for name, tensor in self.tensors().items()})
 
     def pin_memory(self) -> Scene:
-        """The scene in page-locked memory, from where copies to a GPU overlap with other work."""
+        """The scene in page-locked memory, so that copies to a GPU overlap with other work."""
         return self.replace(**{name: tensor.pin_memory() for name, tensor in self.tensors().items()})
 
     def to(self, device: torch.device | str) -> Scene:
@@ -56,24 +57,24 @@ class Scene:
 
 
 def move(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """``tensor`` on ``device``. Copies to a GPU overlap with other work; those from it are complete."""
+    """``tensor`` on ``device``. Copies to a GPU are asynchronous, copies from it are complete on return."""
     return tensor.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
 def columns(values: Tensor) -> Tensor:
-    """The columns of ``values`` (N, C) as the contiguous rows of (C, N); no copy if they are contiguous already."""
+    """The columns of ``values`` (N, C) as contiguous rows (C, N); no copy if they are contiguous already."""
     return values.t() if values.stride(0) == 1 else torch.stack(values.unbind(1))
 
 
 def take_rows(values: Tensor, index: Tensor) -> Tensor:
-    """The rows of ``values``, (N,) or (N, C), at ``index`` (M,) int64; columns are contiguous in the result."""
+    """The rows of ``values``, (N,) or (N, C), at ``index`` (M,) int64. The result has contiguous columns."""
     if values.dim() == 1:
         return values.index_select(0, index)
     return columns(values).index_select(1, index).t()
 
 
 def concatenate(scenes: list[Scene], name: str | None = None) -> Scene:
-    """All points of ``scenes`` as one scene, in order."""
+    """All points of ``scenes``, in order, as one scene; its name joins theirs with "+" unless ``name`` is given."""
     names = scenes[0].tensors()
     merged = {field: torch.cat([getattr(scene, field).t() for scene in scenes], dim=-1).t() for field in names}
     return Scene(name=name or "+".join(scene.name for scene in scenes), **merged)

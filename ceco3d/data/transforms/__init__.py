@@ -1,7 +1,8 @@
-"""Augmentation and voxelisation: functions on a Scene of tensors, on any device.
+"""Augmentation and voxelization of a Scene, on any device.
 
-Each module holds pure functions that take explicit parameters, and frozen dataclasses around them that draw those
-parameters. The dataclasses are the steps that ``conf/transforms/*.yaml`` names.
+Each module has pure functions with explicit parameters, and frozen dataclasses that draw these parameters and call the
+functions. The dataclasses are the transforms named in ``conf/transforms/*.yaml``. Any callable
+``transform(scene, rng) -> scene`` works as well, see ``step.py``.
 """
 
 from ceco3d.data.transforms.color import (

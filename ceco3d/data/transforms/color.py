@@ -1,4 +1,4 @@
-"""Colour augmentation. Colours are 0..255 before and after."""
+"""Color augmentation. Colors are 0..255 before and after."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms.geometric import bounds
-from ceco3d.data.transforms.step import chance, points_generator, uniform
+from ceco3d.utils.random import chance, points_generator, uniform
 
 
 def autocontrast(scene: Scene, blend: float) -> Scene:
-    """Stretch each channel to 0..255, blended with the old colour: 0 keeps it, 1 replaces it.
+    """Stretch each channel to 0..255 and blend it with the original: ``blend`` 0 keeps the original, 1 replaces it.
 
-    A channel that varies by less than one step of 255 stays as it is.
+    A channel with a range below 1 stays as it is.
     """
     if len(scene) == 0:
         return scene
@@ -28,7 +28,7 @@ def autocontrast(scene: Scene, blend: float) -> Scene:
 
 
 def chromatic_translation(scene: Scene, shift: Tensor) -> Scene:
-    """Add ``shift`` (3,) to every colour, clamped to 0..255."""
+    """Add ``shift`` (3,) to every color, clamped to 0..255."""
     return scene.replace(color=(scene.color + shift).clamp_(0, 255))
 
 

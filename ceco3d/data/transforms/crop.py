@@ -1,4 +1,4 @@
-"""Fewer points: random dropout and the nearest points of a sphere."""
+"""Point dropout and sphere crop."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene, columns
-from ceco3d.data.transforms.step import chance, points_generator
+from ceco3d.utils.random import chance, points_generator
 
 
 def _ascending(index: Tensor, count: int) -> Tensor:
-    """``index``, distinct numbers below ``count``, in ascending order."""
+    """Sort ``index``, distinct indices below ``count``."""
     mask = torch.zeros(count, dtype=torch.bool, device=index.device)
     mask[index] = True
     return mask.nonzero().squeeze(1)
@@ -28,13 +28,13 @@ def point_dropout(scene: Scene, ratio: float, rng: torch.Generator) -> Scene:
 
 
 def nearest(coord: Tensor, center: Tensor, count: int) -> Tensor:
-    """(count,) int64 ascending: the ``count`` points of ``coord`` (N, 3) nearest to ``center`` (3,)."""
+    """Indices (count,) int64, ascending, of the points of ``coord`` (N, 3) nearest to ``center`` (3,)."""
     distance = columns(coord - center).square_().sum(0)
     return _ascending(distance.topk(count, largest=False, sorted=False).indices, len(coord))
 
 
 def sphere_crop(scene: Scene, center: Tensor, max_points: int) -> Scene:
-    """The ``max_points`` points nearest to ``center`` (3,) metres; the scene itself when it has no more than that."""
+    """The ``max_points`` points nearest to ``center`` (3,), in meters; the scene itself if it has no more points."""
     if len(scene) <= max_points:
         return scene
     return scene.select(nearest(scene.coord, center, max_points))
@@ -53,16 +53,16 @@ class PointDropout:
 
 @dataclass(frozen=True)
 class SphereCrop:
-    """``sphere_crop`` around a random point of the scene, to ``max_points`` and to the share ``rate`` of its points.
+    """``sphere_crop`` around a random point, to at most ``max_points`` points and the fraction ``rate`` of the scene.
 
-    As a step it crops a scene; ``rows`` alone chooses what to read of one.
+    As a transform it crops a scene; ``rows`` alone chooses the points to read from disk.
     """
 
     max_points: int | None = None
     rate: float | None = None
 
     def rows(self, coord: Tensor, rng: torch.Generator) -> Tensor | None:
-        """(M,) int64 ascending: the points of ``coord`` (N, 3) to keep; None: all of them."""
+        """Indices (M,) int64, ascending, of the points of ``coord`` (N, 3) to keep; None keeps all."""
         limits = (self.max_points, None if self.rate is None else math.ceil(self.rate * len(coord)))
         most = min((limit for limit in limits if limit is not None), default=len(coord))
         if len(coord) <= most:

@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from ceco3d.data.scenes.scene import Scene, columns
 from ceco3d.data.transforms.geometric import bounds
-from ceco3d.data.transforms.step import chance, points_generator
+from ceco3d.utils.random import chance, points_generator
 
 
 def box_blur(grid: Tensor) -> Tensor:
-    """3-tap box blur along each of the three axes of ``grid`` (C, X, Y, Z) in turn, zero outside."""
+    """3-tap box blur of ``grid`` (C, X, Y, Z) along each of the three spatial axes in turn, zero outside."""
     for axis in (1, 2, 3):
         size = grid.shape[axis]
         padded = functional.pad(grid, [int(axis == side) for side in (3, 3, 2, 2, 1, 1)])
@@ -24,7 +24,7 @@ def box_blur(grid: Tensor) -> Tensor:
 
 
 def trilinear(grid: Tensor, position: Tensor) -> Tensor:
-    """Values of ``grid`` (C, X, Y, Z) at ``position`` (3, N) in grid steps, 0 <= position <= size - 1: (C, N)."""
+    """Interpolate ``grid`` (C, X, Y, Z) at ``position`` (3, N), in grid steps, 0 <= position <= size - 1: (C, N)."""
     _, nx, ny, nz = grid.shape
     last = position.new_tensor([[nx - 2], [ny - 2], [nz - 2]])
     low = torch.minimum(position.floor(), last)
@@ -45,10 +45,10 @@ def trilinear(grid: Tensor, position: Tensor) -> Tensor:
 
 
 def elastic_distortion(scene: Scene, granularity: float, magnitude: float, rng: torch.Generator) -> Scene:
-    """Displace the points by ``magnitude`` times a smoothed Gaussian noise field; normals stay.
+    """Displace the points by ``magnitude`` times a smooth Gaussian noise field; normals stay.
 
-    The noise has one node every ``granularity`` metres, with one node to spare around the bounding box, and is
-    blurred twice by ``box_blur``. Its node values are N(0, 1) before the blur, so ``magnitude`` is in metres.
+    The noise has a node every ``granularity`` meters and one extra node around the bounding box. Nodes are N(0, 1)
+    before two passes of ``box_blur``, so ``magnitude`` is in meters.
     (Recipe of the original MinkUNet, LanguageGroundedSemseg and Pointcept.)
     """
     if len(scene) == 0:
@@ -64,7 +64,7 @@ def elastic_distortion(scene: Scene, granularity: float, magnitude: float, rng: 
 
 @dataclass(frozen=True)
 class ElasticDistortion:
-    """With probability ``p``: ``elastic_distortion`` at each of ``scales``, (granularity, magnitude) in metres."""
+    """With probability ``p``: ``elastic_distortion`` at each of ``scales``, (granularity, magnitude) in meters."""
 
     scales: Sequence[Sequence[float]]
     p: float

@@ -1,4 +1,4 @@
-"""Rigid and affine changes of a scene's coordinates, and point jitter."""
+"""Rigid and affine transforms of coordinates, and point jitter."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene, columns
-from ceco3d.data.transforms.step import chance, points_generator, uniform
+from ceco3d.utils.random import chance, points_generator, uniform
 
 AXES = "xyz"
 
 
 def bounds(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Smallest and largest value of each column of (N, C), N > 0: two (C,) tensors."""
+    """Minimum and maximum of each column of ``values`` (N, C), N > 0: two (C,) tensors."""
     rows = columns(values)
     return rows.amin(1), rows.amax(1)
 
 
-def foot(coord: Tensor) -> Tensor:
-    """Middle of the floor of the bounding box of ``coord`` (N, 3): its centre in x and y, its lowest z; (3,)."""
+def floor_center(coord: Tensor) -> Tensor:
+    """Floor center (3,) of the bounding box of ``coord`` (N, 3): its center in x and y, its lowest z."""
     if len(coord) == 0:
         return coord.new_zeros(3)
     low, high = bounds(coord)
@@ -32,14 +32,14 @@ def foot(coord: Tensor) -> Tensor:
 
 
 def center_shift(scene: Scene) -> Scene:
-    """Move the bounding box: its centre to x = y = 0 and its lowest point to z = 0."""
-    return scene.replace(coord=scene.coord - foot(scene.coord))
+    """Move the floor center of the bounding box to the origin."""
+    return scene.replace(coord=scene.coord - floor_center(scene.coord))
 
 
 def rotation_matrix(angles: Sequence[float], order: str = AXES) -> Tensor:
-    """(3, 3) float32 rotation by ``angles`` (radians about x, y, z), turning about the axes of ``order`` in turn.
+    """(3, 3) float32 rotation by ``angles`` (radians about x, y, z), applied in the ``order`` of axes.
 
-    Right-handed: a positive angle about z turns x towards y.
+    Right-handed: a positive angle about z turns x toward y.
     """
     matrix = torch.eye(3)
     for axis in map(AXES.index, order):
@@ -52,24 +52,24 @@ def rotation_matrix(angles: Sequence[float], order: str = AXES) -> Tensor:
 
 
 def rotate(scene: Scene, matrix: Tensor) -> Scene:
-    """Rotate about the origin by ``matrix`` (3, 3), acting on column vectors; normals follow."""
+    """Rotate about the origin by ``matrix`` (3, 3), which acts on column vectors; normals rotate too."""
     matrix = matrix.to(scene.coord)
     return scene.replace(coord=(matrix @ columns(scene.coord)).t(), normal=(matrix @ columns(scene.normal)).t())
 
 
 def scale(scene: Scene, factor: float) -> Scene:
-    """Scale about the origin, the same along every axis; normals keep their direction."""
+    """Scale uniformly about the origin; normals stay."""
     return scene.replace(coord=scene.coord * factor)
 
 
 def flip(scene: Scene, axes: str) -> Scene:
-    """Mirror at the origin along each axis in ``axes`` (such as "xy"); normals follow."""
+    """Mirror at the origin along each axis in ``axes``, such as "xy"; normals are mirrored too."""
     sign = scene.coord.new_tensor([-1.0 if axis in axes else 1.0 for axis in AXES])
     return scene.replace(coord=scene.coord * sign, normal=scene.normal * sign)
 
 
 def jitter(scene: Scene, sigma: float, clip: float, rng: torch.Generator) -> Scene:
-    """Move every point by Gaussian noise of ``sigma`` metres per axis, cut at +-``clip`` metres; normals stay."""
+    """Move every point by Gaussian noise of ``sigma`` meters per axis, clipped at +-``clip`` meters; normals stay."""
     device = scene.coord.device
     noise = torch.randn(3, len(scene), generator=points_generator(rng, device), device=device).t()
     return scene.replace(coord=noise.mul_(sigma).clamp_(-clip, clip).add_(scene.coord))
@@ -87,7 +87,7 @@ class CenterShift:
 class RandomRotation:
     """Rotate about each axis, with probability ``p`` each, by an angle drawn from +-``x``, ``y``, ``z`` degrees.
 
-    The order of the axes is drawn too, as LGround does; all turns are composed into one product.
+    The order of the axes is random too, as in LGround.
     """
 
     x: float = 0.0
@@ -128,7 +128,7 @@ class RandomFlip:
 
 @dataclass(frozen=True)
 class PointJitter:
-    """``jitter`` with ``sigma`` and ``clip`` in metres."""
+    """``jitter`` with ``sigma`` and ``clip`` in meters."""
 
     sigma: float
     clip: float

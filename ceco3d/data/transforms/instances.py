@@ -1,5 +1,5 @@
-"""Augmentation of single objects: each one moves, turns and changes by itself, so that the network cannot rely on how
-things stand together (after the ScanNet200 recipe of Volt's teacher network)."""
+"""Augmentation of single objects: each moves, turns and changes on its own, so that the network relies less on the
+arrangement of objects (after the ScanNet200 recipe of Volt's teacher network)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms.step import points_generator
+from ceco3d.utils.random import points_generator
 
 
 def movable(scene: Scene, structure: Sequence[int]) -> tuple[Tensor, int]:
-    """(N,) int64 number of the object that each point belongs to, or -1, and the number of objects.
+    """The object of each point, (N,) int64 or -1 = none, and the number of objects.
 
-    Objects are the instances without a point of the classes ``structure`` (training indices).
+    Objects are instances without any point of the classes ``structure`` (training indices).
     """
     instance = scene.instance
     if len(instance) == 0 or int(instance.amax()) < 0:
@@ -35,46 +35,46 @@ def movable(scene: Scene, structure: Sequence[int]) -> tuple[Tensor, int]:
 
 
 def move_objects(scene: Scene, objects: Tensor, matrices: Tensor, shifts: Tensor) -> Scene:
-    """Each object by its own linear map about the middle of its foot, then shifted; other points stay bit for bit.
+    """Apply a linear map about its floor center, then a shift, to each object. Other points stay bit for bit.
 
-    objects   (N,) int64 number of each point's object, -1 = none
-    matrices  (I, 3, 3) acting on column vectors; normals follow and keep their length (none may be degenerate)
-    shifts    (I, 3) metres
+    objects   (N,) int64 object of each point, -1 = none
+    matrices  (I, 3, 3) on column vectors, none degenerate; normals are mapped too and keep their length
+    shifts    (I, 3) meters
     """
     point = (objects >= 0).nonzero().squeeze(1)
     index = objects[point]
     coord, normal = scene.coord[point], scene.normal[point]
-    foot = _feet(coord, index, len(matrices))
+    centers = _floor_centers(coord, index, len(matrices))
     linear = matrices[index]
-    moved = (linear @ (coord - foot[index])[:, :, None]).squeeze(2) + (foot + shifts)[index]
-    # Rotations, mirrors and one factor for all axes: normals turn like vectors, up to the factor.
+    moved = (linear @ (coord - centers[index])[:, :, None]).squeeze(2) + (centers + shifts)[index]
+    # The maps are rotations, mirrors and uniform scales: normals transform like vectors, up to the scale.
     factor = torch.linalg.vector_norm(matrices[:, :, 0], dim=1)
     turned = (linear @ normal[:, :, None]).squeeze(2) / factor[index, None]
     return scene.replace(coord=scene.coord.index_put((point,), moved), normal=scene.normal.index_put((point,), turned))
 
 
-def _feet(coord: Tensor, index: Tensor, count: int) -> Tensor:
-    """(I, 3) middle of each object's bounding box in x and y, and its lowest z."""
+def _floor_centers(coord: Tensor, index: Tensor, count: int) -> Tensor:
+    """(I, 3) ``floor_center`` of each object."""
     rows = index[:, None].expand_as(coord)
     low = coord.new_full((count, 3), torch.inf).scatter_reduce(0, rows, coord, "amin")
     high = coord.new_full((count, 3), -torch.inf).scatter_reduce(0, rows, coord, "amax")
-    foot = (low + high) / 2
-    foot[:, 2] = low[:, 2]
-    return foot
+    centers = (low + high) / 2
+    centers[:, 2] = low[:, 2]
+    return centers
 
 
 @dataclass(frozen=True)
 class InstanceAugmentation:
-    """Changes each object of a scene with probability ``p``, independently of the others.
+    """Augments each object of a scene with probability ``p``, independently of the others.
 
-    structure  training indices of classes whose instances stay as they are (``LabelSpace.structure``); points without
-               an instance stay too
-    shift      metres: moved by U(-shift, shift) along x and y; along z it would leave what it stands on
-    rotate     degrees: turned about the vertical axis through its middle by U(-rotate, rotate)
+    structure  classes whose instances stay, as training indices (``LabelSpace.structure``); points without an instance
+               stay too
+    shift      meters: shift along x and y by U(-shift, shift), not along z, where the object would leave its support
+    rotate     degrees: rotation about the vertical axis through its center by U(-rotate, rotate)
     flip       probability of a mirror image
-    scale      scaled from its foot by U(scale[0], scale[1])
-    dropout    up to this share of its points is dropped, drawn from U(0, dropout) for each object
-    gray       probability that it loses its colour: all its points get the mean of the scene
+    scale      scale about its floor center by U(scale[0], scale[1])
+    dropout    drop a fraction of its points, drawn from U(0, dropout)
+    gray       probability of losing its color: all its points get the mean color of the scene
     """
 
     structure: Sequence[int]

@@ -1,4 +1,4 @@
-"""Mix3D (Nekrasov et al., 3DV 2021): two scenes overlaid as one, so that context cannot be trusted blindly."""
+"""Mix3D (Nekrasov et al., 3DV 2021): overlay two scenes, so that the network relies less on context."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.data.transforms.geometric import center_shift
-from ceco3d.data.transforms.step import chance
+from ceco3d.utils.random import chance
 
 
 def mix3d(first: Scene, second: Scene) -> Scene:
-    """Both scenes, each centred by ``center_shift`` (common floor), as one; points of ``first`` come first.
+    """Overlay two scenes, each centered by ``center_shift`` on a common floor; points of ``first`` come first.
 
-    Instance ids of ``second`` are raised so that no two objects share one.
+    Instance ids of ``second`` are raised so that they stay unique.
     """
     if len(first) > 0:
         own = second.instance >= 0
@@ -23,9 +23,9 @@ def mix3d(first: Scene, second: Scene) -> Scene:
 
 
 def mix_pairs(scenes: Sequence[Scene], prob: float, rng: torch.Generator) -> list[Scene]:
-    """With probability ``prob``: each consecutive pair of ``scenes`` mixed into one; an odd last scene stays alone.
+    """With probability ``prob``, mix each consecutive pair of ``scenes`` into one; an odd last scene stays alone.
 
-    One draw decides for the whole batch (as in Pointcept). The order of the points over all scenes does not change.
+    One draw decides for the whole batch, as in Pointcept. The order of all points does not change.
     """
     scenes = list(scenes)
     if not chance(prob, rng):

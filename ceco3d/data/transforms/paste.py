@@ -1,7 +1,7 @@
-"""Pasting objects of other scenes into a scene, after LGround's tail-instance sampling (ECCV 2022).
+"""Paste objects of other scenes into a scene, after the tail-instance sampling of LGround (ECCV 2022).
 
-An object is put down at a random place: on the floor, a table, a bed, wherever the surface under it is level. It never
-overlaps with what is there, and nothing that is there changes.
+An object goes to a random place with a level surface: the floor, a table, a bed. It never overlaps with the points of
+the scene, which do not change.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from torch import Tensor
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.data.transforms.geometric import bounds
 
-# Metres. Cells of the height map, and the side of its max filter in cells (LGround: 5 voxels of 2 cm).
+# Cell size of the height map in meters, and width of its max filter in cells (LGround: 5 voxels of 2 cm).
 CELL = 0.02
 FILTER = 5
-# How far anything under the object may rise above the surface at its middle.
+# How far the ground below the object may rise above the surface at its center, in meters.
 LEVEL = 0.05
-# Above the floor: surfaces higher than the first carry nothing, be it a wall or a cupboard; points above the second,
-# be it a ceiling or a lamp, do not hide the surface below them but need to be above the object.
+# Meters above the floor. Surfaces above the first, such as walls and cupboards, carry no objects. Points above the
+# second, such as ceilings and lamps, do not hide the surface below, but must be above the object.
 HIGHEST_SURFACE, OVERHEAD = 1.3, 1.5
-GAP = 0.001  # between an object and what it stands on, so that rounding does not make them overlap
+GAP = 0.001  # meters between an object and its support, so that rounding cannot make them overlap
 
 
 class InstanceSource(Protocol):
-    """Where objects come from, such as ``scenes.bank.InstanceBank``."""
+    """A source of objects, such as ``ceco3d.data.scenes.instance_bank.InstanceBank``."""
 
     def draw(self, count: int, rng: torch.Generator) -> list[Scene]:
         """``count`` objects, or none."""
@@ -36,7 +36,7 @@ class InstanceSource(Protocol):
 
 
 class HeightMap:
-    """What stands how high in a scene, and where there is room. ``coord`` (N, 3) metres, z up, N > 0."""
+    """The heights of a scene and the free places in it. ``coord`` (N, 3) meters, z up, N > 0."""
 
     def __init__(self, coord: Tensor) -> None:
         low, high = bounds(coord)
@@ -44,18 +44,19 @@ class HeightMap:
         shape = [int((self.high[axis] - self.low[axis]) / CELL) + 1 for axis in (0, 1)]
         cell = ((coord[:, :2] - low[:2]) / CELL).long()
         index, z = cell[:, 0].clamp_(max=shape[0] - 1) * shape[1] + cell[:, 1].clamp_(max=shape[1] - 1), coord[:, 2]
-        self.floor = z.kthvalue(1 + len(z) // 100).values.item()  # scans have stray points below the floor
+        # The 1st percentile, because scans have stray points below the floor.
+        self.floor = z.kthvalue(1 + len(z) // 100).values.item()
         above = z > self.floor + OVERHEAD
         empty = z.new_full((shape[0] * shape[1],), -torch.inf)
         surface = empty.scatter_reduce(0, index, z.where(~above, -torch.inf), "amax")
         ceiling = -empty.scatter_reduce(0, index, (-z).where(above, -torch.inf), "amax")
-        # Small windows are much faster to search in numpy.
+        # NumPy searches small windows much faster.
         self.surface, self.ceiling = (grid.reshape(shape).cpu().numpy() for grid in (surface, ceiling))
 
     def place(self, size: Sequence[float], tries: int, rng: torch.Generator) -> tuple[float, float, float] | None:
-        """Lowest corner (x, y, z) of a free box of ``size`` metres along each axis, or None after ``tries`` places.
+        """The lowest corner (x, y, z) of a free box of ``size`` (3,) meters, or None after ``tries`` random places.
 
-        The place is then taken: nothing else is put there.
+        Marks the place as taken.
         """
         room = [self.high[axis] - self.low[axis] - size[axis] for axis in (0, 1)]
         draws = torch.rand(tries, 2, generator=rng).tolist()
@@ -74,30 +75,31 @@ class HeightMap:
         support = self.surface[self._window(*middle, (0, 0), FILTER // 2)].max()
         if not -torch.inf < support <= self.floor + HIGHEST_SURFACE:
             return None
-        window = self._window(x, y, size, 1)  # one cell more, for rounding
+        window = self._window(x, y, size, 1)  # one more cell, for rounding
         highest = float(self.surface[window].max())
         if highest > support + LEVEL or self.ceiling[window].min() < highest + 2 * GAP + size[2]:
             return None
         return highest + GAP
 
     def _window(self, x: float, y: float, size: Sequence[float], margin: int) -> tuple[slice, slice]:
-        """The cells of a rectangle at (x, y), with ``margin`` cells around it."""
+        """The cells of a rectangle at (x, y), plus ``margin`` cells on each side."""
         first = [int((value - low) / CELL) for value, low in zip((x, y), self.low, strict=False)]
         last = [int((value + length - low) / CELL) for value, length, low in zip((x, y), size, self.low, strict=False)]
-        return tuple(slice(max(a - margin, 0), b + margin + 1) for a, b in zip(first, last, strict=True))
+        rows, columns = (slice(max(a - margin, 0), b + margin + 1) for a, b in zip(first, last, strict=True))
+        return rows, columns
 
 
 def paste(scene: Scene, objects: Sequence[Scene], tries: int, rng: torch.Generator) -> Scene:
-    """``scene`` followed by the points of those ``objects`` for which there is room within ``tries`` places each.
+    """``scene``, followed by the points of each of ``objects`` that finds room within ``tries`` random places.
 
-    Objects keep their classes and get fresh instance ids. Boxes are along the axes: no point of the scene and no other
-    object is in the box of a pasted one.
+    Objects keep their classes and get new instance ids. The axis-aligned bounding box of a pasted object contains no
+    point of the scene or of another object.
     """
     if len(scene) == 0:
         return scene
     heights = HeightMap(scene.coord)
     fresh = int(scene.instance.amax().clamp(min=-1)) + 1
-    placed = []
+    placed: list[Scene] = []
     for thing in objects:
         low, high = bounds(thing.coord)
         corner = heights.place((high - low).tolist(), tries, rng)

@@ -1,4 +1,4 @@
-"""From points to voxels: which voxels are occupied, one point of each, and the voxel of every point."""
+"""Voxelization: the occupied voxels, one point of each, and the voxel of every point."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import columns
-from ceco3d.data.transforms.step import points_generator
+from ceco3d.utils.random import points_generator
 
 
 @dataclass(frozen=True)
 class Voxels:
     """M occupied voxels of N points, in lexicographic order of their coordinates.
 
-    coord   (M, 3) int32 >= 0, unique rows, in voxels from the lowest occupied one along each axis
-    index   (M,) int64, the point that stands for each voxel
+    coord   (M, 3) int32 >= 0, unique rows, relative to the lowest occupied voxel along each axis
+    index   (M,) int64, the point that represents each voxel
     inverse (N,) int64, the voxel of each point
     """
 
@@ -30,12 +30,12 @@ class Voxels:
 
 
 def voxelize(coord: Tensor, voxel_size: float, rng: torch.Generator | None = None) -> Voxels:
-    """Occupied voxels of ``coord`` (N, 3) float, ``voxel_size`` in the same unit (metres).
+    """Occupied voxels of ``coord`` (N, 3) float, with ``voxel_size`` in the same unit (meters).
 
-    The voxel of a point is floor(coord / voxel_size), counted from the smallest per axis: the grid is fixed in space,
-    so removing points never moves the others to another voxel. The point that stands for a voxel is drawn uniformly
-    with ``rng``, else it is the voxel's first.
-    Raises ValueError when a coordinate is not finite or the grid is too large to be numbered.
+    The voxel of a point is floor(coord / voxel_size), relative to the smallest one per axis. The grid is fixed in
+    space, so removing points never moves other points to another voxel. With ``rng``, a random point represents each
+    voxel, otherwise its first point.
+    ValueError if a coordinate is not finite or the grid has too many voxels for int64.
     """
     if len(coord) == 0:
         none = torch.empty(0, dtype=torch.int64, device=coord.device)
@@ -57,24 +57,24 @@ def voxelize(coord: Tensor, voxel_size: float, rng: torch.Generator | None = Non
 
 
 def _cells(coord: Tensor, voxel_size: float) -> tuple[Tensor, list[int]]:
-    """Voxel of each point, (3, N) int64 >= 0, and the size of the grid along each axis.
+    """The voxel of each point, (3, N) >= 0, and the size of the grid along each axis.
 
-    It is int32 where that can also number all voxels of the grid, which sorts twice as fast.
+    int64, or int32 if that can number all voxels of the grid: it sorts twice as fast.
     """
     if not voxel_size > 0:
-        raise ValueError(f"voxel_size is {voxel_size}: give a positive number of metres")
-    # Dividing by a tensor, because CUDA turns a division by a Python number into a product that rounds differently.
+        raise ValueError(f"voxel_size={voxel_size}: must be a positive number of meters")
+    # Divide by a tensor: CUDA turns division by a Python number into a product, which rounds differently.
     cell = (columns(coord) / coord.new_tensor(voxel_size)).floor_()
     low, high = cell.amin(1), cell.amax(1)
     if not torch.isfinite(torch.cat([low, high])).all():
-        raise ValueError("coordinates are not all finite: remove the points with NaN or infinite coordinates")
-    low, high = ([int(value) for value in corner.tolist()] for corner in (low, high))
-    size = [last - first + 1 for first, last in zip(low, high, strict=True)]
+        raise ValueError("coordinates are not all finite: remove points with NaN or infinite coordinates")
+    first, last = ([int(value) for value in corner.tolist()] for corner in (low, high))
+    size = [end - start + 1 for start, end in zip(first, last, strict=True)]
     if max(size) > 2**31 or math.prod(size) > 2**63 - 1:
         raise ValueError(
-            f"a grid of {size} voxels of {voxel_size} m is too large to be numbered: "
-            "remove outlying points, check that the coordinates are in metres, or use a larger voxel_size"
+            f"a grid of {size} voxels of {voxel_size} m is too large: "
+            "remove outliers, check that coordinates are in meters, or use a larger voxel_size"
         )
-    narrow = math.prod(size) <= 2**31 and min(low) >= -(2**31) and max(high) < 2**31
+    narrow = math.prod(size) <= 2**31 and min(first) >= -(2**31) and max(last) < 2**31
     dtype = torch.int32 if narrow else torch.int64
-    return cell.to(dtype).sub_(torch.tensor(low, dtype=dtype, device=cell.device)[:, None]), size
+    return cell.to(dtype).sub_(torch.tensor(first, dtype=dtype, device=cell.device)[:, None]), size

@@ -1,4 +1,4 @@
-"""Scans: what files of every format hold, the scenes they become, and PLY files that get more properties."""
+"""Scans: the contents of every format, the scenes they become, and properties added to PLY files."""
 
 import io
 import re
@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from plyfile import PlyData, PlyElement
 from pypcd4 import Encoding, PointCloud
 
+from ceco3d.data.pointclouds import ply_write
 from ceco3d.data.pointclouds.files import READERS, find_scans, read_scan
 from ceco3d.data.pointclouds.normals import estimate_normals
-from ceco3d.data.pointclouds.ply import extend_ply, open_ply, read_triangles
+from ceco3d.data.pointclouds.ply import open_ply, read_triangles
+from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.pointclouds.scan import Scan, color_bytes
-from ceco3d.data.pointclouds.to_scene import scene_of
+from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.utils.errors import UserError
 
 COORD = np.array([[0, 0, 0], [1, 0, 0], [1.5, 2, 0], [0, 2, 0.25]])
@@ -51,7 +53,7 @@ def write_ply(path, vertices, faces=None, text=False, order="<", **face_columns)
 
 
 def write_pcd(path, encoding=Encoding.BINARY, rgb=np.float32):
-    """A PCD with colours packed into the bits of type ``rgb``."""
+    """A PCD with colors packed into the bits of type ``rgb``."""
     colors = {} if rgb is None else {"rgb": PointCloud.encode_rgb(COLOR).view(rgb)}
     columns = dict(zip(("x", "y", "z", "normal_x", "normal_y", "normal_z"), np.hstack([COORD, NORMAL]).T, strict=True))
     columns = {name: column.astype(np.float32) for name, column in columns.items()} | colors
@@ -103,7 +105,7 @@ FORMATS = {
     ),
     "diffuse": lambda p: write_ply(p / "a.ply", colored(("diffuse_red", "diffuse_green", "diffuse_blue"))),
     "short names": lambda p: write_ply(p / "a.ply", colored(("R", "G", "B"))),
-    "float colours": lambda p: write_ply(p / "a.ply", colored(color=(COLOR / 255).astype("f4"))),
+    "float colors": lambda p: write_ply(p / "a.ply", colored(color=(COLOR / 255).astype("f4"))),
     "float 255": lambda p: write_ply(p / "a.ply", colored(color=COLOR.astype("f4"))),
     "16 bit": lambda p: write_ply(p / "a.ply", colored(color=SIXTEEN)),
     "pcd ascii": lambda p: write_pcd(p / "a.pcd", Encoding.ASCII, np.uint32),
@@ -149,7 +151,7 @@ def test_normals_are_read(tmp_path, make):
 
 
 @pytest.mark.parametrize("columns", [3, 4, 5, 8])
-def test_other_columns_are_left_out(tmp_path, columns):
+def test_other_columns_are_ignored(tmp_path, columns):
     path = tmp_path / "a.xyz"
     np.savetxt(path, np.column_stack([COORD, np.ones((4, columns - 3))]))
     scan = read_scan(path)
@@ -169,7 +171,7 @@ def test_other_columns_are_left_out(tmp_path, columns):
         (np.array([0, 257, 65535], np.uint16), [0, 1, 255]),
     ],
 )
-def test_colours_of_any_type_become_bytes(color, expected):
+def test_colors_of_any_type_become_bytes(color, expected):
     np.testing.assert_array_equal(color_bytes(np.array([color]))[0], expected)
 
 
@@ -206,14 +208,14 @@ def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path_factory, kin
         (lambda p: write_text(p / "a.xyz", "1 2\n3 4\n"), "not .points, 3 or more."),
         (lambda p: write_text(p / "a.xyz", "1 2 3\n3 4\n"), "damaged"),
         (lambda p: write_text(p / "a.obj", "v 0 0 0"), "unknown format '.obj'; choose one of .ply, .pcd"),
-        (lambda p: write_array(p / "a.npz", None, depth=COORD), "has no array coord.*only depth"),
-        (lambda p: write_array(p / "a.npz", None, coord=COORD, color=COLOR[:2]), r"colours of uint8 \(2, 3\)"),
+        (lambda p: write_array(p / "a.npz", None, depth=COORD), "has no array named coord.*only depth"),
+        (lambda p: write_array(p / "a.npz", None, coord=COORD, color=COLOR[:2]), r"colors of uint8 \(2, 3\)"),
         (lambda p: write_array(p / "a.npy", np.array([None, {}])), "damaged.*pickled objects"),
-        (lambda p: write_folder(p / "a"), "has no array coord"),
+        (lambda p: write_folder(p / "a"), "has no array named coord"),
         (lambda p: p / "none.ply", "cannot be read .No such file"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, make, message):
+def test_errors_name_the_file_and_the_reason(tmp_path, make, message):
     path = make(tmp_path)
     with pytest.raises(UserError, match=message) as raised:
         read_scan(path)
@@ -223,7 +225,7 @@ def test_what_cannot_be_read_is_named(tmp_path, make, message):
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("lost", [1, 30])
 def test_a_mesh_that_ends_too_early_is_damaged(tmp_path, text, lost):
-    """Also where only faces are missing, which would be copied unseen."""
+    """Even if only faces are missing, which would be copied unread."""
     path = write_ply(tmp_path / "a.ply", colored(), FACES, text=text)
     content = path.read_bytes()
     path.write_bytes(content[: -(lost if not text else len(content.splitlines()[-1]) + lost)])
@@ -288,11 +290,53 @@ def test_polygons_become_triangles(tmp_path, text):
         read_triangles(open_ply(write_ply(tmp_path / "d.ply", records(), [[0, 1, 4]], text)))
 
 
+# --- headers and writing ---
+
+
+def test_a_comment_may_contain_the_end_of_the_header(tmp_path):
+    path = write_ply(tmp_path / "a.ply", colored(), FACES)
+    path.write_bytes(path.read_bytes().replace(b"element vertex", b"comment end_header\nelement vertex", 1))
+    np.testing.assert_array_equal(read_scan(path).coord, COORD)
+    assert read_triangles(open_ply(path)).tolist() == FACES
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"property float y", b"property float x", "two properties x"),
+        (b"property float y", b"proXerty float y", "unknown header line"),
+        (b"property float y", b"property half y", "unknown header line"),
+        (b"element vertex 4", b"element vertex", "unknown header line"),
+        (b"element face", b"element vertex", "unknown header line"),
+        (b"little_endian", b"middle_endian", "unknown format"),
+        (b"element vertex 4", b"element vertex 4000000000", "it ends too early"),
+    ],
+)
+def test_damaged_headers_are_refused(tmp_path, old, new, message):
+    path = write_ply(tmp_path / "a.ply", colored(), FACES)
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        open_ply(path)
+
+
+@pytest.mark.parametrize("faces", [None, FACES])
+def test_written_files_are_those_of_plyfile(tmp_path, faces):
+    vertices = colored(quality=np.arange(4.0), label=np.arange(4, dtype=np.int32))
+    expected = write_ply(tmp_path / "a.ply", vertices, faces).read_bytes()
+    file = io.BytesIO()
+    ply_write.write_ply(file, {name: vertices[name] for name in vertices.dtype.names}, faces)
+    assert file.getvalue() == expected
+    (tmp_path / "b.ply").write_bytes(file.getvalue())
+    np.testing.assert_array_equal(open_ply(tmp_path / "b.ply").vertices(), vertices)
+
+
 # --- scenes ---
 
 
 def scene(scan, unit="m", up="z", features=("color",), voxel_size=0.02):
-    return scene_of(scan, "scan", unit, up, features, voxel_size)
+    return to_scene(scan, "scan", unit, up, features, voxel_size)
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("m", 1), ("cm", 100), ("mm", 1000)])
@@ -301,7 +345,7 @@ def scene(scan, unit="m", up="z", features=("color",), voxel_size=0.02):
     [("z", lambda x, y, z: (x, y, z)), ("y", lambda x, y, z: (x, z, -y)), ("-y", lambda x, y, z: (x, -z, y))],
 )
 def test_any_unit_and_axis_far_away_is_the_same_scene(unit, factor, up, to_file):
-    """UTM coordinates need float64 until they are near the origin: float32 keeps half a metre there."""
+    """UTM coordinates need float64 until they are near the origin: float32 keeps half a meter there."""
     file = np.stack(to_file(*COORD.T), axis=1) * factor + np.array([691_000.0, 5_334_000.0, 500.0]) * factor
     normal = np.stack(to_file(*NORMAL.T), axis=1)
     found, finite, warnings = scene(Scan(file, COLOR, normal), unit, up, ("color", "normal"))
@@ -313,7 +357,7 @@ def test_any_unit_and_axis_far_away_is_the_same_scene(unit, factor, up, to_file)
     assert not warnings
 
 
-def test_points_without_a_place_are_left_out():
+def test_points_without_finite_coordinates_are_dropped():
     coord = np.concatenate([COORD, [[np.nan, 0, 0], [0, np.inf, 0]]])[[4, 0, 1, 5, 2, 3]]
     color = np.concatenate([COLOR, COLOR[:2]])[[4, 0, 1, 5, 2, 3]]
     found, finite, warnings = scene(Scan(coord, color))
@@ -322,24 +366,24 @@ def test_points_without_a_place_are_left_out():
     assert re.search("2 points with NaN or infinite", warnings[0])
 
 
-def test_missing_colours_are_grey_and_warned_of_where_they_are_needed():
+def test_missing_colors_become_gray_with_a_warning_if_needed():
     found, _, warnings = scene(Scan(COORD))
     assert (found.color / 255 - 0.5 == 0).all()
-    assert "no colours" in warnings[0]
+    assert "no colors" in warnings[0]
     assert scene(Scan(COORD), features=("normal",))[2] == []
 
 
-def test_doubtful_sizes_are_warned_of_and_hopeless_ones_refused():
-    assert "1500 x 2000 x 250 m large; check unit=m" in scene(Scan(COORD * 1000), voxel_size=0.1)[2][0]
+def test_unusual_sizes_give_a_warning_and_impossible_ones_are_refused():
+    assert "measures 1500 x 2000 x 250 m; check unit=m" in scene(Scan(COORD * 1000), voxel_size=0.1)[2][0]
     assert "check unit=mm" in scene(Scan(COORD), "mm")[2][0]
-    with pytest.raises(UserError, match=r"2e\+05 x 250.* m large: check unit=m, or remove outlying points"):
+    with pytest.raises(UserError, match=r"2e\+05 x 250.* m, too large .*: check unit=m, or remove outliers"):
         scene(Scan(COORD * [1000, 1e5, 1000]))
     with pytest.raises(UserError, match="no point has finite coordinates"):
         scene(Scan(np.full((3, 3), np.nan)))
 
 
 def test_normals_of_a_mesh_come_from_its_faces(tmp_path):
-    """As in training; the normals that the file has may have been made otherwise."""
+    """As in training; the normals in the file may be of another kind."""
     wrong = dict(zip(("nx", "ny", "nz"), -NORMAL.T, strict=True))
     coord = np.vstack([np.full((1, 3), np.nan), COORD * [1, 1, 0]])
     vertices = records(coord, **{name: np.r_[np.float32(0), column] for name, column in wrong.items()})

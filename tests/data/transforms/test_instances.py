@@ -46,7 +46,7 @@ def per_object(scene):
     return {i: scene.instance == i for i in range(1, 12)}
 
 
-def foot(coord):
+def floor_center(coord):
     low, high = coord.amin(0), coord.amax(0)
     return torch.stack([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
 
@@ -73,7 +73,7 @@ def test_an_instance_with_one_point_of_structure_stays():
     assert sorted(objects.unique().tolist()) == list(range(-1, 10))
 
 
-def test_gaps_in_the_ids_are_no_objects():
+def test_gaps_in_the_ids_are_not_objects():
     scene = make_scene()
     far = scene.replace(instance=torch.where(scene.instance >= 0, scene.instance * 100, -1))
     assert movable(far, STRUCTURE)[1] == movable(scene, STRUCTURE)[1] == 11
@@ -109,12 +109,12 @@ def test_objects_keep_their_shape_and_stand_where_they_stood(changes):
             assert ratio.mean().item() == pytest.approx(1, abs=1e-5)
         low, high = changes.get("scale", (1, 1))
         assert low - 1e-4 <= ratio.mean() <= high + 1e-4
-        # Heights scale from the lowest point, and the middle of the foot is the fixed point of the map.
+        # Heights scale from the lowest point, and the floor center is the fixed point of the map.
         torch.testing.assert_close(
             after[:, 2] - after[:, 2].min(), ratio.mean() * (before[:, 2] - before[:, 2].min()), rtol=0, atol=1e-4
         )
         assert after[:, 2].min().item() == pytest.approx(before[:, 2].min().item(), abs=1e-5)
-        center = foot(before)
+        center = floor_center(before)
         radius = [(c - center)[:, :2].norm(dim=1) for c in (before, after)]
         torch.testing.assert_close(radius[1], ratio.mean() * radius[0], rtol=0, atol=1e-4)
         # A normal keeps its length and its angle to every edge.
@@ -133,7 +133,7 @@ def test_rotation_is_about_the_vertical_and_within_its_range():
     angles = []
     for i in range(1, 200):
         mask = scene.instance == i
-        before, after = (c[mask] - foot(scene.coord[mask]) for c in (scene.coord, out.coord))
+        before, after = (c[mask] - floor_center(scene.coord[mask]) for c in (scene.coord, out.coord))
         far = before[:, :2].norm(dim=1).argmax()
         (bx, by), (ax, ay) = before[far, :2].tolist(), after[far, :2].tolist()
         angles.append(math.degrees(math.atan2(bx * ay - by * ax, bx * ax + by * ay)))
@@ -182,7 +182,7 @@ def test_move_objects_equals_its_formula():
     out = move_objects(scene, objects, matrices, shifts)
     for i in range(9):
         mask = objects == i
-        center = foot(scene.coord[mask])
+        center = floor_center(scene.coord[mask])
         expected = (scene.coord[mask] - center) @ matrices[i].T + center + shifts[i]
         torch.testing.assert_close(out.coord[mask], expected, rtol=0, atol=1e-5)
         torch.testing.assert_close(out.normal[mask], scene.normal[mask] @ matrices[i].T / 1.3, rtol=0, atol=1e-5)

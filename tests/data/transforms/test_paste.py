@@ -1,4 +1,4 @@
-"""Objects pasted into scenes: they never touch what is there."""
+"""Objects pasted into scenes: they never overlap with the scene."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ def generator(seed=0):
 
 
 def box(low, high, segment, instance, n=300, seed=0):
-    """Points in and at the corners of an axis-aligned box (metres)."""
+    """Points in and at the corners of an axis-aligned box (meters)."""
     rng = generator(seed)
     low, high = torch.tensor(low), torch.tensor(high)
     corners = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
@@ -110,7 +110,7 @@ def test_objects_stand_on_the_floor_and_on_tables_but_not_on_walls():
     assert {0.0, 0.7} <= set(heights)
 
 
-def test_it_is_a_function_of_the_generator():
+def test_pasting_depends_only_on_the_generator():
     scene, state = room(), torch.get_rng_state()
     first, again, other = (paste(scene, things(), 50, generator(seed)) for seed in (3, 3, 4))
     assert equal(first, again)
@@ -131,7 +131,7 @@ def test_without_room_nothing_is_pasted():
     assert paste(point, things(), 50, generator()) is point
 
 
-def test_a_scene_without_instances():
+def test_a_scene_without_instances_can_be_pasted_into():
     scene = room().replace(instance=torch.full((len(room()),), -1))
     out = paste(scene, things(), 50, generator())
     assert out.instance[len(scene) :].min() == 0
@@ -164,7 +164,7 @@ def folders(tmp_path_factory):
     return sorted(root.iterdir())
 
 
-def test_the_bank_holds_whole_objects_of_a_class(folders):
+def test_the_bank_holds_complete_objects_with_their_class(folders):
     bank = InstanceBank(folders, "scannet200")
     assert sorted(SPACE.names[i] for i in bank.labels) == ["chair"] * 4 + ["purse", "shelf"]
     for index in range(len(bank)):
@@ -187,7 +187,7 @@ def test_rare_classes_are_preferred(folders, power, shares):
     np.testing.assert_allclose(drawn, np.array(shares) / sum(shares), atol=0.12)
 
 
-def test_an_empty_bank(folders):
+def test_an_empty_bank_draws_nothing(folders):
     for empty in (InstanceBank([], "scannet200"), InstanceBank(folders[3:], "scannet200")):
         assert len(empty) == 0
         scene = room()
@@ -211,6 +211,6 @@ def test_the_recipe_pastes_objects_of_the_training_scenes(tiny):
 
 
 @pytest.mark.parametrize("override", ["transforms.paste.count=0", "+transforms.paste.rare=1"])
-def test_bad_settings_are_named(tiny, override):
+def test_errors_name_a_wrong_setting(tiny, override):
     with pytest.raises(UserError, match=r"transforms\.paste"):
         settings_of("train", *tiny, "transforms=lground_tail", override)

@@ -17,7 +17,7 @@ from ceco3d.cli.components import with_components
 from ceco3d.data import transforms as T
 from ceco3d.data.scenes.scene import Scene, columns
 from ceco3d.data.transforms.elastic import box_blur, trilinear
-from ceco3d.data.transforms.step import seeded_generator
+from ceco3d.utils.random import seeded_generator
 
 RECIPES = sorted(path.stem for path in (config_dir() / "transforms").glob("*.yaml"))
 STEPS = [
@@ -115,7 +115,7 @@ def test_pointcept_recipe_has_the_distribution_of_a_plain_one():
 
 
 def moments(scene):
-    """Points, spread and middle of the coordinates, mean and spread of the colours, length and tilt of the normals."""
+    """Points, spread and middle of the coordinates, mean and spread of the colors, length and tilt of the normals."""
     coord, color, normal = scene.coord, scene.color, scene.normal
     parts = ([len(scene) / 600], coord.std(0), coord.mean(0), color.mean(0) / 255, color.std(0) / 255)
     return np.concatenate([*map(np.asarray, parts), [normal.norm(dim=1).mean(), normal[:, 2].std()]])
@@ -215,7 +215,7 @@ def test_rotation_matrix_matches_scipy(order):
     np.testing.assert_allclose(ours.numpy(), reference, atol=1e-6)
 
 
-def test_rotation_turns_x_towards_y():
+def test_rotation_turns_x_toward_y():
     scene = make_scene(1).replace(coord=torch.tensor([[1.0, 0, 0]]))
     out = T.rotate(scene, T.rotation_matrix([0, 0, math.pi / 2]))
     np.testing.assert_allclose(out.coord.numpy(), [[0, 1, 0]], atol=1e-6)
@@ -295,7 +295,7 @@ def test_scale_range():
     assert torch.equal(T.scale(make_scene(), 2.0).normal, make_scene().normal)
 
 
-def test_jitter_is_cut_gaussian_noise():
+def test_jitter_is_clipped_gaussian_noise():
     scene = make_scene(20000)
     noise = T.jitter(scene, 0.005, 0.01, generator()).coord - scene.coord
     assert noise.abs().max() <= 0.01 + 1e-6
@@ -535,3 +535,33 @@ def test_mix_probability():
 @pytest.mark.parametrize("sizes", [(0, 5), (5, 0), (0, 0), (1, 1)])
 def test_mix3d_of_tiny_scenes(sizes):
     assert len(T.mix3d(*(make_scene(n, seed=n) for n in sizes))) == sum(sizes)
+
+
+# Transforms of one's own
+
+
+def drop_ceiling(scene, rng):
+    """A function is a transform: no base class, no registration."""
+    return scene.select(scene.coord[:, 2] < 2.0)
+
+
+class Tint:
+    """So is any callable object; it draws from the generator that it gets."""
+
+    def __init__(self, strength):
+        self.strength = strength
+
+    def __call__(self, scene, rng):
+        return scene.replace(color=scene.color + self.strength * torch.rand(3, generator=rng))
+
+
+def test_a_transform_of_ones_own_runs_between_the_others():
+    scene = make_scene()
+    before = {name: tensor.clone() for name, tensor in scene.tensors().items()}
+    transforms = T.Transforms([T.CenterShift(), drop_ceiling, Tint(10.0), T.PointDropout(0.2, p=1.0)])
+    first, again = (transforms(scene, seeded_generator(1)) for _ in range(2))
+    assert equal(first, again)
+    assert not equal(first, transforms(scene, seeded_generator(2)))
+    assert 0 < len(first) < len(scene)
+    assert first.coord[:, 2].max() < 2.0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in scene.tensors().items()), "the input changed"

@@ -1,4 +1,4 @@
-"""Voxelisation: round trips against a plain dictionary of voxels."""
+"""Voxelization: round trips against a plain dictionary of voxels."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ clouds = hnp.arrays(
 
 
 def cells_of(coord, voxel_size):
-    """Voxel of each point relative to the smallest: the formula, in numpy."""
+    """Voxel of each point relative to the smallest: the formula, in NumPy."""
     cell = np.floor(coord / np.float32(voxel_size)).astype(np.int64)
     return cell - cell.min(0) if len(cell) else cell
 
 
 @given(coord=clouds, voxel_size=st.sampled_from([0.02, 0.05, 0.5, 4.0]), seed=st.one_of(st.none(), st.integers(0, 9)))
 @settings(max_examples=200, deadline=None)
-def test_round_trip(coord, voxel_size, seed):
+def test_voxels_are_those_of_a_plain_dictionary(coord, voxel_size, seed):
     rng = None if seed is None else torch.Generator().manual_seed(seed)
     voxels = voxelize(torch.from_numpy(coord), voxel_size, rng)
     cells = cells_of(coord, voxel_size)
@@ -39,7 +39,7 @@ def test_round_trip(coord, voxel_size, seed):
 
 @given(coord=clouds, voxel_size=st.sampled_from([0.05, 0.5]))
 @settings(max_examples=50, deadline=None)
-def test_without_generator_the_first_point_stands_for_its_voxel(coord, voxel_size):
+def test_without_generator_the_first_point_represents_its_voxel(coord, voxel_size):
     first = {}
     for i, cell in enumerate(map(tuple, cells_of(coord, voxel_size).tolist())):
         first.setdefault(cell, i)
@@ -78,14 +78,14 @@ def test_large_grids_use_wide_keys():
         ([[0, 0, float("nan")], [0, 0, 0]], 0.1, "finite"),
         ([[0, float("inf"), 0], [0, 0, 0]], 0.1, "finite"),
         ([[0, 0, 0], [float("-inf"), 0, 0]], 0.1, "finite"),
-        ([[0, 0, 0], [1e9, 0, 0]], 0.1, "outlying"),
-        ([[0, 0, 0], [1e7, 1e7, 1e7]], 1.0, "outlying"),
-        ([[0, 0, 0], [1e30, 0, 0]], 1.0, "outlying"),
+        ([[0, 0, 0], [1e9, 0, 0]], 0.1, "outliers"),
+        ([[0, 0, 0], [1e7, 1e7, 1e7]], 1.0, "outliers"),
+        ([[0, 0, 0], [1e30, 0, 0]], 1.0, "outliers"),
         ([[0, 0, 0]], 0.0, "positive"),
         ([[0, 0, 0]], -1.0, "positive"),
     ],
 )
-def test_impossible_input(coord, voxel_size, message):
+def test_impossible_input_is_refused(coord, voxel_size, message):
     with pytest.raises(ValueError, match=message):
         voxelize(torch.tensor(coord, dtype=torch.float32), voxel_size)
 
