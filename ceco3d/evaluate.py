@@ -3,7 +3,7 @@
 from omegaconf import DictConfig
 
 from ceco3d.cli.app import command
-from ceco3d.inference.evaluate import evaluate_scenes
+from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.inference.setup import output_folder, prepare_inference
 from ceco3d.metrics.tables import print_scores, scores_markdown
 from ceco3d.reports.finished import report_evaluation

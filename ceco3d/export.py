@@ -3,8 +3,8 @@
 from omegaconf import DictConfig
 
 from ceco3d.cli.app import command
-from ceco3d.inference.export import export_scenes
 from ceco3d.inference.setup import output_folder, prepare_inference
+from ceco3d.inference.submission import export_submission
 from ceco3d.metrics.tables import print_scores
 
 
@@ -14,7 +14,7 @@ def main(cfg: DictConfig) -> None:
     out = output_folder(cfg, "export")
     predictor, folders, space = prepare_inference(cfg)
     title = f"{cfg.checkpoint} on {cfg.dataset.name} {cfg.split}"
-    scores = export_scenes(predictor, folders, space, out, title)
+    scores = export_submission(predictor, folders, space, out, title)
     if scores is not None:
         print_scores(scores, title)
 

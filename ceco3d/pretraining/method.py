@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ceco3d.data.scenes.labels import LabelSpace
-from ceco3d.inference.evaluate import Evaluation, ReportFailed
+from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.training.prefetcher import Feed
 
 

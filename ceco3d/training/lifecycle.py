@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ceco3d.cli.app import number
-from ceco3d.inference.evaluate import Evaluation
+from ceco3d.inference.evaluation import Evaluation
 from ceco3d.training.checkpoint import LAST, PREVIOUS, Saved, read_newest, restore
 from ceco3d.training.loggers import make_loggers
 from ceco3d.training.loop import Trainer
