@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ceco3d.data.scenes.processed import list_scenes
-from ceco3d.preprocessing.prepare import Summary, prepare, summary_lines
+from ceco3d.preprocessing.pipeline import Summary, preprocess_scenes, summary_lines
 from ceco3d.synthetic import generate_rooms
 from ceco3d.utils.distributed import main_first
 from ceco3d.utils.errors import UserError
@@ -43,7 +43,7 @@ def make_processed(
 ) -> Summary:
     """Preprocess what ``dataset.root`` lacks, generating the raw scenes first where the data set is a generated one.
 
-    ``shard`` as in ``prepare``.
+    ``shard`` as in ``preprocess_scenes``.
     """
     raw = None if dataset.raw is None else Path(dataset.raw)
     workers = workers or os.cpu_count() or 1
@@ -51,7 +51,7 @@ def make_processed(
         if dataset.size not in dataset.sizes:
             raise UserError(f"dataset.size={dataset.size}: choose one of {', '.join(dataset.sizes)}")
         generate_rooms(raw, **dataset.sizes[dataset.size], seed=dataset.seed, workers=workers)
-    summary = prepare(raw, Path(dataset.root), splits, workers, dataset.align, shard)
+    summary = preprocess_scenes(raw, Path(dataset.root), splits, workers, dataset.align, shard)
     if summary.done or summary.failed:
         print("\n".join(summary_lines(summary)), file=sys.stderr)
     return summary
