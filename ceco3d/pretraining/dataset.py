@@ -1,4 +1,4 @@
-"""Where pairs of views come from: cameras in the scans, or real frames."""
+"""Data sets of view pairs: virtual cameras in the scans, or real frames."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from ceco3d.pretraining.pairs import NoPairError, Pair, PairMaker
 from ceco3d.pretraining.views import draw_views
 from ceco3d.utils.errors import UserError
 
-ATTEMPTS = 10  # scenes that are tried before it is an error that none has two views
-_PAIR = 3  # a random stream of its own, see pairs._COLLATE
+ATTEMPTS = 10  # sources to try before it is an error that none gives a pair
+_PAIR = 3  # random stream, see pairs._COLLATE
 
 
-class PairDataset(Dataset, ABC):
-    """``repeat`` times over ``sources`` sources of pairs, each time with other draws.
+class PairDataset(Dataset[Pair], ABC):
+    """Pairs from ``sources`` scenes or frame pairs, each used ``repeat`` times per epoch with new random draws.
 
-    A source that gives no pair or cannot be read is replaced by another one, drawn for this (seed, epoch, index);
-    UserError, that of the first one, when ATTEMPTS of them give none.
+    A source without a pair, or an unreadable one, is replaced by a random one: a function of (seed, epoch, index).
+    After ATTEMPTS sources without a pair, the UserError of the first is raised.
     """
 
     def __init__(self, sources: int, make: PairMaker, seed: int, repeat: int = 1) -> None:
         self.sources, self.make, self.seed, self.repeat = sources, make, seed, repeat
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # as in SceneDataset
+        self._epoch = torch.zeros((), dtype=torch.int64)  # shared with workers, as in SceneDataset
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch has no types for it
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the draws of ``epoch`` from now on, in this process and in running workers."""
+        """Use the random draws of ``epoch`` from now on, in this process and in running workers."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -43,32 +44,34 @@ class PairDataset(Dataset, ABC):
     def __getitem__(self, index: int) -> Pair:
         epoch = int(self._epoch)
         rng = seeded_generator(self.seed, _PAIR, epoch, index)
-        source, errors, failed = index % self.sources, [], []
+        source = index % self.sources
+        errors: list[UserError] = []
+        failed: list[tuple[str, str]] = []
         for _ in range(ATTEMPTS):
             try:
                 pair = self.make(*self.views(source, rng), rng)
                 return replace(pair, epoch=epoch, index=index, failed=tuple(failed))
             except UserError as error:
                 errors.append(error)
-                if not isinstance(error, NoPairError):  # another draw of cameras would not help
+                if not isinstance(error, NoPairError):  # unreadable: no camera would help
                     failed.append((self.name(source), str(error)))
             source = int(torch.randint(self.sources, (), generator=rng))
         raise errors[0]
 
     @abstractmethod
     def name(self, source: int) -> str:
-        """What source number ``source`` is called."""
+        """The name of source number ``source``."""
 
     @abstractmethod
     def views(self, source: int, rng: torch.Generator) -> tuple[Scene, Scene]:
-        """Two views of one scene; NoPairError when this source has none."""
+        """Two views of one scene; NoPairError if this source has none."""
 
 
 class ScanPairs(PairDataset):
     """Views from virtual cameras in processed scenes.
 
-    folders     one folder a scene (``ceco3d.data.scenes.processed``)
-    min_overlap share of the smaller view's voxels, see ``Room.overlap``
+    folders      of processed scenes
+    min_overlap  share of the smaller view's voxels, see ``Room.overlap`` in ``views``
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class ScanPairs(PairDataset):
 
 
 class FramePairs(PairDataset):
-    """Real frames; ``pairs`` as from ``list_frame_pairs``."""
+    """Pairs of real frames, as listed by ``list_frame_pairs``."""
 
     def __init__(self, pairs: Sequence[tuple[Path, Path]], make: PairMaker, seed: int, repeat: int = 1) -> None:
         super().__init__(len(pairs), make, seed, repeat)
