@@ -6,7 +6,7 @@ import logging
 
 from ceco3d.cli.app import command
 from ceco3d.cli.scoring import ScoringSettings
-from ceco3d.inference.evaluate import evaluate_scenes
+from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.metrics.tables import print_scores, scores_markdown
 from ceco3d.reports.final_report import report_evaluation
 from ceco3d.utils.atomic import write_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ceco3d.cli.app import command
 from ceco3d.cli.scoring import ScoringSettings
-from ceco3d.inference.export import export_scenes
+from ceco3d.inference.submission import export_submission
 from ceco3d.metrics.tables import print_scores
 
 
@@ -13,7 +13,7 @@ def main(settings: ScoringSettings) -> None:
     """Export, and print the scores where the split has labels."""
     out = settings.output_folder("export")
     predictor, folders, space = settings.load()
-    scores = export_scenes(predictor, folders, space, out, settings.title)
+    scores = export_submission(predictor, folders, space, out, settings.title)
     if scores is not None:
         print_scores(scores, settings.title)
 

@@ -12,8 +12,8 @@ from pydantic import BeforeValidator
 from ceco3d.cli.app import command
 from ceco3d.cli.scoring import ViewSettings
 from ceco3d.data.pointclouds.files import find_scans
-from ceco3d.inference.predict import Settings, predict_scans
 from ceco3d.inference.predictor import load_predictor
+from ceco3d.inference.scan_labeling import LabelingOptions, label_scans
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.settings import CommonSettings, Count, Index, settings
@@ -47,8 +47,8 @@ def main(settings: PredictSettings) -> None:
     device = choose_device(settings.device)
     dtype = choose_precision(settings.precision, device)
     predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype)
-    how = Settings(settings.unit, settings.up, settings.max_voxels, settings.overlap)
-    predict_scans(predictor, space, scans, settings.out, how, str(settings.checkpoint))
+    options = LabelingOptions(settings.unit, settings.up, settings.max_voxels, settings.overlap)
+    label_scans(predictor, space, scans, settings.out, options, str(settings.checkpoint))
     logger.info(f"written to {settings.out}")
 
 

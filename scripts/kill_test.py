@@ -1,11 +1,10 @@
 #!/usr/bin/env python
-"""scripts/kill_test.py [KILLS] [SEED]: kill training with SIGKILL at random moments; what resumes must end the same.
+"""scripts/kill_test.py [KILLS] [SEED]: kill training with SIGKILL at random moments; resumed runs must end the same.
 
-Trains on rooms200 `tiny` once without interruption. Then again and again, each time killed and continued up to five
-times and then left to finish, until KILLS kills are spent: half of them at a random time, half while a checkpoint is
-being written (a save after every step gives them the chance). Every finished run's last checkpoint must equal the
-uninterrupted one bit for bit, and so must the rows of its log. Prints a summary and writes it to
-outputs/kill-test/kills.json; exit code 1 on a difference.
+Trains on rooms200 `tiny` once without interruption. Then repeats the run, killed and resumed up to five times before it
+may finish, until there were KILLS kills: half at a random time, half while a checkpoint is being written (after every
+step). The last checkpoint and the log of every run must equal those of the uninterrupted run bit for bit. Prints a
+summary and writes it to outputs/kill-test/kills.json. Exit code 1 if a run differs or cannot be resumed.
 """
 
 from __future__ import annotations
@@ -46,18 +45,18 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def start(run_dir: Path) -> subprocess.Popen:
-    """One attempt to finish ``run_dir``."""
+    """Start or resume the training in ``run_dir``."""
     command = [sys.executable, "-m", "ceco3d.train", *OPTIONS, f"run_dir={run_dir}"]
     return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def kill(process: subprocess.Popen, run_dir: Path, seconds: float, rng: random.Random, in_saving: bool) -> str | None:
-    """Kill it some time within ``seconds``; what it was doing, or None when it ended before."""
+    """Kill the process within ``seconds``, or during a save; what it was doing, or None if it ended before."""
     end = time.monotonic() + rng.uniform(0.0, seconds)
     part = run_dir / "checkpoints/last.part"
     while process.poll() is None:
         if in_saving and part.exists() and rng.random() < 0.2:
-            time.sleep(rng.uniform(0.0, 0.15))  # a save takes about as long
+            time.sleep(rng.uniform(0.0, 0.15))  # about the duration of a save
             break
         if not in_saving and time.monotonic() > end:
             break
@@ -72,14 +71,14 @@ def kill(process: subprocess.Popen, run_dir: Path, seconds: float, rng: random.R
 
 
 def outcome(run_dir: Path) -> tuple[dict, list]:
-    """The last checkpoint, and the log without times."""
+    """The last checkpoint and the log without timings."""
     with (run_dir / "metrics.csv").open(newline="") as file:
         log = [{k: v for k, v in row.items() if k != "voxels_per_second"} for row in csv.DictReader(file)]
     return torch.load(run_dir / "checkpoints/last.pt", weights_only=True), log
 
 
 def equal(a: object, b: object) -> bool:
-    """Whether two checkpoints hold the same, tensors bit for bit."""
+    """Whether two checkpoints are the same, tensors bit for bit."""
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)
     if isinstance(a, dict):
@@ -90,11 +89,11 @@ def equal(a: object, b: object) -> bool:
 
 
 def main() -> None:
-    """See above."""
+    """Run the test."""
     kills, seed = int(sys.argv[1]) if len(sys.argv) > 1 else 50, int(sys.argv[2]) if len(sys.argv) > 2 else 0
     shutil.rmtree(ROOT, ignore_errors=True)
     rng, found = random.Random(seed), {"starting": 0, "training": 0, "saving": 0}
-    start(ROOT / "whole").communicate()  # also makes the data, so that the next one is timed
+    start(ROOT / "whole").communicate()  # generates the data, which the timed run must not
     shutil.rmtree(ROOT / "whole")
     began = time.monotonic()
     start(ROOT / "whole").communicate()
@@ -104,7 +103,7 @@ def main() -> None:
         runs += 1
         run_dir = ROOT / f"run-{runs}"
         for attempt in count():
-            (run_dir / "checkpoints/last.part").unlink(missing_ok=True)  # of the last kill: a new one says "saving"
+            (run_dir / "checkpoints/last.part").unlink(missing_ok=True)  # of the last kill; a new one means "saving"
             process = start(run_dir)
             spent = sum(found.values()) >= kills or attempt == KILLS_PER_RUN
             what = None if spent else kill(process, run_dir, seconds, rng, in_saving=sum(found.values()) % 2 == 1)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""scripts/scale_test.py [SCENES]: what can be tried of a large data set on one machine; docs/scale.md has the figures.
+"""scripts/scale_test.py [SCENES]: time what one machine can show of a large data set; docs/scale.md has the figures.
 
-Times, for a split of SCENES (100000) empty scene folders: walking through it, reading its index, the order of an epoch
-and one process's share of it, adding up the confusion and the moments of 8 processes (gloo).
+For a split of SCENES (100000) empty scene folders: list them, read their index, shuffle an epoch and take one process's
+share. Then reduce the confusion counts and moments of 8 processes (gloo).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RANKS = 8
 
 
 def timed(what: str, function: Callable[[], Any]) -> Any:
-    """Print how long ``function`` takes; its result."""
+    """Run ``function``, print its time and return its result."""
     start = time.perf_counter()
     result = function()
     print(f"{what:60} {1000 * (time.perf_counter() - start):10.1f} ms", flush=True)
@@ -36,7 +36,7 @@ def timed(what: str, function: Callable[[], Any]) -> Any:
 
 
 def share(rank: int, folder: str) -> None:
-    """One process of an evaluation's end."""
+    """Run one process of the reduction at the end of an evaluation."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=RANKS)
     confusion, moments = Confusion(200), ClassMoments(200, 96, {"head": range(66)})
@@ -55,13 +55,13 @@ def share(rank: int, folder: str) -> None:
 
 
 def main() -> None:
-    """See above."""
+    """Run all timings."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         for number in range(count):
             (root / "train" / f"scene{number:06}_00").mkdir(parents=True)
-        os.utime(root / "train", (1, 1))  # long ago
+        os.utime(root / "train", (1, 1))  # an index is kept only of folders that have not changed lately
         folders = timed(f"list {count} scenes, first time", lambda: list_scenes(root, "train"))
         assert timed(f"list {count} scenes, from the index", lambda: list_scenes(root, "train")) == folders
         size = (root / ".index-train.json").stat().st_size

@@ -1,4 +1,4 @@
-"""What a network says of every point of a scene, with test-time augmentation."""
+"""A network that labels every point of a scene, with test-time augmentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ceco3d.data.batch import make_batch
+from ceco3d.data.batch import Batch, make_batch
 from ceco3d.data.scenes.labels import LabelSpace, label_space
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import center_shift, flip, rotate, rotation_matrix, scale
@@ -19,19 +19,20 @@ from ceco3d.metrics import ClassMoments
 from ceco3d.models import MinkUNet, load_trained
 from ceco3d.models.fold import fold_batch_norms
 from ceco3d.sparse import SparseTensor
+from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
 
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a scene: turned about z (degrees), mirrored along axes, scaled."""
+    """One way to look at a scene: rotated about z (degrees), mirrored along the axes in ``flip``, scaled."""
 
     rotation: float = 0.0
     flip: str = ""
     scale: float = 1.0
 
     def __call__(self, scene: Scene) -> Scene:
-        """The scene as seen in this view, centred."""
+        """The scene in this view, centered."""
         turned = rotate(center_shift(scene), rotation_matrix((0.0, 0.0, math.radians(self.rotation))))
         return scale(flip(turned, self.flip), self.scale)
 
@@ -50,12 +51,16 @@ def make_views(
 
 
 class Predictor:
-    """A network together with what it needs to be fed.
+    """A network that labels the points of scenes.
 
-    features   see ``scenes.batch.point_features``
-    voxel_size metres
-    views      their softmax is averaged
-    dtype      what convolutions compute in
+    features    its inputs, in this order: names out of color, normal and coord (``data.batch.point_features``)
+    voxel_size  meters
+    device      where to compute: the network is moved there; None: where the network is
+    views       averages their softmax
+    dtype       of the convolutions
+
+    >>> model = build_model("MinkUNet14A", in_channels=3, out_channels=20, stem_kernel=3)
+    >>> labels, confidence = Predictor(model, ["color"], voxel_size=0.05).predict(scene)
     """
 
     def __init__(
@@ -63,12 +68,13 @@ class Predictor:
         model: MinkUNet,
         features: Sequence[str],
         voxel_size: float,
-        device: torch.device,
+        device: torch.device | str | None = None,
         views: Sequence[View] = (View(),),
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.model, self.features, self.voxel_size = model, list(features), voxel_size
-        self.device, self.views, self.dtype = device, views, dtype
+        self.device = next(model.parameters()).device if device is None else torch.device(device)
+        self.model = model.to(self.device)
+        self.features, self.voxel_size, self.views, self.dtype = list(features), voxel_size, views, dtype
 
     @property
     def classifier(self) -> tuple[Tensor, Tensor]:
@@ -80,30 +86,34 @@ class Predictor:
     def predict(self, scene: Scene, moments: ClassMoments | None = None) -> tuple[Tensor, Tensor]:
         """Training index (N,) int64 of every point and its probability (N,) float32, on the CPU.
 
-        A point has the probabilities of its voxel. ``moments`` takes in the voxels' features before the classifier, in
+        A point gets the probabilities of its voxel. ``moments`` adds the voxels' features before the classifier, in
         the first view.
         """
         self.model.eval()
         scene = scene.to(self.device)
         batches = [make_batch([view(scene)], self.voxel_size, self.features) for view in self.views]
         row, first = _shared_rows([batch.inverse for batch in batches])
-        total: Tensor | None = None
-        for batch in batches:
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                points = self.model.forward_features(SparseTensor(batch.features, batch.coordinates))
-                logits = self.model.final(points).features
-            if moments is not None and total is None:
-                moments.update(points.features, batch.labels)
-            share = logits.float().softmax(1)[batch.inverse[first]]
-            total = share if total is None else total.add_(share)
+        total = self._probabilities(batches[0], moments)[batches[0].inverse[first]]
+        for batch in batches[1:]:
+            total.add_(self._probabilities(batch)[batch.inverse[first]])
         confidence, labels = total.div_(len(batches)).max(1)
         return labels[row].cpu(), confidence[row].cpu()
 
+    def _probabilities(self, batch: Batch, moments: ClassMoments | None = None) -> Tensor:
+        """(M, K) float32 of the batch's voxels."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            voxels = self.model.forward_features(SparseTensor(batch.features, batch.coordinates))
+            logits = self.model.final(voxels).features
+        if moments is not None:
+            moments.update(voxels.features, batch.labels)
+        probabilities: Tensor = logits.float().softmax(1)
+        return probabilities
+
 
 def _shared_rows(inverses: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Number the points (N,) by their voxels in all views, 0..S-1; and (S,) one point of each number.
+    """Group points that share their voxels in all views: group (N,) of each point, 0..S-1, and one point (S,) of each.
 
-    Points with the same number have the same probabilities, so that these are needed once.
+    Points of a group have the same probabilities, which are computed once.
     """
     row = inverses[0]
     for other in inverses[1:]:
@@ -113,12 +123,23 @@ def _shared_rows(inverses: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def load_predictor(
-    path: Path, device: torch.device, views: Sequence[View], dtype: torch.dtype
+    path: Path | str,
+    device: torch.device | str = "auto",
+    views: Sequence[View] = (View(),),
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[Predictor, LabelSpace]:
-    """The network of a checkpoint of ceco3d.train, and the label space it predicts; UserError for any other file."""
-    model, setup = load_trained(path)
+    """Load the network of a checkpoint of ceco3d.train, with the label space it predicts.
+
+    device        "auto": the GPU if there is one, else the CPU
+    views, dtype  see ``Predictor``
+
+    UserError if the file is not such a checkpoint.
+    """
+    model, setup = load_trained(Path(path))
     if setup["label_space"] is None:
-        raise UserError(f"{path}: pretrained only, it predicts no labels; train on it with ceco3d.train init={path}")
-    model = fold_batch_norms(model).to(device)
-    predictor = Predictor(model, setup["features"], setup["voxel_size"], device, views, dtype)
+        raise UserError(
+            f"{path}: pretrained only, predicts no labels; train it with python -m ceco3d.train init={path}"
+        )
+    device = choose_device(device) if isinstance(device, str) else device
+    predictor = Predictor(fold_batch_norms(model), setup["features"], setup["voxel_size"], device, views, dtype)
     return predictor, label_space(setup["label_space"])

@@ -1,25 +1,53 @@
-"""Benchmark submissions in ScanNet's format.
+"""Submissions to ScanNet's benchmark.
 
-One ``<scene>.txt`` per scene at the top level of a zip; one raw class id per line, in the order of the vertices of
-``<scene>_vh_clean_2.ply``.
+A submission is a zip with one ``<scene>.txt`` per scene at its top level: one raw class id per line, in the order of
+the vertices of ``<scene>_vh_clean_2.ply``.
 """
 
 from __future__ import annotations
 
+import logging
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ceco3d.data.scenes.labels import LabelSpace
-from ceco3d.utils.atomic import whole_file
+from ceco3d.inference.evaluation import label_scenes
+from ceco3d.inference.predictor import Predictor
+from ceco3d.metrics import Confusion, segmentation_scores
+from ceco3d.metrics.tables import scores_markdown
+from ceco3d.utils.atomic import whole_file, write_json, write_text
+
+logger = logging.getLogger(__name__)
+
+
+def export_submission(
+    predictor: Predictor, folders: Sequence[Path], space: LabelSpace, out: Path, title: str
+) -> dict[str, Any] | None:
+    """Label the processed scenes in ``folders`` and write ``out/submission.zip``.
+
+    Where the scenes have labels, also writes ``out/scores.json`` and ``out/scores.md``, a table with this ``title``,
+    and returns the scores; otherwise returns None.
+    """
+    confusion = Confusion(len(space))
+    predictions = label_scenes(predictor, folders, space, confusion)
+    vertices = write_submission(out / "submission.zip", predictions, space)
+    logger.info(f"{out / 'submission.zip'}: {len(vertices)} scenes, {sum(vertices.values()):,} vertices, checked")
+    if not confusion.counts.any():
+        return None
+    scores = segmentation_scores(confusion, space)
+    write_json(out / "scores.json", scores)
+    write_text(out / "scores.md", scores_markdown(scores, space, title))
+    return scores
 
 
 def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], space: LabelSpace) -> dict[str, int]:
-    """Write (scene, (N,) training indices) pairs to the zip at ``path``, checked before it gets its name.
+    """Write (scene name, (N,) training indices) pairs to the zip at ``path``; it appears once complete and checked.
 
-    Returns the number of vertices of each scene. Raises ValueError when the written file is not a valid submission.
+    Returns the number of vertices of each scene. ValueError if the written file is not a valid submission.
     """
     ids = np.array(space.ids)
     vertices: dict[str, int] = {}
@@ -34,7 +62,7 @@ def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], 
 
 
 def check_submission(path: Path, vertices: Mapping[str, int], space: LabelSpace) -> None:
-    """ValueError unless the zip holds exactly the scenes of ``vertices``, one valid raw id per vertex each."""
+    """ValueError unless the zip has exactly the scenes of ``vertices`` and one valid raw id per vertex."""
     valid = np.array(space.ids)
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ceco3d.data.scenes.processed import list_scenes
-from ceco3d.preprocessing.prepare import Summary, prepare, summary_lines
+from ceco3d.preprocessing.pipeline import Summary, preprocess_scenes, summary_lines
 from ceco3d.synthetic import generate_rooms
 from ceco3d.utils.distributed import main_first
 from ceco3d.utils.errors import UserError
@@ -51,7 +51,7 @@ class ScanNet:
 
     def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
         """See DataSet. UserError when the raw folder is missing or incomplete."""
-        return prepare(self.raw, self.root, splits, workers, self.align, shard)
+        return preprocess_scenes(self.raw, self.root, splits, workers, self.align, shard)
 
 
 @dataclass(frozen=True)

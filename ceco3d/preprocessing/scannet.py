@@ -1,8 +1,8 @@
-"""Reader of raw ScanNet scenes: mesh, over-segmentation, object groups and alignment to per-vertex arrays.
+"""Read raw ScanNet scenes: mesh, over-segmentation, objects and alignment become per-vertex arrays.
 
 A raw root has ``scans/<scene>/`` (train and val), ``scans_test/<scene>/``, the label table
 ``scannetv2-labels.combined.tsv`` and the split lists ``scannetv2_{train,val,test}.txt``. Only the decimated mesh
-``<scene>_vh_clean_2.ply`` is labelled; its vertices, in file order, are the points of a scene.
+``<scene>_vh_clean_2.ply`` is labeled; its vertices, in file order, are the points of a scene.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,28 +27,28 @@ LABEL_TABLE = "scannetv2-labels.combined.tsv"
 MESH = "_vh_clean_2.ply"
 SEGMENTS = "_vh_clean_2.0.010000.segs.json"
 LABELS = ("segment20", "segment200", "instance")
-MAX_ID = 10**6  # of a class
+MAX_ID = 10**6  # of classes
 NO_ID = 0  # neither ScanNet200 nor nyu40 has a class 0
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Raw category name to raw ScanNet id and to nyu40 id, by exact text."""
+    """Raw ScanNet id and nyu40 id by raw category name (exact text)."""
 
     raw_id: dict[str, int]
     nyu40: dict[str, int]
 
 
 def read_label_table(path: Path) -> LabelTable:
-    """Read ``scannetv2-labels.combined.tsv``; of rows with the same name the first counts, as in ScanNet's own scripts.
+    """Read ``scannetv2-labels.combined.tsv``. The first of several rows with one name counts, as in ScanNet's scripts.
 
     nyu40 ids belong to the name, not to the raw id: ``pipe`` and ``pipes`` share raw id 107 but not the nyu40 id.
-    UserError if the file is missing, lacks a column or holds something other than integers as ids.
+    UserError if the file is missing, lacks a column or has ids that are not integers.
     """
     raw_id: dict[str, int] = {}
     nyu40: dict[str, int] = {}
     try:
-        # The csv module, with untranslated newlines, also copes with the copies that end their lines in \r\r\n.
+        # Some copies end their lines in \r\r\n, which the csv module reads if newlines are not translated.
         with path.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t"):
                 raw_id.setdefault(row["raw_category"], _label_id(row["id"]))
@@ -64,6 +65,7 @@ def read_label_table(path: Path) -> LabelTable:
 
 
 def _label_id(text: str) -> int:
+    """The id as a number; ValueError if it is none or out of range."""
     number = int(text)
     if abs(number) > MAX_ID:
         raise ValueError(f"a class of id {text:.30}")
@@ -71,9 +73,9 @@ def _label_id(text: str) -> int:
 
 
 def read_splits(raw: Path) -> dict[str, list[str]]:
-    """Scene names by split, in file order, from those of ``<raw>/scannetv2_{train,val,test}.txt`` that exist.
+    """Scene names by split, in file order, from the lists ``<raw>/scannetv2_{train,val,test}.txt`` that exist.
 
-    UserError if none exists, one lists no scene, or a name could lead out of its folder.
+    UserError if there is no list, a list is empty, or a name could point outside its folder.
     """
     files = {split: path for split in SPLITS if (path := raw / f"scannetv2_{split}.txt").is_file()}
     if not files:
@@ -120,9 +122,9 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def read_alignment(path: Path) -> np.ndarray:
-    """``axisAlignment`` of ``<scene>.txt`` as (4, 4) float64, applied as M @ [x y z 1]; identity where it is not given.
+    """``axisAlignment`` of ``<scene>.txt``: (4, 4) float64, applied as M @ [x y z 1]; the identity if there is none.
 
-    Other lines, such as ``sceneType = Bedroom / Hotel``, may hold anything.
+    Other lines, such as ``sceneType = Bedroom / Hotel``, are ignored. UserError if it is not 16 finite numbers.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -142,8 +144,8 @@ def read_alignment(path: Path) -> np.ndarray:
     return np.eye(4)
 
 
-def _read_json(path: Path, key: str) -> dict:
-    """The object in a JSON file, which must have a list under ``key``."""
+def _read_json(path: Path, key: str) -> dict[str, Any]:
+    """The object in a JSON file; UserError unless it has a list under ``key``."""
     try:
         value = read_json(path)
     except OSError as error:
@@ -157,17 +159,18 @@ def _read_json(path: Path, key: str) -> dict:
 
 
 def _integers(values: object, path: Path, what: str) -> np.ndarray:
-    """A JSON list of integers as (n,) int64."""
+    """A JSON list of integers as (n,) int64; UserError for anything else."""
     try:
         if isinstance(values, list):
-            return np.array(array("q", values), np.int64)  # NumPy would make long text of numbers beside long text
+            # np.array(values) would turn numbers next to a long text into texts of that length.
+            return np.array(array("q", values), np.int64)
     except (TypeError, OverflowError):
         pass
     raise UserError(f"{path}: {what} is not a list of integers; download the file again")
 
 
 def _read_groups(path: Path) -> list[tuple[str, np.ndarray]]:
-    """(raw name, segment ids) of every object of an ``aggregation.json``, in file order."""
+    """(raw name, segment ids) of every object in an ``aggregation.json``, in file order."""
     aggregation = _read_json(path, "segGroups")
     if str(aggregation.get("segmentsFile", "")).endswith("_vh_clean.segs.json"):
         raise UserError(f"{path} is a copy of the high-resolution _vh_clean.aggregation.json; download the right one")
@@ -179,11 +182,16 @@ def _read_groups(path: Path) -> list[tuple[str, np.ndarray]]:
     return groups
 
 
-def _read_labels(folder: Path, count: int, labels: LabelTable) -> dict[str, np.ndarray]:
-    """segment20, segment200 and instance, (count,) int16, by the rule of ScanNet's ScanNet200 preprocessing.
+def _ids(id_of_name: dict[str, int], groups: list[tuple[str, np.ndarray]]) -> np.ndarray:
+    """(groups,) int64 id of every group's name, NO_ID for unknown names."""
+    return np.array([id_of_name.get(name, NO_ID) for name, _ in groups], np.int64)
 
-    Groups apply in file order, a later one over an earlier one, also where its own label is ignored. A group that
-    repeats an earlier one exactly (scene0217_00 lists all of them twice) is the same instance.
+
+def _read_labels(folder: Path, count: int, labels: LabelTable) -> dict[str, np.ndarray]:
+    """segment20, segment200 and instance, each (count,) int16, as in ScanNet's ScanNet200 preprocessing.
+
+    Groups apply in file order: a later one overwrites an earlier one, even if its own label is ignored. A group that
+    repeats an earlier one exactly is the same instance (scene0217_00 lists every group twice).
     """
     path = folder / f"{folder.name}{SEGMENTS}"
     seg_indices = _integers(_read_json(path, "segIndices")["segIndices"], path, "segIndices")
@@ -195,12 +203,12 @@ def _read_labels(folder: Path, count: int, labels: LabelTable) -> dict[str, np.n
     number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     values = np.stack(
         [
-            label_space("scannet20").index_of([labels.nyu40.get(name, NO_ID) for name, _ in groups]),
-            label_space("scannet200").index_of([labels.raw_id.get(name, NO_ID) for name, _ in groups]),
+            label_space("scannet20").index_of(_ids(labels.nyu40, groups)),
+            label_space("scannet200").index_of(_ids(labels.raw_id, groups)),
             np.array([number[key] for key in keys], np.int16),
         ]
     )
-    # One row for each segment of a group, in order of ids, then one for all other segments.
+    # One column for each segment of a group, in order of ids, then one for all other segments.
     ids = np.unique(np.concatenate([segments for _, segments in groups] or [np.zeros(0, np.int64)]))
     by_segment = np.full((3, len(ids) + 1), IGNORE, np.int16)
     for group, (_, segments) in enumerate(groups):
@@ -211,15 +219,21 @@ def _read_labels(folder: Path, count: int, labels: LabelTable) -> dict[str, np.n
 
 
 def read_scene(folder: Path, labels: LabelTable | None, annotated: bool, align: bool) -> dict[str, np.ndarray]:
-    """The raw scene in ``folder`` as the arrays of a processed scene (N = mesh vertices, in file order).
+    """Read the raw scene in ``folder`` as the arrays of a processed scene with N points, the vertices of the mesh.
 
-    coord (N, 3) float32 metres, z up; color (N, 3) uint8; normal (N, 3) float32; segment20 and segment200 (N,) int16
-    training indices, instance (N,) int16, all three -1 = none. ``align`` turns the scene by its axisAlignment.
-    Without ``annotated`` (test scenes) only the mesh and, to align, ``<scene>.txt`` are read, and labels are -1.
+    coord                  (N, 3) float32, meters, z up
+    color                  (N, 3) uint8
+    normal                 (N, 3) float32
+    segment20, segment200  (N,) int16 training indices, -1 = none
+    instance               (N,) int16, -1 = none
+
+    annotated  False (test scenes): labels are -1, and only the mesh and, to align, ``<scene>.txt`` are read
+    align      apply the scene's axisAlignment
+
     UserError names the missing or broken file.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is missing: download the scene from ScanNet or take it off the split list")
+        raise UserError(f"{folder} is missing: download the scene from ScanNet or remove it from the split list")
     vertices, color, faces = read_mesh(folder / f"{folder.name}{MESH}")
     coord = vertices.astype(np.float64)
     if align:
@@ -227,7 +241,7 @@ def read_scene(folder: Path, labels: LabelTable | None, annotated: bool, align: 
         matrix = read_alignment(info)
         coord = np.einsum("ij,nj->ni", matrix[:3, :3], coord) + matrix[:3, 3]
         if not np.isfinite(coord.astype(np.float32)).all():
-            raise UserError(f"{info}: axisAlignment takes vertices out of float's range; download the file again")
+            raise UserError(f"{info}: axisAlignment moves vertices out of float32's range; download the file again")
     scene = {"coord": coord.astype(np.float32), "color": color, "normal": vertex_normals(coord, faces)}
     if annotated:
         if labels is None:

@@ -1,7 +1,7 @@
-"""Text anchors: one embedding of a language model per class name, what LGround's pretraining pulls features towards.
+"""Text anchors: a language model's embedding of each class name, toward which LGround pulls features.
 
-Shipped is a table by all-MiniLM-L6-v2 (``scripts/make_anchors.py`` makes it; the model is Apache-2.0 licensed). LGround
-itself uses 512-dimensional CLIP embeddings, which the source ``clip`` computes.
+The included table is by all-MiniLM-L6-v2 (Apache-2.0); ``scripts/make_anchors.py`` makes it. LGround itself uses
+512-dimensional CLIP embeddings, which the source ``clip`` computes.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ SOURCES = "minilm, clip, sentence-transformers or a .npy or .safetensors file"
 def load_anchors(source: str | Path, space: LabelSpace) -> Tensor:
     """(K, d) float32, one row per class of ``space`` by training index; rows need not have unit length.
 
-    source  "minilm": the shipped table (d = 384)
+    source  "minilm": the included table (d = 384)
             "clip": computed by CLIP ViT-B/32 (d = 512); needs open_clip
             "sentence-transformers" or "sentence-transformers:MODEL": computed by MODEL, a name or a folder
             a ``.npy`` file: (K, d) in the order of training indices
             a ``.safetensors`` file with one tensor (M, d): with ``names`` (a JSON list of M class names) in its
             metadata the rows are looked up by name, else they are in the order of training indices
 
-    UserError when a file does not fit the label space, or a package is missing.
+    UserError if a file does not fit the label space or a package is missing.
     """
     source = str(source)
     kind, _, model = source.partition(":")
@@ -53,17 +53,17 @@ def load_anchors(source: str | Path, space: LabelSpace) -> Tensor:
 
 
 def save_anchors(path: Path, anchors: Tensor, names: Sequence[str]) -> None:
-    """Write ``anchors`` (K, d) and the class name of each row, for ``load_anchors``."""
+    """Write ``anchors`` (K, d) with the class name of each row, for ``load_anchors``."""
     save_file({"anchors": anchors.contiguous()}, path, metadata={"names": json.dumps(list(names))})
 
 
 def texts(names: Sequence[str]) -> list[str]:
-    """What the language model reads for each class name: the name as it is, in words."""
+    """The text that the language model reads for each class name."""
     return ["other furniture" if name == "otherfurniture" else name for name in names]
 
 
 def embed_with_clip(sentences: Sequence[str]) -> Tensor:
-    """(K, 512) float32 text embeddings of CLIP ViT-B/32; downloads the model at first. UserError without open_clip."""
+    """(K, 512) float32 text embeddings of CLIP ViT-B/32; downloads the model once. UserError without open_clip."""
     try:
         import open_clip
     except ImportError as error:
@@ -71,7 +71,8 @@ def embed_with_clip(sentences: Sequence[str]) -> Tensor:
     name, weights = CLIP_MODEL
     model = open_clip.create_model(name, pretrained=weights).eval()
     with torch.inference_mode():
-        return model.encode_text(open_clip.get_tokenizer(name)(list(sentences))).float().clone()
+        embeddings: Tensor = model.encode_text(open_clip.get_tokenizer(name)(list(sentences)))
+        return embeddings.float().clone()
 
 
 def embed_with_sentence_transformers(sentences: Sequence[str], model: str) -> Tensor:
@@ -88,9 +89,7 @@ def embed_with_sentence_transformers(sentences: Sequence[str], model: str) -> Te
 
 def _read_file(path: Path, space: LabelSpace) -> Tensor:
     if path.suffix in (".pkl", ".pickle", ".pt", ".pth"):
-        raise UserError(
-            f"{path}: pickles can run code; make a safe file of it: python scripts/convert_anchors.py {path}"
-        )
+        raise UserError(f"{path}: pickles can run code; convert it with python scripts/convert_anchors.py {path}")
     if path.suffix not in (".npy", ".safetensors"):
         raise UserError(f"anchors {path}: choose {SOURCES}")
     if not path.is_file():
@@ -102,7 +101,7 @@ def _read_file(path: Path, space: LabelSpace) -> Tensor:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable array ({error})") from error
     if array.dtype.kind not in "fiu":
-        raise UserError(f"{path}: holds {one_line(array.dtype)}, not numbers")
+        raise UserError(f"{path}: has {one_line(array.dtype)}, not numbers")
     return torch.from_numpy(array.astype(np.float32))
 
 
@@ -110,7 +109,7 @@ def _read_safetensors(path: Path, space: LabelSpace) -> Tensor:
     try:
         with reading(), safe_open(path, "pt") as file:
             keys, metadata = list(file.keys()), file.metadata() or {}
-            tensors = [file.get_tensor(key) for key in keys[:1]]
+            tensors: list[Tensor] = [file.get_tensor(key) for key in keys[:1]]
             names = json.loads(metadata["names"]) if "names" in metadata else None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error})") from error
@@ -129,7 +128,7 @@ def _read_safetensors(path: Path, space: LabelSpace) -> Tensor:
 
 
 def _checked(anchors: Tensor, source: str, space: LabelSpace) -> Tensor:
-    """``anchors`` in float32; UserError unless they are (K, d), finite and not zero."""
+    """``anchors`` as float32; UserError unless they are (K, d), finite and have no zero row."""
     if anchors.ndim != 2 or len(anchors) != len(space) or anchors.shape[1] < 2:
         raise UserError(
             f"anchors {source}: shape {tuple(anchors.shape)}, not one row for each of the {len(space)} classes of "

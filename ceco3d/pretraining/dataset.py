@@ -1,4 +1,4 @@
-"""Where pairs of views come from: cameras in the scans, or real frames."""
+"""Data sets of view pairs: virtual cameras in the scans, or real frames."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ceco3d.pretraining.views import draw_views
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.random import Stream, seeded_generator
 
-ATTEMPTS = 10  # scenes that are tried before it is an error that none has two views
+ATTEMPTS = 10  # sources to try before it is an error that none gives a pair
 
 
 class PairDataset(SeededDataset[Pair]):
-    """``repeat`` times over ``sources`` sources of pairs, each time with other draws.
+    """Pairs from ``sources`` scenes or frame pairs, each used ``repeat`` times per epoch with new random draws.
 
-    A source that gives no pair or cannot be read is replaced by another one, drawn for this (seed, epoch, index);
-    UserError, that of the first one, when ATTEMPTS of them give none.
+    A source without a pair, or an unreadable one, is replaced by a random one: a function of (seed, epoch, index).
+    After ATTEMPTS sources without a pair, the UserError of the first is raised.
     """
 
     def __init__(self, sources: int, make: PairMaker, seed: int, repeat: int = 1) -> None:
@@ -38,32 +38,34 @@ class PairDataset(SeededDataset[Pair]):
     def __getitem__(self, index: int) -> Pair:
         epoch = self.epoch
         rng = seeded_generator(self.seed, Stream.PAIR, epoch, index)
-        source, errors, failed = index % self.sources, [], []
+        source = index % self.sources
+        errors: list[UserError] = []
+        failed: list[tuple[str, str]] = []
         for _ in range(ATTEMPTS):
             try:
                 pair = self.make(*self.views(source, rng), rng)
                 return replace(pair, epoch=epoch, index=index, failed=tuple(failed))
             except UserError as error:
                 errors.append(error)
-                if not isinstance(error, NoPairError):  # another draw of cameras would not help
+                if not isinstance(error, NoPairError):  # unreadable: no camera would help
                     failed.append((self.name(source), str(error)))
             source = int(torch.randint(self.sources, (), generator=rng))
         raise errors[0]
 
     @abstractmethod
     def name(self, source: int) -> str:
-        """What source number ``source`` is called."""
+        """The name of source number ``source``."""
 
     @abstractmethod
     def views(self, source: int, rng: torch.Generator) -> tuple[Scene, Scene]:
-        """Two views of one scene; NoPairError when this source has none."""
+        """Two views of one scene; NoPairError if this source has none."""
 
 
 class ScanPairs(PairDataset):
     """Views from virtual cameras in processed scenes.
 
-    folders     one folder a scene (``ceco3d.data.scenes.processed``)
-    min_overlap share of the smaller view's voxels, see ``ViewSampler.overlap``
+    folders      of processed scenes
+    min_overlap  share of the smaller view's voxels, see ``ViewSampler.overlap``
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class ScanPairs(PairDataset):
 
 
 class FramePairs(PairDataset):
-    """Real frames; ``pairs`` as from ``list_frame_pairs``."""
+    """Pairs of real frames, as listed by ``list_frame_pairs``."""
 
     def __init__(self, pairs: Sequence[tuple[Path, Path]], make: PairMaker, seed: int, repeat: int = 1) -> None:
         super().__init__(len(pairs), make, seed, repeat)

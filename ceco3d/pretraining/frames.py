@@ -1,9 +1,9 @@
-"""Pairs of depth frames on disk, as CSC and Pointcept extract them from ScanNet's sensor streams.
+"""Read pairs of depth frames, as CSC and Pointcept extract them from ScanNet's sensor streams.
 
-``frames`` is a list file, or a folder that holds one as ``splits/overlap30.txt`` or ``overlap30.txt`` (CSC) or one a
-scene as ``<scene>/pcd/overlap.txt`` (Pointcept's scannet_pair). A line is ``FRAME FRAME [OVERLAP]``, paths from the
-folder. A frame is an ``.npz`` with ``pcd`` (N, 6 or more): x y z in metres, r g b in 0..255, or a ``.pth`` with
-``coord`` and ``color`` (N, 3) each. The coordinates of one scene's frames are in one system, that of the scene, z up.
+``frames`` is a list file or a folder with lists: ``splits/overlap30.txt`` or ``overlap30.txt`` (CSC), or
+``<scene>/pcd/overlap.txt`` per scene (Pointcept's scannet_pair). A line is ``FRAME FRAME [OVERLAP]``, with paths
+relative to the folder. A frame is an ``.npz`` with ``pcd`` (N, 6 or more): x y z in meters, r g b in 0..255; or a
+``.pth`` with ``coord`` and ``color``, (N, 3) each. All frames of a scene share the scene's coordinate frame, z up.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ MAX_NAME = 255  # bytes of a file name on common systems
 
 
 def list_frame_pairs(frames: Path, min_overlap: float) -> list[tuple[Path, Path]]:
-    """The pairs of frames that overlap by ``min_overlap`` (a share) at least, in the order of the lists.
+    """The pairs of frames whose overlap (a share) is at least ``min_overlap``, in the order of the lists.
 
-    Pairs without a third column count as overlapping. UserError when there is none or a line cannot be understood.
+    Pairs without a third column count as overlapping. UserError if there is no pair or a line has another form.
     """
     pairs = [pair for root, path in _lists(frames) for pair in _read_list(root, path, min_overlap)]
     if not pairs:
@@ -36,7 +36,7 @@ def list_frame_pairs(frames: Path, min_overlap: float) -> list[tuple[Path, Path]
 
 
 def _lists(frames: Path) -> list[tuple[Path, Path]]:
-    """(folder that the paths start from, list file)."""
+    """(folder that its paths are relative to, list file) of every list."""
     if frames.is_file():
         above = {"splits": 1, "pcd": 2}.get(frames.parent.name, 0)
         return [(frames.parents[above], frames)]
@@ -69,7 +69,7 @@ def _read_list(root: Path, path: Path, min_overlap: float) -> list[tuple[Path, P
 
 
 def _resolve(root: Path, name: str) -> Path:
-    """Pointcept's paths begin with a slash and still start from the folder; ValueError for one that leads out of it."""
+    """The path of a frame below ``root``, also with Pointcept's leading slash; ValueError if it points outside."""
     path = PurePosixPath(name)
     if not name.isprintable() or ".." in path.parts or any(len(part.encode()) > MAX_NAME for part in path.parts):
         raise ValueError(name)
@@ -77,7 +77,7 @@ def _resolve(root: Path, name: str) -> Path:
 
 
 def read_frame(path: Path) -> Scene:
-    """The points of one frame, without labels and normals (zero); UserError when the file is not a frame."""
+    """The points of one frame, unlabeled and with zero normals; UserError if the file is not a frame."""
     if path.suffix not in FORMATS:
         raise UserError(f"{path}: frames are {' or '.join(FORMATS)} files")
     if not path.is_file():
@@ -90,13 +90,13 @@ def read_frame(path: Path) -> Scene:
         raise UserError(f"{path}: not a readable frame ({one_line(error)}); extract it again") from error
     for array in (coord, color):
         if array.shape != (len(coord), 3) or array.dtype.kind not in "fiu" or not len(array):
-            raise UserError(f"{path}: coordinates or colours are {array.dtype} {array.shape}, not N numbers by 3")
+            raise UserError(f"{path}: coordinates or colors are {array.dtype} {array.shape}, not N numbers by 3")
     if not np.isfinite(coord).all():
-        raise UserError(f"{path}: coordinates are not all finite; take the frame off the list")
-    unlabelled = torch.full((len(coord),), IGNORE)
-    coord, color = (torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in (coord, color))
+        raise UserError(f"{path}: coordinates are not all finite; remove the frame from the list")
+    unlabeled = torch.full((len(coord),), IGNORE)
+    points, colors = (torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in (coord, color))
     name = f"{path.parent.parent.name if path.parent.name == 'pcd' else path.parent.name}/{path.stem}"
-    return Scene(name, coord, color, torch.zeros_like(coord), unlabelled, unlabelled)
+    return Scene(name, points, colors, torch.zeros_like(points), unlabeled, unlabeled)
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:

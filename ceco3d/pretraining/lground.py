@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ceco3d.data.batch import Batch
 from ceco3d.data.scenes.labels import label_space
-from ceco3d.inference.evaluate import Evaluation, ReportFailed, evaluate_scenes
+from ceco3d.inference.evaluation import Evaluation, ReportFailed, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.losses import LanguageHead, LanguageLoss
 from ceco3d.models import MinkUNet

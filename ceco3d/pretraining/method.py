@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ceco3d.data.scenes.labels import LabelSpace
-from ceco3d.inference.evaluate import Evaluation, ReportFailed
+from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.settings import RunSettings
 from ceco3d.utils.settings import BUILT, settings

@@ -1,4 +1,4 @@
-"""Pairs of views, augmented, voxelised and matched, and batches of them.
+"""Augment, voxelize and match two views of a scene, and collate such pairs into batches.
 
 Every random draw is a function of (seed, epoch, index), see ``ceco3d.utils.random``.
 """
@@ -21,21 +21,22 @@ from ceco3d.data.transforms.voxelize import voxelize
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.random import Stream, seeded_generator
 
-SEARCH_RADIUS = 1.5  # voxels between two points that count as the same one (CSC)
+SEARCH_RADIUS = 1.5  # voxels; closer points count as the same one (CSC)
 ROTATION = RandomRotation(x=2.8125, y=2.8125, z=180.0)  # degrees: pi/64 of tilt, any heading (CSC)
-FEWEST_MATCHES = 16  # fewer do not make a contrast
+MIN_MATCHES = 16  # fewer are too few to contrast
 
 
 class NoPairError(UserError):
-    """A scene gives no two views that can be contrasted."""
+    """A scene has no two views that can be contrasted."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two augmented views of one scene, one point a voxel in the order of ``voxelize``, and Q points seen in both.
+    """Two augmented views of one scene, one point per voxel in the order of ``voxelize``, and Q points seen in both.
 
-    matches   (Q, 2) int64: a point of the first and one of the second view; the first column has no value twice
-    positions (Q, 3) float32: where the first one lies in the scene, z up, in voxels (not rotated)
+    matches    (Q, 2) int64: a point of the first view, without repetitions, and one of the second
+    positions  (Q, 3) float32: position of the first point in the scene, not rotated, z up, in voxels
+    failed     (scene name, reason) of unreadable scenes that this pair replaces
     """
 
     views: tuple[Scene, Scene]
@@ -43,16 +44,16 @@ class Pair:
     positions: Tensor
     epoch: int = 0
     index: int = 0
-    failed: tuple[tuple[str, str], ...] = ()  # (scene, reason) of scenes that this one stands in for
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """B pairs as two batches, whose item i are the two views of pair i.
+    """B pairs as two batches: scene i of ``first`` and of ``second`` are the two views of pair i.
 
-    matches   (Q, 2) int64, rows of ``first`` and ``second``, pair by pair
-    positions (Q, 3) float32, see Pair
-    counts    B numbers of matches
+    matches    (Q, 2) int64, rows of ``first`` and ``second``, pair by pair
+    positions  (Q, 3) float32, see ``Pair``
+    counts     number of matches of each pair
     """
 
     first: Batch
@@ -62,7 +63,7 @@ class PairBatch:
     counts: tuple[int, ...]
 
     def __len__(self) -> int:
-        """Voxels of both."""
+        """Number of voxels in both batches."""
         return len(self.first) + len(self.second)
 
     @property
@@ -72,11 +73,11 @@ class PairBatch:
 
     @property
     def failed(self) -> tuple[tuple[str, str], ...]:
-        """(scene, reason) of scenes that could not be read."""
+        """(scene name, reason) of unreadable scenes."""
         return self.first.failed
 
     def tensors(self) -> dict[str, Any]:
-        """The tensors by name, those of the two batches nested."""
+        """The tensors by name; those of the two batches are nested."""
         own = {"matches": self.matches, "positions": self.positions}
         return own | {"first": self.first.tensors(), "second": self.second.tensors()}
 
@@ -96,9 +97,9 @@ class PairBatch:
 class PairMaker:
     """``(view, view, rng) -> Pair``; the views are points of one scene in one frame.
 
-    voxel_size   metres
-    queries      matches at most
-    color_jitter standard deviation of the noise on colours, as a share of 255
+    voxel_size    meters
+    queries       maximum number of matches
+    color_jitter  standard deviation of the color noise, as a share of 255
     """
 
     voxel_size: float
@@ -106,10 +107,10 @@ class PairMaker:
     color_jitter: float
 
     def __call__(self, first: Scene, second: Scene, rng: torch.Generator) -> Pair:
-        """UserError when a view cannot be voxelised, NoPairError below FEWEST_MATCHES points in common."""
+        """UserError if a view cannot be voxelized, NoPairError if the views share fewer than MIN_MATCHES points."""
         (first, place), (second, other_place) = (self._augment(view, rng) for view in (first, second))
         matches = match(place, other_place, SEARCH_RADIUS * self.voxel_size, self.queries, rng)
-        if len(matches) < FEWEST_MATCHES:
+        if len(matches) < MIN_MATCHES:
             raise NoPairError(
                 f"scene {first.name}: its two views have {len(matches)} voxels in common; "
                 "use a smaller voxel_size or a larger method.min_overlap"
@@ -117,34 +118,33 @@ class PairMaker:
         return Pair((first, second), matches, place[matches[:, 0]] / self.voxel_size)
 
     def _augment(self, view: Scene, rng: torch.Generator) -> tuple[Scene, Tensor]:
-        """One point a voxel of ``view``, moved and recoloured, and where these points were: (M, 3) metres."""
+        """One point per voxel of ``view``, rotated and recolored, and the original positions of these points (M, 3)."""
         moved = ROTATION(view.replace(coord=view.coord - view.coord.mean(0)), rng)
         try:
             chosen = voxelize(moved.coord, self.voxel_size, rng).index
         except ValueError as error:
             raise UserError(f"scene {view.name}: {error}") from error
-        # 0.95 as in CSC, whose jitter has a sigma of 0.01 on colours of 0..255, which is to say none.
+        # p as in CSC, whose noise of 0.01 on colors of 0..255 has no effect.
         recolored = ChromaticJitter(self.color_jitter, p=0.95)(moved.select(chosen), rng)
         return recolored, view.coord[chosen]
 
 
 def match(first: Tensor, second: Tensor, radius: float, most: int, rng: torch.Generator) -> Tensor:
-    """(Q, 2) int64, Q <= ``most``: random points of ``first`` (M, 3), each with a random neighbour of ``second``.
+    """(Q, 2) int64, Q <= ``most``: random points of ``first`` (M, 3), each with a random neighbor in ``second`` (N, 3).
 
-    Neighbours, of ``second`` (N, 3), are nearer than ``radius``, in the unit of both. All points of ``first`` that have
-    one are as likely.
+    Neighbors are closer than ``radius``, in the unit of both. All points of ``first`` that have one are equally likely.
     """
     trees = (cKDTree(points.numpy()) for points in (first, second))
     found = next(trees).sparse_distance_matrix(next(trees), radius, output_type="ndarray")
     found = found[torch.randperm(len(found), generator=rng).numpy()]
-    row, chosen = np.unique(found["i"], return_index=True)  # the first of each in random order
+    row, chosen = np.unique(found["i"], return_index=True)  # the first occurrence, in random order
     matches = torch.from_numpy(np.stack([row, found["j"][chosen]], axis=1).astype(np.int64))
     return matches[torch.randperm(len(matches), generator=rng)[:most]]
 
 
 @dataclass(frozen=True)
 class PairCollate:
-    """Pairs to a PairBatch; ``voxel_size`` in metres, ``features`` as in ``point_features``."""
+    """Collate pairs into a ``PairBatch``; ``voxel_size`` in meters, ``features`` as in ``point_features``."""
 
     voxel_size: float
     features: Sequence[str]
@@ -158,8 +158,8 @@ class PairCollate:
             batches.append(make_batch(views, self.voxel_size, self.features, [rng] * len(views)))
             sizes = torch.tensor([0, *(len(view) for view in views[:-1])])
             shifts.append(sizes.cumsum(0))
-        # Views have one point a voxel in the order of voxels, so that rows of a batch are their points one by one.
+        # Views have one point per voxel in the order of the voxels: row i of a batch is its point i.
         rows = [pair.matches + torch.stack([a, b]) for pair, a, b in zip(pairs, *shifts, strict=True)]
         positions = torch.cat([pair.positions for pair in pairs])
-        batches[0] = replace(batches[0], failed=tuple(failure for pair in pairs for failure in pair.failed))
-        return PairBatch(*batches, torch.cat(rows), positions, tuple(len(pair.matches) for pair in pairs))
+        first = replace(batches[0], failed=tuple(failure for pair in pairs for failure in pair.failed))
+        return PairBatch(first, batches[1], torch.cat(rows), positions, tuple(len(pair.matches) for pair in pairs))

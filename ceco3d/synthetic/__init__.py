@@ -1,4 +1,19 @@
-"""rooms200: a seeded generator of furnished rooms in ScanNet's raw layout, with all 200 classes."""
+"""rooms200: a seeded generator of furnished rooms in ScanNet's raw layout, with all 200 classes of ScanNet200.
+
+``generate_rooms`` (generate.py) runs the pipeline; each step has a module of its own:
+
+1. ``allocation``        decides which object classes go into which scene: ScanNet's long tail, no class missing
+2. ``catalog``           describes every class: its shape, size, colors, where it stands and in which room types
+3. ``shapes``            builds one object of a class as colored quads, from a few primitives
+4. ``layout``            sizes a ``Room`` and places its objects without collisions
+5. ``visibility``        samples the surfaces and keeps what a hand-held depth camera would see
+6. ``scanner``           fuses the samples into one mesh and adds sensor noise, light and blur
+7. ``oversegmentation``  splits the mesh into the segments that ScanNet's annotators work with
+8. ``raw_categories``    picks the raw category name that an annotator gives to each object
+9. ``scannet_files``     writes mesh, segments, objects and metadata as ScanNet's raw files
+
+The same seed gives the same bytes, whatever the number of worker processes.
+"""
 
 from ceco3d.synthetic.generate import generate_rooms
 

@@ -1,40 +1,46 @@
-"""rooms200 as a whole: splits, scenes and files, from one seed."""
+"""The whole data set: splits, scenes and files, from one seed."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ceco3d.synthetic.allot import VERTICES_PER_M2, Plan, allot
-from ceco3d.synthetic.catalog import ROOMS, SHELL
-from ceco3d.synthetic.layout import furnish
-from ceco3d.synthetic.names import annotate, write_table
-from ceco3d.synthetic.scanner import scan
-from ceco3d.synthetic.write import Annotation, write_scan
+from ceco3d.synthetic.allocation import VERTICES_PER_M2, ScenePlan, allocate
+from ceco3d.synthetic.catalog.classes import ROOM_SHELL
+from ceco3d.synthetic.catalog.room_types import ROOM_TYPES
+from ceco3d.synthetic.layout import furnish_room
+from ceco3d.synthetic.raw_categories import draw_raw_name, write_label_table
+from ceco3d.synthetic.scanner import scan_room
+from ceco3d.synthetic.scannet_files import Annotation, write_scan
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
 
-RESCAN = 8  # one train room in so many is scanned twice
-SURE = 3  # classes with up to this many objects beyond the least are always annotated under a name of theirs
-FLOOR_SHARE = 0.24  # floor area a room starts with, as share of the scan's surface
+RESCAN = 8  # one in this many training rooms is scanned twice
+RARE = 3  # classes with at most this many objects above the minimum always get a raw name of their own
+FLOOR_SHARE = 0.24  # initial floor area of a room as a share of the scan's surface
 
 
 @dataclass(frozen=True)
-class Job:
-    """One scan to make: space and scan number, its split, what stands in the room and which names must be kept."""
+class ScanJob:
+    """One scan to make.
+
+    space    number of the room; ``number``: of the scan of this room
+    plan     what is in the room
+    certain  classes whose objects are always annotated under a name of their own
+    """
 
     space: int
     number: int
     split: str
-    plan: Plan
+    plan: ScenePlan
     certain: frozenset[str]
 
     @property
@@ -43,12 +49,15 @@ class Job:
 
 
 def generate_rooms(raw: Path, train: int, val: int, test: int, vertices: int, seed: int, workers: int) -> None:
-    """Write a complete raw ScanNet-style data set of made-up rooms below ``raw``.
+    """Write a complete data set of generated rooms in ScanNet's raw layout to the new folder ``raw``.
 
-    train, val, test  number of scans; vertices: of one scan, about; the result depends on these and ``seed`` alone.
-    Written: ``scans/<scene>/``, ``scans_test/<scene>/``, ``scannetv2-labels.combined.tsv`` and
-    ``scannetv2_{train,val,test}.txt``, in ScanNet's own raw layout (metres, z up, arbitrary heading).
-    ``raw`` appears only when everything is written. UserError when it exists already or a number makes no sense.
+    train, val, test  number of scans
+    vertices          of one scan, about
+    workers           processes; they do not change the result
+
+    Writes ``scans/<scene>/``, ``scans_test/<scene>/``, ``scannetv2-labels.combined.tsv`` and
+    ``scannetv2_{train,val,test}.txt`` (meters, z up, arbitrary heading). ``raw`` appears once everything is written.
+    UserError if it exists or a number is out of range.
     """
     raw = Path(raw)
     if min(train, val, test) < 1 or vertices < 5000 or workers < 1:
@@ -56,15 +65,15 @@ def generate_rooms(raw: Path, train: int, val: int, test: int, vertices: int, se
             "rooms200 needs at least 1 scene in each split, 5000 vertices and 1 worker; change dataset.sizes"
         )
     if raw.exists():
-        raise UserError(f"{raw} exists already; remove it to generate rooms200 again")
-    jobs = _jobs(train, val, test, vertices, seed)
+        raise UserError(f"{raw} exists already; delete it to generate rooms200 again")
+    jobs = _plan_scans(train, val, test, vertices, seed)
     partial_root = raw.with_name(raw.name + f".partial{os.getpid()}")
     try:
         partial_root.mkdir(parents=True)
-        make = partial(_make, root=partial_root, vertices=vertices, seed=seed)
+        make = partial(_make_scan, root=partial_root, vertices=vertices, seed=seed)
         for _ in track(_run(make, jobs, workers), len(jobs), "rooms200"):
             pass
-        write_table(partial_root / "scannetv2-labels.combined.tsv")
+        write_label_table(partial_root / "scannetv2-labels.combined.tsv")
         for split in ("train", "val", "test"):
             names = "".join(f"{job.name}\n" for job in jobs if job.split == split)
             (partial_root / f"scannetv2_{split}.txt").write_text(names)
@@ -73,33 +82,33 @@ def generate_rooms(raw: Path, train: int, val: int, test: int, vertices: int, se
         shutil.rmtree(partial_root, ignore_errors=True)
 
 
-def _jobs(train: int, val: int, test: int, vertices: int, seed: int) -> list[Job]:
-    """All scans: spaces are numbered through the splits; some train spaces have a second scan."""
+def _plan_scans(train: int, val: int, test: int, vertices: int, seed: int) -> list[ScanJob]:
+    """All scans, by name. Rooms are numbered consecutively over the splits; some training rooms have a second scan."""
     spaces = train - train // (RESCAN + 1)
-    jobs = []
+    jobs: list[ScanJob] = []
     for split, scenes, at_least in (("train", spaces, 2), ("val", val, 1), ("test", test, 1)):
         start = 1 + max((job.space for job in jobs), default=-1)
         rng = np.random.default_rng([seed, start, scenes])
-        plans = allot(scenes, vertices, at_least, unseen=split == "train", rng=rng)
-        count = Counter(name for plan in plans for name in plan.things)
-        certain = frozenset(name for name in count if count[name] <= at_least + SURE) | set(SHELL)
-        jobs += [Job(start + i, 0, split, plan, certain) for i, plan in enumerate(plans)]
-    again = [Job(job.space, 1, job.split, job.plan, job.certain) for job in jobs[: train - spaces]]
+        plans = allocate(scenes, vertices, at_least, unseen=split == "train", rng=rng)
+        count = Counter(name for plan in plans for name in plan.objects)
+        certain = frozenset(name for name in count if count[name] <= at_least + RARE) | set(ROOM_SHELL)
+        jobs += [ScanJob(start + i, 0, split, plan, certain) for i, plan in enumerate(plans)]
+    again = [ScanJob(job.space, 1, job.split, job.plan, job.certain) for job in jobs[: train - spaces]]
     return sorted(jobs + again, key=lambda job: job.name)
 
 
-def _run(make: partial, jobs: list[Job], workers: int) -> Iterator[None]:
+def _run(make: Callable[[ScanJob], None], jobs: list[ScanJob], workers: int) -> Iterator[None]:
     for _, future in run_parallel(make, jobs, workers):
         yield future.result()
 
 
-def _make(job: Job, root: Path, vertices: int, seed: int) -> None:
-    """Make one scan. The room depends on the space alone, so that a second scan sees the same room."""
+def _make_scan(job: ScanJob, root: Path, vertices: int, seed: int) -> None:
+    """Make one scan. The room depends on its number alone: a second scan sees the same room."""
     space_rng = np.random.default_rng([seed, job.space])
-    room = furnish(job.plan.things, FLOOR_SHARE * vertices / VERTICES_PER_M2, space_rng)
-    names = [annotate(item.name, space_rng, item.name in job.certain) for item in room.placed]
+    room = furnish_room(job.plan.objects, FLOOR_SHARE * vertices / VERTICES_PER_M2, space_rng)
+    names = [draw_raw_name(item.name, space_rng, item.name in job.certain) for item in room.objects]
     rng = np.random.default_rng([seed, job.space, job.number + 1])
     angle = rng.integers(4) * np.pi / 2 + rng.uniform(0.17, 1.4)
-    mesh = scan(room, vertices, angle, rng)
+    mesh = scan_room(room, vertices, angle, rng)
     folder = root / ("scans_test" if job.split == "test" else "scans") / job.name
-    write_scan(folder, mesh, angle, Annotation(names, ROOMS[job.plan.room].title, rng), job.split != "test")
+    write_scan(folder, mesh, angle, Annotation(names, ROOM_TYPES[job.plan.room_type].title, rng), job.split != "test")

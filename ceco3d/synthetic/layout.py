@@ -1,4 +1,7 @@
-"""A room in its own frame: walls along x and y, floor at z = 0, centre of the floor at the origin; metres."""
+"""A room and the placement of its objects.
+
+The room's frame: walls along x and y, floor at z = 0, center of the floor at the origin; meters.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ceco3d.synthetic.catalog import CATALOG
-from ceco3d.synthetic.shapes import Shape, block, mosaic
-from ceco3d.synthetic.thing import Place, pick
+from ceco3d.synthetic.catalog.classes import CATALOG
+from ceco3d.synthetic.catalog.object_class import Placement, PlacementKind
+from ceco3d.synthetic.catalog.palettes import pick_color
+from ceco3d.synthetic.shapes.primitives import Shape, block, mosaic
 
-TRIES = 45  # proposals before a spot counts as not to be had
-CLEARANCE = 1.3  # floor area of a room over the footprint of what stands in it
-_ORDER = {"wall": 0, "around": 1, "back": 2, "floor": 3, "seat": 4, "ceiling": 5, "top": 6}
+TRIES = 45  # proposals per object
+CLEARANCE = 1.3  # floor area of a room over the footprint of its objects
+ATTEMPTS = 5  # rooms of growing size
 QUARTER = np.pi / 2
+STANDING: tuple[PlacementKind, ...] = ("floor", "against_wall", "facing")  # kinds that take up floor
+# Hosts and objects that are tied to a wall come before those that can go anywhere.
+PLACEMENT_ORDER: dict[PlacementKind, int] = {
+    "on_wall": 0,
+    "attached": 1,
+    "against_wall": 2,
+    "floor": 3,
+    "facing": 4,
+    "ceiling": 5,
+    "on_top": 6,
+}
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Turned about z by ``angle``, then shifted."""
+    """A rotation about z by ``angle`` radians, followed by a translation in meters."""
 
     angle: float
     x: float
@@ -27,12 +42,12 @@ class Pose:
 
     def apply(self, shape: Shape) -> Shape:
         """The shape in this pose."""
-        return shape.turn(self.angle).move(self.x, self.y, self.z)
+        return shape.rotate_z(self.angle).move(self.x, self.y, self.z)
 
 
 @dataclass(frozen=True)
-class Placed:
-    """An object of a class standing in the room."""
+class PlacedObject:
+    """An object in the room: its class, its shape in the room's frame and its rotation about z."""
 
     name: str
     shape: Shape
@@ -40,50 +55,57 @@ class Placed:
 
     @property
     def side(self) -> int:
-        """The wall 0..3 it turns its back to; 0 is that at high y, counter-clockwise."""
+        """The wall 0..3 behind the object: 0 is the wall at high y, the others follow counterclockwise."""
         return round(self.angle / QUARTER) % 4
 
 
 class Room:
-    """A rectangular room that is being furnished: ``size`` (w, d, h) and the objects ``placed``, in the order in
-    which they cover each other."""
+    """A rectangular room of ``size`` (w, d, h) with its ``objects``; where two overlap, the later one covers the other.
 
-    def __init__(self, size: tuple[float, float, float], ceiling: bool, rng: np.random.Generator):
+    ``boxes`` (B, 2, 3) are the collision boxes of all objects but floor, walls and ceiling.
+    """
+
+    def __init__(self, size: tuple[float, float, float], ceiling: bool, rng: np.random.Generator) -> None:
         self.size, self.rng = np.array(size), rng
-        self.placed = shell(*size, ceiling, rng)
+        self.objects = build_shell(*size, ceiling, rng)
         self.boxes = np.zeros((0, 2, 3))
 
     def add(self, name: str, force: bool = False) -> bool:
-        """Put one more object of the class where such things stand; False if there was no free spot.
+        """Place one more object of the class; False if no free spot was found.
 
-        Where its support is missing or full it stands on the floor. ``force``: touch others if need be.
+        An object whose hosts are missing or full goes on the floor. ``force``: allow collisions as a last resort.
         """
-        shape, place = CATALOG[name].draw(self.rng), CATALOG[name].place
-        outline = shape.outline()
-        hosts = [item for item in self.placed if item.name in place.on]
-        if place.kind == "around":  # the first blinds go to the first window, and so on
-            hosts = hosts[int(self.named(name).sum()) :]
-            place = place if hosts else Place("wall", z=(0.9, 0.9) if place.z[0] else (0.0, 0.0))
-        kinds = [place.kind if hosts or not place.on else "floor"] * TRIES
-        if place.kind in ("top", "seat"):
+        shape, placement = CATALOG[name].build(self.rng), CATALOG[name].placement
+        outline = shape.without_surface()
+        hosts = [item for item in self.objects if item.name in placement.hosts]
+        if placement.kind == "attached":  # the first blinds go to the first window, and so on
+            hosts = hosts[int(self.is_class(name).sum()) :]
+            if not hosts:
+                height = 0.0 if placement.position == "around" else 0.9
+                placement = Placement("on_wall", z=(height, height))
+        kinds = [placement.kind if hosts or not placement.hosts else "floor"] * TRIES
+        if placement.kind in ("on_top", "facing"):
             kinds += ["floor"] * (TRIES // 2)
         for kind in kinds:
-            pose = getattr(self, f"_{kind}")(outline, place, hosts)
-            if pose and (kind == "around" or self._is_free(pose.apply(outline))):
-                return self._put(name, shape, pose)
-        return force and self._put(name, shape, self._floor(outline, place, hosts))
+            pose = self._propose(kind, outline, placement, hosts)
+            if pose and (kind == "attached" or self._is_free(pose.apply(outline))):
+                self._put(name, shape, pose)
+                return True
+        if force:
+            self._put(name, shape, self._on_floor(outline))
+        return force
 
-    def named(self, *names: str) -> np.ndarray:
-        """(objects,) bool: which of the placed objects are of one of these classes."""
-        return np.isin([item.name for item in self.placed], names)
+    def is_class(self, *names: str) -> np.ndarray:
+        """(objects,) bool: which of the objects are of one of these classes."""
+        return np.isin([item.name for item in self.objects], names)
 
-    def _put(self, name: str, shape: Shape, pose: Pose) -> bool:
+    def _put(self, name: str, shape: Shape, pose: Pose) -> None:
         shape = pose.apply(shape)
-        self.placed.append(Placed(name, shape, pose.angle))
+        self.objects.append(PlacedObject(name, shape, pose.angle))
         self.boxes = np.concatenate([self.boxes, shape.boxes])
-        return True
 
     def _is_free(self, shape: Shape) -> bool:
+        """Whether the shape is inside the room and collides with no object."""
         low, high = shape.bounds
         half = self.size[:2] / 2 + 0.01
         if (high[:2] > half).any() or (low[:2] < -half).any() or high[2] > self.size[2] + 0.01:
@@ -91,37 +113,49 @@ class Room:
         a, b = shape.boxes[:, None], self.boxes
         return not (np.minimum(a[:, :, 1], b[:, 1]) - np.maximum(a[:, :, 0], b[:, 0]) > 0.004).all(-1).any()
 
-    # One method for each kind of place; each proposes a pose, or None when the object cannot fit there.
+    def _propose(
+        self, kind: PlacementKind, shape: Shape, placement: Placement, hosts: list[PlacedObject]
+    ) -> Pose | None:
+        """A random pose of this kind, collisions not yet checked; None where the object does not fit."""
+        if kind == "on_wall":
+            return self._on_wall(shape, placement.z)
+        if kind == "against_wall":
+            return self._on_wall(shape, (0.0, 0.0), gap=self.rng.uniform(0.0, 0.05))
+        if kind == "floor":
+            return self._on_floor(shape)
+        if kind == "ceiling":
+            return self._on_ceiling(shape)
+        if kind == "facing":
+            return self._facing(shape, hosts[self.rng.integers(len(hosts))])
+        if kind == "on_top":
+            return self._on_top(shape, hosts[self.rng.integers(len(hosts))])
+        return self._attached(shape, placement, hosts[0])
 
     def _against(self, shape: Shape, side: int, along: float, gap: float, z: float) -> Pose:
-        """Back to the wall ``side``, ``along`` it from its middle, ``gap`` away from it."""
+        """Back toward the wall ``side``, ``along`` it from its middle, ``gap`` away from it."""
         depth = self.size[1 - side % 2] / 2 - shape.bounds[1, 1] - gap
         c, s = np.cos(side * QUARTER), np.sin(side * QUARTER)
         return Pose(side * QUARTER, c * along - s * depth, s * along + c * depth, z)
 
-    def _wall(self, shape: Shape, place: Place, hosts: list[Placed], gap: float = 0.0) -> Pose:
+    def _on_wall(self, shape: Shape, heights: tuple[float, float], gap: float = 0.0) -> Pose:
         side = int(self.rng.integers(4))
         reach = max(self.size[side % 2] / 2 - shape.bounds[1, 0], 0.0)
-        z = min(self.rng.uniform(*place.z), self.size[2] - shape.bounds[1, 2] - 0.02)
+        z = min(self.rng.uniform(*heights), self.size[2] - shape.bounds[1, 2] - 0.02)
         return self._against(shape, side, self.rng.uniform(-reach, reach), gap, max(z, 0.0))
 
-    def _back(self, shape: Shape, place: Place, hosts: list[Placed]) -> Pose:
-        return self._wall(shape, Place("wall"), hosts, gap=self.rng.uniform(0.0, 0.05))
-
-    def _floor(self, shape: Shape, place: Place, hosts: list[Placed]) -> Pose:
+    def _on_floor(self, shape: Shape) -> Pose:
         angle = self.rng.integers(4) * QUARTER + self.rng.normal(0, 0.12)
-        reach = np.maximum(self.size[:2] / 2 - shape.turn(angle).bounds[1, :2] - 0.02, 0.0)
+        reach = np.maximum(self.size[:2] / 2 - shape.rotate_z(angle).bounds[1, :2] - 0.02, 0.0)
         return Pose(angle, *self.rng.uniform(-reach, reach))
 
-    def _ceiling(self, shape: Shape, place: Place, hosts: list[Placed]) -> Pose:
-        pose = self._floor(shape, place, hosts)
+    def _on_ceiling(self, shape: Shape) -> Pose:
+        pose = self._on_floor(shape)
         return Pose(pose.angle, pose.x, pose.y, self.size[2] - shape.bounds[1, 2])
 
-    def _seat(self, shape: Shape, place: Place, hosts: list[Placed]) -> Pose:
+    def _facing(self, shape: Shape, host: PlacedObject) -> Pose:
         """Facing one side of a table, or the front of a desk; it may reach under the board."""
-        host = hosts[self.rng.integers(len(hosts))]
         low, high = host.shape.bounds
-        free = CATALOG[host.name].place.kind == "floor"
+        free = CATALOG[host.name].placement.kind == "floor"
         side = int(self.rng.integers(4)) if free else host.side + 2
         half = (high - low)[:2] / 2
         out = half[1 - side % 2] + shape.bounds[1, 1] + self.rng.uniform(-0.25, 0.3)
@@ -130,58 +164,58 @@ class Room:
         x, y = (low + high)[:2] / 2
         return Pose(side * QUARTER + self.rng.normal(0, 0.2), x + c * along - s * out, y + s * along + c * out)
 
-    def _top(self, shape: Shape, place: Place, hosts: list[Placed]) -> Pose | None:
-        host = hosts[self.rng.integers(len(hosts))]
-        if not len(host.shape.tops):
+    def _on_top(self, shape: Shape, host: PlacedObject) -> Pose | None:
+        if not len(host.shape.supports):
             return None
-        low, high = host.shape.tops[self.rng.integers(len(host.shape.tops))]
+        low, high = host.shape.supports[self.rng.integers(len(host.shape.supports))]
         angle = host.angle + self.rng.normal(0, 0.15)
-        bounds = shape.turn(angle).bounds
+        bounds = shape.rotate_z(angle).bounds
         reach = (high - low)[:2] / 2 - bounds[1, :2]
         if bounds[1, 2] > high[2] - low[2] or (reach < -0.06).any():
             return None
         x, y = (low + high)[:2] / 2 + self.rng.uniform(-1, 1, 2) * np.maximum(reach, 0.0)
         return Pose(angle, x, y, low[2])
 
-    def _around(self, shape: Shape, place: Place, hosts: list[Placed]) -> Pose:
-        """On the wall of its host and centred on it: in front, or below when ``place.z`` is negative."""
-        host = hosts[0]
-        low, high = host.shape.turn(-host.angle).bounds
-        below, front = place.z[0] < 0, place.z[0] > 0
+    def _attached(self, shape: Shape, placement: Placement, host: PlacedObject) -> Pose:
+        """On the wall of its host and centered on it."""
+        low, high = host.shape.rotate_z(-host.angle).bounds
+        below, in_front = placement.position == "below", placement.position == "in_front"
         z = max(low[2] - shape.bounds[1, 2], 0.0) if below else low[2]
-        return self._against(shape, host.side, (low + high)[0] / 2, (high - low)[1] if front else 0.0, z)
+        return self._against(shape, host.side, (low + high)[0] / 2, (high - low)[1] if in_front else 0.0, z)
 
 
-def shell(w: float, d: float, h: float, ceiling: bool, rng: np.random.Generator) -> list[Placed]:
-    """Floor, four walls and perhaps a ceiling, facing inwards."""
+def build_shell(w: float, d: float, h: float, ceiling: bool, rng: np.random.Generator) -> list[PlacedObject]:
+    """Floor, four walls and possibly part of a ceiling, facing inward."""
     tiles = int(rng.choice([1, 6, 14]))
-    ground = pick("ground", rng) + rng.normal(0, 6 if tiles > 1 else 0, (tiles, int(rng.choice([1, tiles])), 3))
-    items = [Placed("floor", mosaic(w, d, 0, -d / 2, np.clip(ground, 5, 250)).tip())]
-    paint = pick("wallpaint", rng)
+    ground = pick_color("ground", rng) + rng.normal(0, 6 if tiles > 1 else 0, (tiles, int(rng.choice([1, tiles])), 3))
+    items = [PlacedObject("floor", mosaic(w, d, 0, -d / 2, np.clip(ground, 5, 250)).lay_back())]
+    paint = pick_color("wallpaint", rng)
     for side in range(4):
         length, depth = (w, d) if side % 2 == 0 else (d, w)
         color = np.clip(paint + rng.normal(0, 4, 3), 5, 250)
         wall = mosaic(length, h, depth / 2, 0, np.broadcast_to(color, (16, 1, 3)))
-        items.append(Placed("wall", wall.turn(side * QUARTER), side * QUARTER))
+        items.append(PlacedObject("wall", wall.rotate_z(side * QUARTER), side * QUARTER))
     if ceiling:
         # Scans rarely show more than a part of it.
         size = np.array([w, d]) * rng.uniform(0.35, 0.7, 2)
         x, y = rng.uniform(-1, 1, 2) * (np.array([w, d]) - size) / 2
-        slab = block(*size, 0.01, pick("ceiling", rng), x, y, h)
-        items.append(Placed("ceiling", slab))
+        slab = block(size[0], size[1], 0.01, pick_color("ceiling", rng), x, y, h)
+        items.append(PlacedObject("ceiling", slab))
     return items
 
 
-def furnish(things: list[str], floor_area: float, rng: np.random.Generator) -> Room:
-    """A room with one object for every entry of ``things``; larger than ``floor_area`` (m2) if they need it."""
-    order = sorted(things, key=lambda name: (_ORDER[CATALOG[name].place.kind], -np.prod(CATALOG[name].size[:2])))
-    standing = [CATALOG[name].size for name in things if CATALOG[name].place.kind in ("floor", "back", "seat")]
+def furnish_room(names: list[str], floor_area: float, rng: np.random.Generator) -> Room:
+    """A room with one object for every class name in ``names``; ``floor_area`` (m2) grows if they need more."""
+    order = sorted(
+        names, key=lambda name: (PLACEMENT_ORDER[CATALOG[name].placement.kind], -np.prod(CATALOG[name].size[:2]))
+    )
+    standing = [CATALOG[name].size for name in names if CATALOG[name].placement.kind in STANDING]
     floor_area = max(floor_area, 1.5 + CLEARANCE * sum(w * d for w, d, _ in standing))
     aspect, height, ceiling = rng.uniform(0.7, 1.4), rng.uniform(2.3, 2.7), rng.random() < 0.55
-    for attempt in range(5):
+    for attempt in range(ATTEMPTS):
         size = (np.sqrt(floor_area * aspect), np.sqrt(floor_area / aspect), height)
         room = Room(size, ceiling, rng)
-        if all(room.add(name, force=attempt == 4) for name in order):
+        if all(room.add(name, force=attempt == ATTEMPTS - 1) for name in order):
             break
         floor_area *= 1.2
     return room

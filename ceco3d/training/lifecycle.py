@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from ceco3d.inference.evaluate import Evaluation
+from ceco3d.inference.evaluation import Evaluation
 from ceco3d.training.checkpoint import LAST, PREVIOUS, Saved, read_newest, restore
 from ceco3d.training.loggers import Loggers
 from ceco3d.training.loop import Trainer

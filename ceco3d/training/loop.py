@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from ceco3d.data.batch import Batch
-from ceco3d.inference.evaluate import Evaluation, ReportFailed
+from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.metrics.neural_collapse import summary
 from ceco3d.training.checkpoint import BEST, LAST, Position, training_state
 from ceco3d.training.checkpoint_writer import CheckpointWriter

@@ -14,7 +14,7 @@ import torch
 
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.labels import label_space
-from ceco3d.inference.evaluate import Evaluation, evaluate_scenes
+from ceco3d.inference.evaluation import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.models.minkunet import count_parameters
 from ceco3d.preprocessing.datasets import processed_scenes

@@ -14,7 +14,7 @@ PACKAGES = [f"ceco3d.{name}" for name in ("data", "data.scenes", "data.transform
 
 
 def test_preprocessing_workers_do_not_import_torch():
-    code = "import sys, ceco3d.preprocessing.prepare; sys.exit('torch' in sys.modules)"
+    code = "import sys, ceco3d.preprocessing.pipeline; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -1,15 +1,15 @@
-"""A preprocessing task that kills its worker, in a module of its own that worker processes import quickly."""
+"""A preprocessing job that kills its worker, in a small module that worker processes import quickly."""
 
 import os
 import signal
 
-from ceco3d.preprocessing import prepare
+from ceco3d.preprocessing import pipeline
 
-prepare_scene = prepare._prepare_scene
+preprocess_scene = pipeline._preprocess_scene
 
 
 def die_on_scene1(job, labels):
-    """Stands for a scene that makes the system kill its worker, e.g. by taking all memory."""
+    """Imitate a scene whose worker is killed by the system, for example because it takes all memory."""
     if job.source.name == "scene0001_00":
         os.kill(os.getpid(), signal.SIGKILL)
-    return prepare_scene(job, labels)
+    return preprocess_scene(job, labels)

@@ -1,4 +1,4 @@
-"""The raw reader against labels worked out by hand, and every kind of broken file."""
+"""The reader of raw scenes: labels worked out by hand, and every kind of broken file."""
 
 import json
 
@@ -337,7 +337,7 @@ def broken_meshes():
     quad[-13] = 4
     yield pytest.param(bytes(quad), "unexpected list length", id="quad")
     uints = good.replace(b"uchar red", b"char red").replace(b"uchar green", b"char green")
-    yield pytest.param(uints.replace(b"uchar blue", b"char blue"), "not uchar", id="signed colours")
+    yield pytest.param(uints.replace(b"uchar blue", b"char blue"), "not uchar", id="signed colors")
 
 
 @pytest.mark.parametrize(("data", "message"), list(broken_meshes()))

@@ -1,4 +1,4 @@
-"""The generated data set: raw ScanNet layout, class coverage, scan geometry, determinism."""
+"""The generated data set: ScanNet's raw layout, class coverage, scan geometry, determinism."""
 
 import csv
 import json
@@ -12,9 +12,9 @@ from scipy.spatial.distance import pdist
 
 from ceco3d.data.scenes.labels import SCANNET200_CSV
 from ceco3d.synthetic import generate_rooms
-from ceco3d.synthetic.allot import Plan
-from ceco3d.synthetic.catalog import CATALOG, SHELL
-from ceco3d.synthetic.shapes import ball, block, cylinder, prism, ring, rod
+from ceco3d.synthetic.allocation import ScenePlan
+from ceco3d.synthetic.catalog import CATALOG, ROOM_SHELL
+from ceco3d.synthetic.shapes.primitives import ball, block, cylinder, ring, rod
 from ceco3d.utils.errors import UserError
 
 TINY = {"train": 14, "val": 3, "test": 1, "vertices": 25000}  # conf/dataset/rooms200.yaml, sizes.tiny
@@ -79,13 +79,14 @@ def tree(root):
 
 @pytest.fixture
 def sparse_rooms(monkeypatch):
-    """Rooms with few things: quick to make, and too few to hold all 200 classes."""
-    things = ["door", "doorframe", "desk", "office chair", "monitor", "trash can", "plant", "poster", "ceiling light"]
-    monkeypatch.setattr("ceco3d.synthetic.generate.allot", lambda scenes, *_, **__: [Plan("office", things)] * scenes)
+    """Rooms with few objects: quick to make, but without most of the 200 classes."""
+    names = ["door", "doorframe", "desk", "office chair", "monitor", "trash can", "plant", "poster", "ceiling light"]
+    plan = ScenePlan("office", names)
+    monkeypatch.setattr("ceco3d.synthetic.generate.allocate", lambda scenes, *_, **__: [plan] * scenes)
 
 
 @pytest.mark.usefixtures("sparse_rooms")
-def test_same_seed_same_bytes_whatever_the_workers(tmp_path):
+def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(tmp_path):
     sizes = {"train": 2, "val": 1, "test": 1, "vertices": 8000}
     for name, workers, seed in (("one", 1, 7), ("two", 2, 7), ("other", 1, 8)):
         generate_rooms(tmp_path / name, **sizes, seed=seed, workers=workers)
@@ -105,13 +106,13 @@ def test_leaves_nothing_behind_when_it_fails(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr("ceco3d.synthetic.generate.write_table", fail)
+    monkeypatch.setattr("ceco3d.synthetic.generate.write_label_table", fail)
     with pytest.raises(RuntimeError, match="disk full"):
         generate_rooms(tmp_path / "raw", train=1, val=1, test=1, vertices=8000, seed=0, workers=1)
     assert not list(tmp_path.iterdir())
 
 
-def test_splits(raw):
+def test_splits_share_no_room(raw):
     names = {split: split_names(raw, split) for split in ("train", "val", "test")}
     assert {split: len(scans) for split, scans in names.items()} == {split: TINY[split] for split in names}
     spaces = {split: {name[:9] for name in scans} for split, scans in names.items()}
@@ -125,7 +126,7 @@ def test_splits(raw):
 @pytest.mark.parametrize(
     ("kind", "comment", "extra"), [("", "VCGLIB", ""), (".labels", "MLIB", "property ushort label\n")]
 )
-def test_ply_header(raw, kind, comment, extra):
+def test_ply_header_is_that_of_scannet(raw, kind, comment, extra):
     folder = folders(raw, "train")[0]
     coord, faces, _ = read_mesh(folder, kind)
     header = (
@@ -139,7 +140,7 @@ def test_ply_header(raw, kind, comment, extra):
     assert len(content) == len(header) + len(coord) * (18 if kind else 16) + len(faces) * 13
 
 
-def test_mesh_geometry(raw):
+def test_mesh_has_the_density_of_a_real_scan(raw):
     for folder in folders(raw, "train") + folders(raw, "test"):
         coord, faces, vertex = read_mesh(folder)
         assert 0.6 * TINY["vertices"] < len(coord) < 1.4 * TINY["vertices"]
@@ -151,7 +152,7 @@ def test_mesh_geometry(raw):
         assert (np.asarray(vertex["alpha"]) == 255).all()
 
 
-def test_segments_and_groups(raw):
+def test_segments_belong_to_one_object_each(raw):
     small = total = 0
     for folder in folders(raw, "train"):
         segs, aggregation = read_annotation(folder)
@@ -193,7 +194,7 @@ def test_labels_ply_agrees_with_the_groups(raw):
         assert np.array_equal(vertex["alpha"], np.where(label > 0, 256 - label, 0))
 
 
-def test_label_table(raw):
+def test_label_table_has_the_ids_of_scannet(raw):
     content = (raw / "scannetv2-labels.combined.tsv").read_bytes()
     assert b"\r" not in content
     rows = read_csv(raw / "scannetv2-labels.combined.tsv", delimiter="\t")
@@ -209,7 +210,7 @@ def test_label_table(raw):
     assert ids["wardrobe cabinet"] not in {int(row["id"]) for row in classes.values()}
 
 
-def test_every_class_twice_in_train(raw):
+def test_train_has_every_class_at_least_twice(raw):
     counts = class_counts(raw, "train")
     assert {row["name"]: counts[row["name"]] for row in read_csv(SCANNET200_CSV) if counts[row["name"]] < 2} == {}
 
@@ -228,7 +229,7 @@ def test_test_scans_have_no_annotation(raw):
         assert "axisAlignment" not in read_txt(folder)
 
 
-def test_axis_alignment_undoes_the_turn(raw):
+def test_axis_alignment_undoes_the_rotation(raw):
     """Aligned walls are upright planes along x or y; raw ones are not."""
     ids = raw_ids(raw)
     for folder in folders(raw, "train"):
@@ -245,7 +246,7 @@ def test_axis_alignment_undoes_the_turn(raw):
                 assert coord[wall, :2].std(0).min() > 0.02
 
 
-def test_second_scan_shows_the_same_room_otherwise(raw):
+def test_a_second_scan_shows_the_same_room_differently(raw):
     again = next(folder for folder in folders(raw, "train") if folder.name.endswith("_01"))
     first = again.with_name(again.name[:-1] + "0")
     labels = [sorted(group["label"] for group in read_annotation(folder)[1]["segGroups"]) for folder in (first, again)]
@@ -255,19 +256,19 @@ def test_second_scan_shows_the_same_room_otherwise(raw):
 
 
 def test_catalog_covers_the_benchmark():
-    assert {*CATALOG, *SHELL} == {row["name"] for row in read_csv(SCANNET200_CSV)}
+    assert {*CATALOG, *ROOM_SHELL} == {row["name"] for row in read_csv(SCANNET200_CSV)}
 
 
 @pytest.mark.parametrize("name", sorted(CATALOG))
-def test_things_have_their_size_and_stand_on_the_floor(name):
-    thing = CATALOG[name]
-    shape = thing.draw(np.random.default_rng(3))
+def test_objects_have_their_size_and_stand_on_the_floor(name):
+    entry = CATALOG[name]
+    shape = entry.build(np.random.default_rng(3))
     low, high = shape.quads.min((0, 1)), shape.quads.max((0, 1))
-    if thing.place.kind not in ("wall", "ceiling"):
+    if entry.placement.kind not in ("on_wall", "ceiling"):
         assert low[2] == pytest.approx(0, abs=0.03)
-    assert np.abs((high - low) / np.array(thing.size) - 1).max() < 1.4 or np.abs(high - low - thing.size).max() < 0.15
+    assert np.abs((high - low) / np.array(entry.size) - 1).max() < 1.4 or np.abs(high - low - entry.size).max() < 0.15
     assert ((shape.colors >= 0) & (shape.colors <= 300)).all()
-    assert set(thing.place.on) <= set(CATALOG)
+    assert set(entry.placement.hosts) <= set(CATALOG)
 
 
 @pytest.mark.parametrize(
@@ -277,15 +278,14 @@ def test_things_have_their_size_and_stand_on_the_floor(name):
         (cylinder(1, 0, 2, GRAY), 2 * 3),  # a regular 12-gon of radius 1 has area 3
         (ball((2, 2, 2), GRAY), 4 / 3 * np.pi * 0.94),
         (rod((0, 0, 0), (0, 1, 1), 0.1, GRAY), 2**0.5 * 0.0259808),  # hexagon of radius 0.1
-        (prism([(0, 0), (2, 0), (0, 1)], 0, 3, GRAY), 3),
         (ring(1, 0.1, GRAY), 2 * np.pi**2 * 0.01 * 0.885),
     ],
 )
-def test_primitives_are_closed_and_face_outwards(shape, volume):
-    """Signed volume by the divergence theorem; the same after turning and moving."""
-    for s in (shape, shape.turn(0.7).move(1, 2, 3), shape.tip()):
+def test_primitives_are_closed_and_face_outward(shape, volume):
+    """Signed volume by the divergence theorem; the same after rotation and translation."""
+    for s in (shape, shape.rotate_z(0.7).move(1, 2, 3), shape.lay_back()):
         a, b, c, d = np.moveaxis(s.quads, 1, 0)
         signed = (np.einsum("ij,ij->i", a, np.cross(b, c)) + np.einsum("ij,ij->i", a, np.cross(c, d))).sum() / 6
         assert signed == pytest.approx(volume, rel=0.02)
     lengths = pdist(shape.quads.reshape(-1, 3))
-    assert np.allclose(lengths, pdist(shape.turn(0.7).quads.reshape(-1, 3)))
+    assert np.allclose(lengths, pdist(shape.rotate_z(0.7).quads.reshape(-1, 3)))

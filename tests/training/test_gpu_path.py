@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ceco3d.data.scenes.labels import label_space
-from ceco3d.inference.evaluate import evaluate_scenes
+from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.inference.predictor import Predictor, View
 from ceco3d.models import build_model
 from ceco3d.preprocessing.datasets import processed_scenes

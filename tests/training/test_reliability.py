@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ceco3d.preprocess import parse_shard
-from ceco3d.preprocessing.prepare import prepare
+from ceco3d.preprocessing.pipeline import preprocess_scenes
 from ceco3d.training.checkpoint import LAST, PREVIOUS, read_newest, save
 from ceco3d.training.checkpoint_writer import CheckpointWriter
 from ceco3d.training.guards import UnreadableSceneGuard
@@ -288,11 +288,11 @@ def test_gradients_of_parts_add_up(tiny, tmp_path):
 
 def test_shards_make_all_scenes(tiny, tmp_path):
     raw = Path(next(o for o in tiny if o.startswith("dataset.raw=")).partition("=")[2])
-    done = [prepare(raw, tmp_path, None, 1, True, shard=(i, 3)).done for i in (1, 2, 3)]
+    done = [preprocess_scenes(raw, tmp_path, None, 1, True, shard=(i, 3)).done for i in (1, 2, 3)]
     assert sum(done) == len(list(tmp_path.glob("*/scene*"))) == 18
     assert max(done) - min(done) <= 1
     assert json.loads((tmp_path / "preprocess.json").read_text())["align"] is True
-    assert prepare(raw, tmp_path, None, 1, True).skipped == 18
+    assert preprocess_scenes(raw, tmp_path, None, 1, True).skipped == 18
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "-1/2", "1/0"])

@@ -1,11 +1,11 @@
-"""Shape programs for flat things: pictures, screens, doors and windows, slats, cloth, partitions; see ``programs``."""
+"""Builders of flat objects: pictures, screens, doors, windows, slats, cloth and partitions; see ``builder``."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ceco3d.synthetic.programs import DARK, METAL, Draw, Program
-from ceco3d.synthetic.shapes import (
+from ceco3d.synthetic.shapes.builder import DARK, METAL, Instance, ShapeBuilder
+from ceco3d.synthetic.shapes.primitives import (
     Shape,
     ball,
     block,
@@ -15,39 +15,43 @@ from ceco3d.synthetic.shapes import (
 )
 
 
-def panel(content: tuple[int, int] = (1, 1), frame: float = 0.03, spread: float = 0.0) -> Program:
-    """A flat thing facing -y: ``content`` rows x columns of patches around the accent colour, ``frame`` in the main."""
+def panel(content: tuple[int, int] = (1, 1), frame: float = 0.03, spread: float = 0.0) -> ShapeBuilder:
+    """An upright panel facing -y: ``content`` rows x columns of patches in shades of the accent color, in a frame.
 
-    def draw(o: Draw) -> Shape:
+    frame   width in meters
+    spread  standard deviation of the patches' colors
+    """
+
+    def build(o: Instance) -> Shape:
         patches = np.clip(o.accent + o.rng.normal(0, spread, (*content, 3)), 5, 250)
         front, back = (
             mosaic(o.w - 2 * frame, o.h - 2 * frame, 0, frame, patches).move(y=-o.d / 2),
             block(o.w, 0.001, o.h, o.main, y=o.d / 2),
         )
         if not frame:
-            return join(front, back).solid()
+            return join(front, back).with_single_box()
         bars = [block(frame, o.d, o.h, o.main, s * (o.w - frame) / 2) for s in (-1, 1)]
         bars += [block(o.w, o.d, frame, o.main, z=z) for z in (0, o.h - frame)]
-        return join(front, back, *bars).solid()
+        return join(front, back, *bars).with_single_box()
 
-    return draw
+    return build
 
 
-def flat(content: tuple[int, int] = (1, 1), spread: float = 0.0) -> Program:
-    """A flat thing lying down with patches of colour on it."""
+def flat_panel(content: tuple[int, int] = (1, 1), spread: float = 0.0) -> ShapeBuilder:
+    """A panel that lies flat, with patches in shades of the accent color."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         patches = np.clip(o.accent + o.rng.normal(0, spread, (*content, 3)), 5, 250)
-        face = mosaic(o.w, o.d, 0, -o.d / 2, patches).tip().move(z=o.h)
-        return join(face, *(block(o.w, 0.005, o.h, o.main, y=s * o.d / 2) for s in (-1, 1))).solid()
+        face = mosaic(o.w, o.d, 0, -o.d / 2, patches).lay_back().move(z=o.h)
+        return join(face, *(block(o.w, 0.005, o.h, o.main, y=s * o.d / 2) for s in (-1, 1))).with_single_box()
 
-    return draw
+    return build
 
 
-def slats(count: int = 12, vertical: bool = False, thick: float = 0.01) -> Program:
-    """Parallel bars in a frameless field: blinds, vents, radiators, racks."""
+def slats(count: int = 12, vertical: bool = False, thick: float = 0.01) -> ShapeBuilder:
+    """Parallel bars in front of a back plate of thickness ``thick``: blinds, vents, radiators, racks."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         at = (np.arange(count) + 0.5) / count
         if vertical:
             width = 0.7 * o.w / count
@@ -58,15 +62,15 @@ def slats(count: int = 12, vertical: bool = False, thick: float = 0.01) -> Progr
                 block(o.w, o.d, height, o.main * (0.88 + 0.12 * (i % 2)), z=t * o.h - height / 2)
                 for i, t in enumerate(at)
             ]
-        return join(*bars, block(o.w, thick, o.h, o.accent, y=o.d / 2 - thick / 2)).solid()
+        return join(*bars, block(o.w, thick, o.h, o.accent, y=o.d / 2 - thick / 2)).with_single_box()
 
-    return draw
+    return build
 
 
-def opening(leaf: float = 0.0, muntins: tuple[int, int] = (0, 0), knob: bool = False) -> Program:
-    """A frame around a hole: ``leaf`` > 0 closes it with a door leaf; ``muntins`` columns x rows divide the glass."""
+def wall_opening(leaf: float = 0.0, muntins: tuple[int, int] = (0, 0), knob: bool = False) -> ShapeBuilder:
+    """A frame around an opening: ``leaf``: thickness of a door; ``muntins``: columns x rows of window panes."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         t = 0.07
         parts = [block(t, o.d, o.h, o.accent, s * (o.w - t) / 2) for s in (-1, 1)]
         parts.append(block(o.w, o.d, t, o.accent, z=o.h - t))
@@ -86,13 +90,13 @@ def opening(leaf: float = 0.0, muntins: tuple[int, int] = (0, 0), knob: bool = F
             parts.append(ball((0.07, 0.09, 0.07), METAL, 0.36 * o.w, -leaf / 2 - 0.04, 0.95))
         return join(*parts)
 
-    return draw
+    return build
 
 
-def screen(stand: bool = True, keys: bool = False) -> Program:
-    """A flat display; ``keys``: a laptop's base in front of it."""
+def screen(stand: bool = True, keys: bool = False) -> ShapeBuilder:
+    """A flat display; ``keys`` adds the keyboard of a laptop."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         z = 0.25 * o.h if stand else 0.02 if keys else 0.0
         y = o.d / 2 - 0.03
         glow = o.accent * o.rng.uniform(0.2, 1.0) if o.rng.random() < 0.4 else DARK * 0.6
@@ -105,27 +109,29 @@ def screen(stand: bool = True, keys: bool = False) -> Program:
             parts.append(block(0.85 * o.w, 0.45 * o.d, 0.005, DARK, y=0.1 * o.d, z=0.02))
         return join(*parts)
 
-    return draw
+    return build
 
 
-def hanging(folds: int = 5, depth: float = 0.04) -> Program:
-    """Cloth hanging in vertical folds."""
+def hanging_cloth(folds: int = 5, depth: float = 0.04) -> ShapeBuilder:
+    """Cloth that hangs in vertical folds."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         u = np.linspace(-0.5, 0.5, 8 * folds + 1)
         v = np.linspace(0, 1, 9)[:, None]
         wave = np.sin(2 * np.pi * folds * u + o.rng.uniform(0, 6)) * (0.4 + 0.6 * (1 - v)) * depth
         x, z = np.broadcast_arrays(u[None] * o.w, v * o.h)
         stripes = o.main + (o.accent - o.main) * (np.sin(2 * np.pi * folds * u[:-1] + 1)[None, :, None] > 0.8)
-        return sheet(np.stack([x, wave, z], -1), np.broadcast_to(stripes, (8, 8 * folds, 3)).reshape(-1, 3)).solid()
+        return sheet(
+            np.stack([x, wave, z], -1), np.broadcast_to(stripes, (8, 8 * folds, 3)).reshape(-1, 3)
+        ).with_single_box()
 
-    return draw
+    return build
 
 
-def stall(sides: int = 2, front: bool = False) -> Program:
-    """An open booth of thin walls."""
+def stall(sides: int = 2, front: bool = False) -> ShapeBuilder:
+    """An open booth with thin walls."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         parts = [block(0.03, o.d, o.h - 0.15, o.main, s * (o.w / 2 - 0.015), z=0.15) for s in (-1, 1)[:sides]]
         parts += [block(0.05, 0.05, 0.15, o.accent, s * (o.w / 2 - 0.025), -o.d / 2 + 0.03) for s in (-1, 1)[:sides]]
         if front:
@@ -133,4 +139,4 @@ def stall(sides: int = 2, front: bool = False) -> Program:
         parts.append(block(o.w, 0.03, 0.06, o.accent, y=-o.d / 2 + 0.015, z=o.h - 0.06))
         return join(*parts)
 
-    return draw
+    return build

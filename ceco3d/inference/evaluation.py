@@ -1,4 +1,4 @@
-"""Scores and neural-collapse measures of a network on the vertices of labelled scenes."""
+"""Scores and neural-collapse measures of a network on labeled scenes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ceco3d.utils.distributed import gather, rank, world
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.progress import track
 
-# Takes (scene, reason) of scenes that cannot be read.
+# Is told (scene name, reason) of every scene that cannot be read.
 ReportFailed = Callable[[list[tuple[str, str]]], None]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is measured of a network on labelled scenes.
+    """The measures of a network on labeled scenes.
 
-    scores    ``metrics.segmentation_scores``
-    collapse  ``metrics.neural_collapse``
-    moments   of the voxels' features, what ``collapse`` was computed from
-    counts    (K, K + 1) int64 of ``metrics.Confusion``
-    scenes    mIoU over the classes present in each scene, by its name; None without ground truth
+    scores    see ``metrics.segmentation_scores``
+    collapse  see ``metrics.neural_collapse``
+    moments   of the voxels' features, from which ``collapse`` is computed
+    counts    (K, K + 1) int64, see ``metrics.Confusion``
+    scenes    by scene name: mIoU over the classes present in the scene, None without ground truth
     """
 
     scores: dict[str, Any]
@@ -41,7 +41,7 @@ class Evaluation:
     scenes: dict[str, float | None]
 
     def write(self, folder: Path) -> None:
-        """``neural_collapse.json``, ``confusion.npz``, ``scenes.json`` and, last, ``metrics.json``."""
+        """Write ``neural_collapse.json``, ``confusion.npz``, ``scenes.json`` and, last, ``metrics.json``."""
         write_json(folder / "neural_collapse.json", self.collapse)
         with whole_file(folder / "confusion.npz") as file:
             np.savez(file, counts=self.counts.numpy())
@@ -55,10 +55,11 @@ def evaluate_scenes(
     space: LabelSpace,
     report_failed: ReportFailed | None = None,
 ) -> Evaluation:
-    """Scores over all vertices, neural-collapse measures over all voxels of the scenes.
+    """Score a network over all vertices, and measure neural collapse over all voxels, of the scenes in ``folders``.
 
-    Several processes (``ceco3d.utils.distributed``) share the scenes, and each returns the measures of all.
-    report_failed  is told (scene, reason) of scenes that cannot be read, which are then left out; None: UserError
+    Distributed processes (``utils.distributed``) share the scenes; each returns the measures of all.
+
+    report_failed  is told (scene name, reason) of scenes that cannot be read and are skipped; None: UserError instead
     """
     confusion = Confusion(len(space))
     weight, bias = predictor.classifier
@@ -82,12 +83,14 @@ def label_scenes(
     moments: ClassMoments | None = None,
     report_failed: ReportFailed | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """(scene name, (N,) predicted training indices) of each scene that is this process's to label.
+    """Yield (scene name, (N,) predicted training indices) for this process's share of the scenes.
 
-    ``confusion`` takes in what has ground truth, ``moments`` the features of it; ``report_failed`` as above.
+    confusion      counts the predictions that have ground truth
+    moments        adds the features of their voxels
+    report_failed  see ``evaluate_scenes``
     """
     mine = range(rank(), len(folders), world())
-    for number in track(mine, len(mine), "labelling scenes"):
+    for number in track(mine, len(mine), "labeling scenes"):
         folder = folders[number]
         try:
             scene = read_scene(folder, space.name)

@@ -1,4 +1,4 @@
-"""Labels of scan files: chunks, files, batches, bad input."""
+"""Labels of scan files: chunks, written files, batches of scans, bad input."""
 
 import hashlib
 import json
@@ -16,8 +16,8 @@ from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import voxelize
-from ceco3d.inference import labelled
-from ceco3d.inference.chunks import label_chunks, receptive_field, split
+from ceco3d.inference import labeled_scan
+from ceco3d.inference.chunks import predict_in_chunks, receptive_field, split_into_boxes
 from ceco3d.inference.predictor import Predictor, View, load_predictor
 from ceco3d.models import build_model
 from ceco3d.sparse import SparseTensor
@@ -28,7 +28,7 @@ VOXEL = 0.1
 
 
 def network(channels=9, name="MinkUNet14A", stem_kernel=5):
-    """Untrained, so that it listens to all of its receptive field."""
+    """Untrained: every voxel of the receptive field matters."""
     torch.manual_seed(1)
     return build_model(name=name, in_channels=channels, out_channels=200, stem_kernel=stem_kernel)
 
@@ -55,7 +55,7 @@ def predict(run_command, checkpoint, tmp_path):
 
 
 def room(points=3000, seed=0):
-    """Coordinates and colours of points on the floor and two walls of a room of 4 x 3 x 2 m."""
+    """Coordinates and colors of points on the floor and two walls of a room of 4 x 3 x 2 m."""
     rng = np.random.default_rng(seed)
     coord = rng.random((points, 3)) * [4, 3, 2]
     coord[np.arange(points), np.arange(points) % 3] = 0
@@ -91,7 +91,7 @@ def labels_of(folder, name):
 
 
 def corridor(length, seed=0):
-    """A scene of ``length`` x 0.3 x 0.1 m, about five points a voxel."""
+    """A scene of ``length`` x 0.3 x 0.1 m, about five points per voxel."""
     rng = torch.Generator().manual_seed(seed)
     count = int(length * 150)
     coord = torch.rand(count, 3, generator=rng) * torch.tensor([length, 0.3, 0.1])
@@ -108,52 +108,52 @@ def predictor():
     return Predictor(network().eval(), FEATURES, VOXEL, torch.device("cpu"), VIEWS)
 
 
-def test_no_seam_shows_where_chunks_overlap_by_the_receptive_field(predictor):
+def test_chunks_that_overlap_by_the_receptive_field_have_no_seams(predictor):
     scene = corridor(64)
     voxels = voxelize(scene.coord, VOXEL)
     reach = receptive_field(predictor)
-    assert len(list(split(voxels.coord, 1000, reach + 1))) >= 3
+    assert len(list(split_into_boxes(voxels.coord, 1000, reach + 1))) >= 3
     expected, probability = predictor.predict(scene)
-    labels, confidence = label_chunks(predictor, scene, voxels, 1000, reach)
+    labels, confidence = predict_in_chunks(predictor, scene, voxels, 1000, reach)
     torch.testing.assert_close(confidence, probability, rtol=1e-5, atol=1e-7)
-    assert (labels == expected).float().mean() > 0.9999  # two classes may be equal but for rounding
-    _, seamed = label_chunks(predictor, scene, voxels, 1000, 0)
+    assert (labels == expected).float().mean() > 0.9999  # rounding may decide between two classes
+    _, seamed = predict_in_chunks(predictor, scene, voxels, 1000, 0)
     different = (seamed - probability).abs() > 1e-5
     assert different.any()
-    # Without overlap only what lies near a cut differs.
-    cuts = sorted(float(box.low[0]) for box in split(voxels.coord, 1000, 1))[1:]
+    # Without overlap, only points near a cut differ.
+    cuts = sorted(float(box.low[0]) for box in split_into_boxes(voxels.coord, 1000, 1))[1:]
     distance = torch.stack([(scene.coord[different, 0] / VOXEL - cut).abs() for cut in cuts]).amin(0)
     assert distance.max() <= reach
 
 
 @pytest.mark.parametrize(("name", "stem_kernel"), [("MinkUNet14A", 5), ("MinkUNet18A", 3), ("MinkUNet50", 3)])
-def test_receptive_radius_is_what_gradients_reach(name, stem_kernel):
-    """Exact but for the 15 voxels that depend on where the coarse grid begins."""
+def test_receptive_radius_is_how_far_gradients_reach(name, stem_kernel):
+    """Up to 15 voxels, which depend on where the coarse grid begins."""
     model = network(3, name, stem_kernel).eval()
     radius = model.receptive_radius
-    centre = radius + 40
-    line = torch.arange(2 * centre, dtype=torch.int32)
+    center = radius + 40
+    line = torch.arange(2 * center, dtype=torch.int32)
     coordinates = torch.stack([torch.zeros_like(line), line, torch.zeros_like(line), torch.zeros_like(line)], 1)
     features = torch.randn(len(line), 3, requires_grad=True)
-    model.forward_features(SparseTensor(features, coordinates)).features[centre].sum().backward()
+    model.forward_features(SparseTensor(features, coordinates)).features[center].sum().backward()
     reached = features.grad.abs().amax(1).nonzero().squeeze(1)
-    distance = (reached - centre).abs().max()
+    distance = (reached - center).abs().max()
     assert radius - 15 <= distance <= radius
 
 
 @pytest.mark.parametrize(("most", "margin"), [(1, 0), (50, 0), (300, 2), (10**6, 5)])
 def test_split_covers_every_voxel_once_within_its_limit(most, margin):
     coord = voxelize(torch.rand(3000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([3.0, 2, 1]), VOXEL)
-    boxes = list(split(coord.coord, most, margin))
-    assert (sum(box.holds(coord.coord).int() for box in boxes) == 1).all()
+    boxes = list(split_into_boxes(coord.coord, most, margin))
+    assert (sum(box.contains(coord.coord).int() for box in boxes) == 1).all()
     for box in boxes:
         longest = int((box.high - box.low).max())
-        assert box.holds(coord.coord, margin).sum() <= most or longest <= margin
+        assert box.contains(coord.coord, margin).sum() <= most or longest <= margin
     assert (len(boxes) == 1) == (most >= len(coord))
 
 
 def test_points_have_the_mean_probability_of_their_voxels(predictor):
-    """The rows that points share in all views change nothing."""
+    """Computing points that share their voxels once changes nothing."""
     scene = corridor(1.5)
     with torch.inference_mode():
         total = torch.zeros(len(scene), 200)
@@ -201,7 +201,7 @@ def test_a_mesh_keeps_its_vertices_and_faces(predict, tmp_path):
     assert sum(row["area_m2"] for row in summary["classes"]) == pytest.approx(len(voxels) * VOXEL**2)
 
 
-def test_a_cloud_becomes_a_ply(predict, tmp_path):
+def test_a_point_cloud_becomes_a_ply(predict, tmp_path):
     coord, color = room()
     np.savetxt(tmp_path / "a.xyz", np.column_stack([coord, color]), fmt="%.6f")
     np.savez(tmp_path / "b.npz", coord=coord, normal=np.tile(np.float32([0, 0, 1]), (len(coord), 1)))
@@ -216,16 +216,16 @@ def test_a_cloud_becomes_a_ply(predict, tmp_path):
     assert len(labels_of(tmp_path / "out", "b")) == len(coord)
 
 
-def test_processed_scenes_are_labelled_as_evaluate_does(predict, checkpoint, tiny, tmp_path):
+def test_processed_scenes_get_the_labels_of_evaluation(predict, checkpoint, tiny, tmp_path):
     predictor, space = load_predictor(checkpoint, torch.device("cpu"), [View()], torch.float32)
     folder = list_scenes(Path(tiny[2].removeprefix("dataset.root=")), "val")[0]
     assert predict(folder).code == 0
     expected, _ = predictor.predict(read_scene(folder, "scannet200"))
     same = labels_of(tmp_path / "out", folder.name) == np.array(space.ids)[expected]
-    assert same.mean() > 0.999  # a point on the edge of a voxel may change sides
+    assert same.mean() > 0.999  # a point on the border of two voxels may change sides
 
 
-def test_unit_axis_and_place_do_not_change_labels(predict, tmp_path):
+def test_unit_axis_and_position_do_not_change_labels(predict, tmp_path):
     coord, color = room()
     coord = coord.astype(np.float64)
     write_ply(tmp_path / "m.ply", coord, color)
@@ -239,10 +239,10 @@ def test_unit_axis_and_place_do_not_change_labels(predict, tmp_path):
         assert (other == ids[0]).mean() > 0.99  # coordinates are rounded differently
 
 
-def test_large_files_are_written_in_parts(predict, tmp_path, monkeypatch):
+def test_files_written_in_parts_are_the_same(predict, tmp_path, monkeypatch):
     path = write_ply(tmp_path / "a.ply", *room())
     assert predict(path, out=tmp_path / "once").code == 0
-    monkeypatch.setattr(labelled, "LINES", 999)
+    monkeypatch.setattr(labeled_scan, "LINES", 999)
     monkeypatch.setattr(ply_write, "ROWS", 999)
     assert predict(path, out=tmp_path / "parts").code == 0
     for name in ("a.ply", "a.labels.txt"):
@@ -262,7 +262,7 @@ def test_chunks_and_views_are_used(predict, tmp_path):
 # --- bad input ---
 
 
-def test_points_without_a_place_stay_unlabelled(predict, tmp_path):
+def test_points_without_finite_coordinates_stay_unlabeled(predict, tmp_path):
     coord, color = room()
     coord[7], coord[9, 1] = np.nan, np.inf
     outcome = predict(write_ply(tmp_path / "a.ply", coord, color))
@@ -277,7 +277,7 @@ def test_points_without_a_place_stay_unlabelled(predict, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_one_point_and_two_identical_ones_are_scans(predict, tmp_path, count):
+def test_one_point_or_two_identical_points_make_a_scan(predict, tmp_path, count):
     outcome = predict(write_ply(tmp_path / "a.ply", np.ones((count, 3), np.float32)))
     assert outcome.code == 0, outcome.err
     assert "no colors" in outcome.err
@@ -285,7 +285,7 @@ def test_one_point_and_two_identical_ones_are_scans(predict, tmp_path, count):
     assert len(labels_of(tmp_path / "out", "a")) == count
 
 
-def test_a_batch_goes_on_after_a_failure_and_names_it(predict, tmp_path):
+def test_a_failed_scan_is_named_and_does_not_stop_the_others(predict, tmp_path):
     coord, color = room(500)
     folder = tmp_path / "scans"
     folder.mkdir()
@@ -331,7 +331,7 @@ def test_a_stopped_run_leaves_nothing_half_written(predict, tmp_path, monkeypatc
         file.write(b"ply\n")
         raise error(28, "No space left on device")
 
-    monkeypatch.setattr(labelled, "extend_ply", stop)
+    monkeypatch.setattr(labeled_scan, "extend_ply", stop)
     outcome = predict(path)
     assert outcome.code == {KeyboardInterrupt: 130, OSError: 2}[error]
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.labels.txt"]

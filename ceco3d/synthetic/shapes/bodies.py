@@ -1,11 +1,11 @@
-"""Shape programs for vessels, appliances, poles, heaps, plants and other solid things; see ``programs``."""
+"""Builders of boxes, vessels, appliances, poles, heaps, plants and other solid bodies; see ``builder``."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ceco3d.synthetic.programs import DARK, Draw, Program
-from ceco3d.synthetic.shapes import (
+from ceco3d.synthetic.shapes.builder import DARK, Instance, ShapeBuilder
+from ceco3d.synthetic.shapes.primitives import (
     Shape,
     ball,
     block,
@@ -15,31 +15,31 @@ from ceco3d.synthetic.shapes import (
     revolve,
     ring,
     rod,
+    rotate_z,
     sheet,
     tube,
-    turn,
 )
 
 
-def solid(top: bool = False, lid: float = 0.0) -> Program:
-    """A plain box; ``lid`` > 0: an overhanging cover of that thickness in the accent colour."""
+def plain_box(top: bool = False, lid: float = 0.0) -> ShapeBuilder:
+    """A plain box; ``lid``: thickness of an overhanging cover in the accent color."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         body = block(o.w, o.d, o.h - lid, o.main, top=0.5 if top and not lid else 0.0)
         return join(body, block(o.w + 0.02, o.d + 0.02, lid, o.accent, z=o.h - lid, top=0.5)) if lid else body
 
-    return draw
+    return build
 
 
-def soft(square: float = 0.4) -> Program:
-    """A swollen thing: pillow, bag, heap of cloth."""
+def soft_body(square: float = 0.4) -> ShapeBuilder:
+    """A bulging body: a pillow or a ball; ``square`` 0 is a box, 1 an ellipsoid."""
     return lambda o: ball((o.w, o.d, o.h), o.main, square=square)
 
 
-def heap(pieces: int = 4) -> Program:
+def heap(pieces: int = 4) -> ShapeBuilder:
     """Several soft lumps in a pile."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         lumps = []
         for i in range(pieces):
             w, d, h = (np.array([o.w, o.d, o.h]) * o.rng.uniform(0.5, 0.8, 3)) if i else (o.w, o.d, 0.6 * o.h)
@@ -48,13 +48,13 @@ def heap(pieces: int = 4) -> Program:
             lumps.append(ball((w, d, h), color, x, y, 0.0 if i == 0 else o.rng.uniform(0.1, 0.4) * o.h, square=0.5))
         return join(*lumps)
 
-    return draw
+    return build
 
 
-def vessel(*profile: tuple[float, float], open_: bool = True, rim: float = 0.0, square: bool = False) -> Program:
-    """A turned (or four-sided) hollow body; profile: (radius, height) as shares of w/2 and h, from bottom to top."""
+def vessel(*profile: tuple[float, float], open_: bool = True, rim: float = 0.0, square: bool = False) -> ShapeBuilder:
+    """A round or ``square`` hollow body. profile: (radius, height) as shares of w/2 and h, from bottom to top."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         outer = [(0.0, 0.0), *profile]
         inner = [(0.88 * r, z) for r, z in reversed(profile)] + [(0.0, 0.06)] if open_ else [(0.0, profile[-1][1])]
         parts = [revolve([*outer, *inner], o.main, sides=4 if square else 14)]
@@ -62,18 +62,18 @@ def vessel(*profile: tuple[float, float], open_: bool = True, rim: float = 0.0, 
             edge = [(1.0, 1.0), (1 + rim, 1.0), (1 + rim, 1 + rim), (1 - rim, 1 + rim)]
             parts.append(revolve(edge, o.accent, sides=4 if square else 14))
         body = join(*parts)
-        if square:  # a turned square has its sides at 1 / sqrt(2)
-            quads = turn(body.quads, np.pi / 4) * (2**0.5, 2**0.5, 1)
-            body = Shape(quads, body.colors, np.array([[[-1, -1, 0], [1, 1, 1]]], float), body.tops)
-        return body.scale(o.w / 2, o.d / 2, o.h).solid()
+        if square:  # revolved with 4 sides, its half width is 1 / sqrt(2)
+            quads = rotate_z(body.quads, np.pi / 4) * (2**0.5, 2**0.5, 1)
+            body = Shape(quads, body.colors, np.array([[[-1, -1, 0], [1, 1, 1]]], float), body.supports)
+        return body.scale(o.w / 2, o.d / 2, o.h).with_single_box()
 
-    return draw
+    return build
 
 
-def bottle(neck: float = 0.35, label: bool = True) -> Program:
-    """A bottle with a cap and a label."""
+def bottle(neck: float = 0.35, label: bool = True) -> ShapeBuilder:
+    """A bottle with a cap; ``neck``: its radius as a share of the body's."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         r = o.w / 2
         body = revolve(
             [(0, 0), (r, 0), (r, 0.62 * o.h), (neck * r, 0.8 * o.h), (neck * r, 0.92 * o.h), (0, 0.92 * o.h)], o.main
@@ -81,21 +81,21 @@ def bottle(neck: float = 0.35, label: bool = True) -> Program:
         parts = [body, cylinder(neck * r * 1.1, 0.9 * o.h, o.h, o.accent)]
         if label:
             parts.append(cylinder(1.03 * r, 0.2 * o.h, 0.5 * o.h, o.accent))
-        return join(*parts).solid()
+        return join(*parts).with_single_box()
 
-    return draw
+    return build
 
 
-def appliance(front: str = "door", knobs: int = 0, window: bool = False, top: bool = True) -> Program:
-    """A machine in a case. front: door | round | split | slots; ``knobs`` in a strip along the upper edge."""
+def appliance(front: str = "door", knobs: int = 0, window: bool = False, top: bool = True) -> ShapeBuilder:
+    """A machine in a case. front: door | round | split | slots | none; ``knobs``: how many along the upper edge."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         y = -o.d / 2
         parts = [block(o.w, o.d, o.h, o.main, top=0.5 if top else 0.0)]
         strip = 0.16 * o.h
         if front == "round":
-            glass = cylinder(0.32 * o.w, 0, 0.03, o.accent).tip().move(0, y - 0.02, 0.45 * o.h)
-            parts += [glass, cylinder(0.24 * o.w, 0, 0.04, DARK).tip().move(0, y - 0.03, 0.45 * o.h)]
+            glass = cylinder(0.32 * o.w, 0, 0.03, o.accent).lay_back().move(0, y - 0.02, 0.45 * o.h)
+            parts += [glass, cylinder(0.24 * o.w, 0, 0.04, DARK).lay_back().move(0, y - 0.03, 0.45 * o.h)]
         elif front == "door":
             parts.append(block(0.94 * o.w, 0.02, o.h - strip - 0.02, o.main * 0.95, y=y - 0.01, z=0.01))
             parts.append(block(0.7 * o.w, 0.03, 0.03, o.accent, y=y - 0.03, z=o.h - strip - 0.06))
@@ -108,17 +108,17 @@ def appliance(front: str = "door", knobs: int = 0, window: bool = False, top: bo
             parts += [block(0.8 * o.w, 0.02, 0.02, o.accent, y=y - 0.01, z=z * o.h) for z in (0.3, 0.5, 0.7)]
         if window:
             parts.append(block(0.6 * o.w, 0.02, 0.5 * (o.h - strip), DARK, -0.05 * o.w, y - 0.02, 0.2 * o.h))
-        xs = np.linspace(-0.35, 0.35, knobs) * o.w if knobs else []
+        xs = np.linspace(-0.35, 0.35, knobs) * o.w
         parts += [block(0.03, 0.03, 0.03, o.accent, x, y - 0.015, o.h - 0.6 * strip) for x in xs]
         return join(*parts)
 
-    return draw
+    return build
 
 
-def pole(base: str = "disc", shade: bool = False, hooks: int = 0, blades: int = 0) -> Program:
-    """A post on a foot. base: disc | tripod | none; on top a lamp ``shade``, ``hooks`` or fan ``blades``."""
+def pole(base: str = "disc", shade: bool = False, hooks: int = 0, blades: int = 0) -> ShapeBuilder:
+    """A post on a foot. base: disc | tripod | none; on top a lamp ``shade``, ``hooks`` or the ``blades`` of a fan."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         r, parts = o.w / 2, [cylinder(0.015, 0.0, o.h * 0.95, o.accent)]
         if base == "disc":
             parts.append(cylinder(0.6 * r, 0.0, 0.03, o.accent))
@@ -133,24 +133,24 @@ def pole(base: str = "disc", shade: bool = False, hooks: int = 0, blades: int = 
         turns = np.arange(hooks) * (2 * np.pi / max(hooks, 1))
         parts += [rod((0, 0, 0.85 * o.h), (r * np.cos(t), r * np.sin(t), 0.97 * o.h), 0.015, o.main) for t in turns]
         if blades:
-            face = ring(r, 0.02, o.accent).tip().move(0, -0.05, o.h - r)
+            face = ring(r, 0.02, o.accent).lay_back().move(0, -0.05, o.h - r)
             turns = np.arange(blades) * (2 * np.pi / blades)
             hub = np.array([0, -0.05, o.h - r])
             parts += [face, *(rod(hub, hub + r * np.array([np.cos(t), 0, np.sin(t)]), 0.03, o.main) for t in turns)]
         return join(*parts)
 
-    return draw
+    return build
 
 
-def bars(*paths: tuple[tuple[float, float, float], ...], r: float = 0.018) -> Program:
-    """Bent tubes; points as shares of (w, d, h)."""
+def bent_tubes(*paths: tuple[tuple[float, float, float], ...], r: float = 0.018) -> ShapeBuilder:
+    """Bent tubes of radius ``r`` meters along paths; points are shares of (w, d, h)."""
     return lambda o: join(*(tube(np.array(path) * (o.w, o.d, o.h), r, o.main) for path in paths))
 
 
-def foliage(pot: float = 0.3, leaves: int = 26) -> Program:
-    """Leaves around stems; ``pot``: share of the height that is a pot (0 = none visible)."""
+def foliage(pot: float = 0.3, leaves: int = 26) -> ShapeBuilder:
+    """Leaves around a stem; ``pot``: share of the height that is a pot (0: none)."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         parts = [revolve([(0, 0), (0.24 * o.w, 0), (0.34 * o.w, pot * o.h), (0, pot * o.h)], o.accent)] if pot else []
         low = pot * o.h
         parts.append(rod((0, 0, 0.9 * low), (0.02, 0.01, 0.8 * o.h), 0.015, np.array([95.0, 75, 45])))
@@ -169,21 +169,23 @@ def foliage(pot: float = 0.3, leaves: int = 26) -> Program:
             )
         blades = join(*quads)
         inside = np.clip(blades.quads, (-o.w / 2, -o.d / 2, low), (o.w / 2, o.d / 2, o.h))
-        whole = join(*parts, Shape(inside, blades.colors, blades.boxes[:0], blades.tops))
+        whole = join(*parts, Shape(inside, blades.colors, blades.boxes[:0], blades.supports))
         low, high = inside.min((0, 1)), inside.max((0, 1))
-        return Shape(whole.quads, whole.colors, np.array([[[*low[:2], 0], high]]), whole.tops)
+        return Shape(whole.quads, whole.colors, np.array([[[*low[:2], 0], high]]), whole.supports)
 
-    return draw
+    return build
 
 
-def piano(upright: bool = True) -> Program:
+def piano(upright: bool = True) -> ShapeBuilder:
     """An upright piano, or a keyboard on crossed legs."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         keys = np.tile(np.array([[235.0, 235, 230], [60, 60, 60]]), (1, 14, 1)).reshape(2, 14, 3)
         z = 0.7 if upright else o.h - 0.1
         board = (
-            mosaic(o.w * 0.9, 0.14, 0, -0.07, keys).tip().move(0, -o.d / 2 + 0.09, z + 0.02 if upright else o.h + 0.005)
+            mosaic(o.w * 0.9, 0.14, 0, -0.07, keys)
+            .lay_back()
+            .move(0, -o.d / 2 + 0.09, z + 0.02 if upright else o.h + 0.005)
         )
         if upright:
             return join(
@@ -196,14 +198,14 @@ def piano(upright: bool = True) -> Program:
         legs = [rod((s * o.w * 0.3, 0, 0.02), (-s * o.w * 0.3, 0, z), 0.02, DARK) for s in (-1, 1)]
         return join(block(o.w, o.d, 0.1, o.main, z=z), board, *legs)
 
-    return draw
+    return build
 
 
-def stairs(steps: int = 5) -> Program:
-    """Steps rising towards the back."""
+def stairs(steps: int = 5) -> ShapeBuilder:
+    """Steps that rise toward the back."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         depth, rise = o.d / steps, o.h / steps
         return join(*(block(o.w, depth, (i + 1) * rise, o.main, y=-o.d / 2 + (i + 0.5) * depth) for i in range(steps)))
 
-    return draw
+    return build

@@ -1,4 +1,4 @@
-"""Preprocessing: what it writes, and that stopping it anywhere does no harm."""
+"""Preprocessing: what it writes, and that it can be stopped at any moment."""
 
 import json
 import os
@@ -18,8 +18,8 @@ import torch
 from ceco3d.data.scenes import frequency
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.processed import ARRAYS, list_scenes, read_scene, write_scene
-from ceco3d.preprocessing import prepare as module
-from ceco3d.preprocessing.prepare import Summary, prepare, summary_lines
+from ceco3d.preprocessing import pipeline
+from ceco3d.preprocessing.pipeline import Summary, preprocess_scenes, summary_lines
 from ceco3d.preprocessing.scannet import read_label_table
 from ceco3d.preprocessing.scannet import read_scene as read_raw_scene
 from ceco3d.utils.errors import UserError
@@ -29,11 +29,11 @@ from tests.helpers.raw_scene import GROUPS, TABLE_NAME, write_raw_root, write_ra
 RUN = """
 import sys
 from pathlib import Path
-from ceco3d.preprocessing.prepare import prepare
+from ceco3d.preprocessing.pipeline import preprocess_scenes
 if __name__ == "__main__":
     raw, root, workers = sys.argv[1:]
     try:
-        summary = prepare(Path(raw), Path(root), None, int(workers), True)
+        summary = preprocess_scenes(Path(raw), Path(root), None, int(workers), True)
     except KeyboardInterrupt:
         sys.exit(130)
     print(summary.done, summary.skipped, len(summary.failed))
@@ -187,12 +187,12 @@ def test_list_scenes(tmp_path):
     assert [path.name for path in list_scenes(tmp_path, "train")] == ["scene0001_01", "scene0002_00"]
 
 
-# Preparation
+# Preprocessing
 
 
-def test_prepare_writes_every_split_and_then_skips(tmp_path, raw, monkeypatch):
+def test_every_split_is_written_once(tmp_path, raw, monkeypatch):
     root = tmp_path / "root"
-    assert prepare(raw, root, None, 2, True) == Summary(done=4, skipped=0, failed=())
+    assert preprocess_scenes(raw, root, None, 2, True) == Summary(done=4, skipped=0, failed=())
     assert [path.name for path in list_scenes(root, "train")] == ["scene0000_00", "scene0001_00"]
     assert [path.name for path in list_scenes(root, "val")] == ["scene0002_00"]
     assert sorted(path.stem for path in (root / "val" / "scene0002_00").iterdir()) == sorted(ARRAYS)
@@ -201,20 +201,20 @@ def test_prepare_writes_every_split_and_then_skips(tmp_path, raw, monkeypatch):
     assert scene.segment.tolist() == [0] * 4 + [2] * 5 + [1] * 2 + [-1]
     assert json.loads((root / "preprocess.json").read_text()) == {"format": 1, "align": True}
     before = files_of(root)
-    monkeypatch.setattr(module, "_run", None)  # nothing may be started
-    assert prepare(raw, root, None, 2, True) == Summary(done=0, skipped=4, failed=())
+    monkeypatch.setattr(pipeline, "_run_jobs", None)  # nothing may be started
+    assert preprocess_scenes(raw, root, None, 2, True) == Summary(done=0, skipped=4, failed=())
     assert files_of(root) == before
 
 
 def test_worker_count_does_not_change_a_byte(tmp_path, raw):
-    prepare(raw, tmp_path / "one", None, 1, True)
-    prepare(raw, tmp_path / "two", None, 2, True)
+    preprocess_scenes(raw, tmp_path / "one", None, 1, True)
+    preprocess_scenes(raw, tmp_path / "two", None, 2, True)
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
-def test_prepare_chosen_splits(tmp_path, raw):
+def test_only_the_chosen_splits_are_written(tmp_path, raw):
     (raw / TABLE_NAME).unlink()  # test scenes do not need it
-    assert prepare(raw, tmp_path / "root", ["test"], 1, True).done == 1
+    assert preprocess_scenes(raw, tmp_path / "root", ["test"], 1, True).done == 1
     assert [path.name for path in (tmp_path / "root").glob("[!.]*") if path.is_dir()] == ["test"]
 
 
@@ -222,7 +222,7 @@ def test_broken_scenes_do_not_stop_the_others(tmp_path, raw):
     (raw / "scans" / "scene0000_00" / "scene0000_00.aggregation.json").unlink()
     shutil.rmtree(raw / "scans_test" / "scene0003_00")
     root = tmp_path / "root"
-    summary = prepare(raw, root, None, 2, True)
+    summary = preprocess_scenes(raw, root, None, 2, True)
     assert (summary.done, summary.skipped) == (2, 0)
     assert [scene for scene, _ in summary.failed] == ["scene0000_00", "scene0003_00"]
     lines = summary_lines(summary)
@@ -233,7 +233,7 @@ def test_broken_scenes_do_not_stop_the_others(tmp_path, raw):
     write_raw_scene(raw / "scans_test", "scene0003_00", None)
     shutil.rmtree(raw / "scans" / "scene0000_00")
     write_raw_scene(raw / "scans", "scene0000_00", GROUPS)
-    assert prepare(raw, root, None, 1, True) == Summary(done=2, skipped=2, failed=())
+    assert preprocess_scenes(raw, root, None, 1, True) == Summary(done=2, skipped=2, failed=())
 
 
 def test_summary_of_many_failures_is_short():
@@ -242,43 +242,43 @@ def test_summary_of_many_failures_is_short():
     assert lines[-1] == "  and 1480 more"
 
 
-def test_half_a_scene_of_another_program_is_done_again(tmp_path, raw):
+def test_an_incomplete_scene_is_preprocessed_again(tmp_path, raw):
     root = tmp_path / "root"
-    prepare(raw, root, None, 1, True)
+    preprocess_scenes(raw, root, None, 1, True)
     before = files_of(root)
     (root / "train" / "scene0001_00" / "segment200.npy").unlink()
-    assert prepare(raw, root, None, 1, True) == Summary(done=1, skipped=3, failed=())
+    assert preprocess_scenes(raw, root, None, 1, True) == Summary(done=1, skipped=3, failed=())
     assert files_of(root) == before
 
 
 def test_options_are_never_mixed(tmp_path, raw):
     root = tmp_path / "root"
-    prepare(raw, root, ["val"], 1, True)
+    preprocess_scenes(raw, root, ["val"], 1, True)
     for splits in (["val"], ["train"]):
         with pytest.raises(UserError, match=r"root was made with .*'align': True.* not .*'align': False"):
-            prepare(raw, root, splits, 1, False)
+            preprocess_scenes(raw, root, splits, 1, False)
     assert not (root / "train").exists()
     (root / "preprocess.json").write_text("{")
     with pytest.raises(UserError, match=r"preprocess\.json is damaged"):
-        prepare(raw, root, None, 1, True)
+        preprocess_scenes(raw, root, None, 1, True)
 
 
 def test_root_of_another_program(tmp_path, raw):
     root = tmp_path / "root"
-    prepare(raw, root, None, 1, True)
+    preprocess_scenes(raw, root, None, 1, True)
     (root / "preprocess.json").unlink()
-    assert prepare(raw, root, None, 1, False).skipped == 4
+    assert preprocess_scenes(raw, root, None, 1, False).skipped == 4
     shutil.rmtree(root / "val" / "scene0002_00")
     with pytest.raises(UserError, match=r"has 3 of 4 scenes, made by another program .*preprocess\.json"):
-        prepare(raw, root, None, 1, False)
+        preprocess_scenes(raw, root, None, 1, False)
     (root / "preprocess.json").write_text('{"format": 1, "align": false}')
-    assert prepare(raw, root, None, 1, False) == Summary(done=1, skipped=3, failed=())
+    assert preprocess_scenes(raw, root, None, 1, False) == Summary(done=1, skipped=3, failed=())
 
 
 def test_raw_root_missing(tmp_path):
     for raw, message in ((tmp_path / "nowhere", "there is no folder .*nowhere"), (None, r"dataset\.raw is not set")):
         with pytest.raises(UserError, match=message) as error:
-            prepare(raw, tmp_path / "root", None, 1, True)
+            preprocess_scenes(raw, tmp_path / "root", None, 1, True)
         for word in ("http://www.scan-net.org/", "scans/", "scans_test/", TABLE_NAME, "dataset.raw=", "rooms200"):
             assert word in str(error.value)
     assert not (tmp_path / "root").exists()
@@ -288,18 +288,18 @@ def test_other_errors_before_the_start(tmp_path, raw):
     root = tmp_path / "root"
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*dataset\.root="):
-        prepare(raw, tmp_path / "file" / "root", None, 1, True)
+        preprocess_scenes(raw, tmp_path / "file" / "root", None, 1, True)
     with pytest.raises(UserError, match="workers is 0"):
-        prepare(raw, root, None, 0, True)
+        preprocess_scenes(raw, root, None, 0, True)
     with pytest.raises(UserError, match=r"scannetv2_minival\.txt is missing"):
-        prepare(raw, root, ["minival"], 1, True)
+        preprocess_scenes(raw, root, ["minival"], 1, True)
     (raw / TABLE_NAME).unlink()
     with pytest.raises(UserError, match=f"{TABLE_NAME} .*No such file"):
-        prepare(raw, root, None, 1, True)
+        preprocess_scenes(raw, root, None, 1, True)
     for path in raw.glob("scannetv2_*.txt"):
         path.unlink()
     with pytest.raises(UserError, match="no split list"):
-        prepare(raw, root, None, 1, True)
+        preprocess_scenes(raw, root, None, 1, True)
     assert not (root / "train").exists()
 
 
@@ -310,21 +310,21 @@ def test_other_errors_before_the_start(tmp_path, raw):
 def test_a_dying_worker_fails_only_its_scene(tmp_path, raw, monkeypatch, workers):
     labels = read_label_table(raw / TABLE_NAME)
     names = ("scene0000_00", "scene0001_00", "scene0002_00")
-    jobs = [module.Job(raw / "scans" / name, tmp_path / "root" / name, True, True) for name in names]
-    monkeypatch.setattr(module, "_prepare_scene", die_on_scene1)
-    outcomes = {job.source.name: reason for job, reason in module._run(jobs, labels, workers)}
+    jobs = [pipeline.Job(raw / "scans" / name, tmp_path / "root" / name, True, True) for name in names]
+    monkeypatch.setattr(pipeline, "_preprocess_scene", die_on_scene1)
+    outcomes = {job.source.name: reason for job, reason in pipeline._run_jobs(jobs, labels, workers)}
     assert outcomes.pop("scene0001_00") == "its worker process died (killed, or out of memory?)"
     assert outcomes == {"scene0000_00": None, "scene0002_00": None}
     assert len(list((tmp_path / "root").glob("scene*"))) == 2
 
 
 def test_workers_that_keep_dying_end_the_run(tmp_path, raw, monkeypatch):
-    job = module.Job(raw / "scans" / "scene0001_00", tmp_path / "root" / "scene", True, True)
-    jobs = [module.Job(job.source, job.target.with_name(f"scene{i}"), True, True) for i in range(9)]
-    monkeypatch.setattr(module, "_prepare_scene", die_on_scene1)
-    monkeypatch.setattr(module, "MAX_DEATHS", 1)
+    job = pipeline.Job(raw / "scans" / "scene0001_00", tmp_path / "root" / "scene", True, True)
+    jobs = [pipeline.Job(job.source, job.target.with_name(f"scene{i}"), True, True) for i in range(9)]
+    monkeypatch.setattr(pipeline, "_preprocess_scene", die_on_scene1)
+    monkeypatch.setattr(pipeline, "MAX_DEATHS", 1)
     with pytest.raises(UserError, match="worker processes died"):
-        list(module._run(jobs, None, 1))
+        list(pipeline._run_jobs(jobs, None, 1))
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +332,7 @@ def long_job(tmp_path_factory):
     """A raw root whose preprocessing takes a moment, and the files an undisturbed run makes of it."""
     folder = tmp_path_factory.mktemp("long")
     raw = write_raw_root(folder / "raw", train=40, val=1, test=1, size=(50, 40))
-    prepare(raw, folder / "root", None, 2, True)
+    preprocess_scenes(raw, folder / "root", None, 2, True)
     return raw, files_of(folder / "root")
 
 
@@ -382,7 +382,7 @@ def session_members(session):
 
 @pytest.mark.parametrize("stuck", [LAST], indirect=True)
 @pytest.mark.parametrize("scenes", [0, 1, 15, 41])
-def test_killed_run_goes_on(tmp_path, long_job, stuck, scenes):
+def test_a_killed_run_resumes(tmp_path, long_job, stuck, scenes):
     root, expected = tmp_path / "root", long_job[1]
     run = start(tmp_path, stuck.raw, root, 2)
     wait_for(lambda: (root / "preprocess.json").exists() and len(list(root.glob("*/scene*"))) >= scenes)
@@ -395,7 +395,7 @@ def test_killed_run_goes_on(tmp_path, long_job, stuck, scenes):
     (root / "train").mkdir(exist_ok=True)
     (root / "train" / ".scene0000_00.0123.tmp").mkdir()  # at the least, one unfinished scene
     stuck.repair()
-    summary = prepare(stuck.raw, root, None, 2, True)
+    summary = preprocess_scenes(stuck.raw, root, None, 2, True)
     assert summary.done > 0
     assert summary.done + summary.skipped == 42
     assert files_of(root) == expected
@@ -426,12 +426,12 @@ def test_interrupt_ends_cleanly(tmp_path, long_job, stuck, scenes):
     assert not list(root.glob("*/.*"))
     assert files_of(root).items() < expected.items()
     stuck.repair()
-    assert prepare(stuck.raw, root, None, 2, True).failed == ()
+    assert preprocess_scenes(stuck.raw, root, None, 2, True).failed == ()
     assert files_of(root) == expected
 
 
 @pytest.mark.parametrize("stuck", [FIRST], indirect=True)
-def test_interrupt_gives_up_the_scenes_that_wait(tmp_path, stuck):
+def test_interrupt_drops_the_scenes_that_wait(tmp_path, stuck):
     run, writers = start(tmp_path, stuck.raw, tmp_path / "root", 1), []
     wait_for(lambda: writers or writers.extend(filter(None, [stuck.hold()])))
     os.killpg(run.pid, signal.SIGINT)

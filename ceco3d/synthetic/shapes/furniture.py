@@ -1,56 +1,23 @@
-"""Shape programs for furniture: what a chair, a table or a cabinet is made of.
-
-Each function here takes the details that tell classes apart and returns a ``Program``, which draws one instance
-from its size, colours and random generator.
-"""
+"""Builders of furniture: chairs, sofas, tables, cabinets, shelves and beds; see ``builder``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
-from ceco3d.synthetic.shapes import (
-    Color,
-    Shape,
-    ball,
-    block,
-    box,
-    cylinder,
-    join,
-    rod,
-)
-
-METAL = np.array([150.0, 152, 155])
-DARK = np.array([45.0, 45, 48])
+from ceco3d.synthetic.shapes.builder import DARK, METAL, Instance, ShapeBuilder
+from ceco3d.synthetic.shapes.primitives import Color, Shape, ball, block, box, cylinder, join, rod
 
 
-@dataclass(frozen=True)
-class Draw:
-    """One instance to draw: full size in metres, main and accent colour, randomness."""
-
-    w: float
-    d: float
-    h: float
-    main: Color
-    accent: Color
-    rng: np.random.Generator
-
-
-Program = Callable[[Draw], Shape]
-
-
-def four_legs(o: Draw, h: float, thick: float, color: Color, inset: float = 0.03) -> Shape:
-    """Four square legs under a w x d board."""
+def four_legs(o: Instance, h: float, thick: float, color: Color, inset: float = 0.03) -> Shape:
+    """Four square legs of height ``h`` under a board as wide and deep as the object."""
     x, y = o.w / 2 - thick / 2 - inset, o.d / 2 - thick / 2 - inset
     return join(*(block(thick, thick, h, color, sx * x, sy * y) for sx in (-1, 1) for sy in (-1, 1)))
 
 
-def chair(legs: str = "four", arms: bool = False, back: str = "board", soft: float = 0.04) -> Program:
-    """legs: four | star | sled | block; back: board | slats | none; soft: thickness of the seat."""
+def chair(legs: str = "four", arms: bool = False, back: str = "board", soft: float = 0.04) -> ShapeBuilder:
+    """A seat. legs: four | star | sled | block; back: board | slats | none; ``soft``: thickness of the seat."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         seat = 0.5 * o.h if back != "none" else o.h - soft
         parts = [
             ball((o.w, o.d, 2 * soft), o.main, z=seat - soft, square=0.35)
@@ -83,13 +50,13 @@ def chair(legs: str = "four", arms: bool = False, back: str = "board", soft: flo
                 parts.append(block(0.04, 0.04, 0.2, o.accent, x, -o.d * 0.2, seat))
         return join(*parts)
 
-    return draw
+    return build
 
 
-def sofa(seats: int = 3, arms: float = 0.16, back: float = 0.45, legs: float = 0.0) -> Program:
-    """Upholstered seating: ``arms`` width (0 = none), ``back`` height over the seat (0 = none), ``legs`` height."""
+def sofa(seats: int = 3, arms: float = 0.16, back: float = 0.45, legs: float = 0.0) -> ShapeBuilder:
+    """Upholstered seating: width of ``arms``, height of the ``back`` above the seat and of ``legs``; 0: none."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         seat = o.h - back if back else o.h
         inner = o.w - 2 * arms
         parts = [block(o.w, o.d, seat - 0.14 - legs, o.main, z=legs)]
@@ -109,23 +76,23 @@ def sofa(seats: int = 3, arms: float = 0.16, back: float = 0.45, legs: float = 0
             ]
         if legs:
             parts.append(four_legs(o, legs, 0.05, DARK))
-        space = block(inner, o.d - 0.25, 0.01, o.accent, y=-0.06, z=seat + 0.02, top=0.6).tops
+        space = block(inner, o.d - 0.25, 0.01, o.accent, y=-0.06, z=seat + 0.02, top=0.6).supports
         shape = join(*parts)
         return Shape(shape.quads, shape.colors, shape.boxes, space)
 
-    return draw
+    return build
 
 
-def table(legs: str = "four", round_: bool = False, shelf: bool = False, drawers: int = 0) -> Program:
-    """legs: four | pedestal | panel; ``drawers`` > 0 puts a pedestal of drawers under the right side."""
+def table(legs: str = "four", round_: bool = False, shelf: bool = False, drawers: int = 0) -> ShapeBuilder:
+    """A table. legs: four | pedestal | panel; ``drawers`` > 0 puts a chest of drawers under the right side."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         thick = 0.035
         top = o.h - thick
         if round_:
             r = min(o.w, o.d) / 2
             board = cylinder(1.0, top, o.h, o.main).scale(r, r, 1)
-            space = block(1.4 * r, 1.4 * r, 0.01, o.main, z=o.h - 0.01, top=1.0).tops
+            space = block(1.4 * r, 1.4 * r, 0.01, o.main, z=o.h - 0.01, top=1.0).supports
             board = Shape(board.quads, board.colors, board.boxes, space)
         else:
             board = block(o.w, o.d, thick, o.main, z=top, top=1.0)
@@ -142,17 +109,19 @@ def table(legs: str = "four", round_: bool = False, shelf: bool = False, drawers
         if drawers:
             w = 0.4
             parts.append(
-                fronted(drawers, 1)(Draw(w, o.d * 0.85, top - 0.03, o.accent, DARK, o.rng)).move(o.w / 2 - w / 2 - 0.05)
+                cabinet(drawers, 1)(Instance(w, o.d * 0.85, top - 0.03, o.accent, DARK, o.rng)).move(
+                    o.w / 2 - w / 2 - 0.05
+                )
             )
         return join(*parts)
 
-    return draw
+    return build
 
 
-def fronted(rows: int = 1, columns: int = 1, handle: str = "bar", legs: float = 0.0, slab: float = 0.0) -> Program:
-    """A case with rows x columns of doors or drawers; handle: bar | post | none; ``slab``: an overhanging worktop."""
+def cabinet(rows: int = 1, columns: int = 1, handle: str = "bar", legs: float = 0.0, slab: float = 0.0) -> ShapeBuilder:
+    """A case with rows x columns of doors or drawers. handle: bar | post | none; ``slab``: overhang of a worktop."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         z0, z1 = legs, o.h - (0.04 if slab else 0.0)
         top = 0.0 if o.h > 1.4 else 1.0
         body = block(o.w, o.d - 0.02, z1 - z0, o.main, y=0.01, z=z0, top=0.0 if slab else top)
@@ -174,13 +143,13 @@ def fronted(rows: int = 1, columns: int = 1, handle: str = "bar", legs: float = 
             parts.append(four_legs(o, legs, 0.04, o.accent))
         return join(*parts)
 
-    return draw
+    return build
 
 
-def shelving(levels: int = 4, back: bool = True, posts: bool = False, fill: float = 0.0) -> Program:
-    """Boards between sides (or ``posts``); ``fill``: share of each board taken by rows of books."""
+def shelving(levels: int = 4, back: bool = True, posts: bool = False, fill: float = 0.0) -> ShapeBuilder:
+    """Boards between side panels or ``posts``; ``fill``: share of each board that is covered with books."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         t, gap = 0.025, (o.h - 0.025) / max(levels - 1, 1)
         parts = [
             block(o.w, o.d, t, o.main, z=i * gap, top=min(gap - t, 0.5) if not fill else 0.0) for i in range(levels)
@@ -198,11 +167,11 @@ def shelving(levels: int = 4, back: bool = True, posts: bool = False, fill: floa
                 parts.append(books.move(-(o.w - 2 * t - width) / 2, 0, i * gap + t))
         return join(*parts)
 
-    return draw
+    return build
 
 
 def book_row(w: float, d: float, h: float, rng: np.random.Generator) -> Shape:
-    """Upright books side by side."""
+    """Upright books side by side, in random heights and colors."""
     edges = np.linspace(-w / 2, w / 2, max(2, int(w / 0.04)) + 1)
     colors = rng.uniform(30, 220, (len(edges) - 1, 3))
     heights = h * rng.uniform(0.75, 1.0, len(colors))
@@ -214,17 +183,17 @@ def book_row(w: float, d: float, h: float, rng: np.random.Generator) -> Shape:
     )
 
 
-def bed(headboard: float = 0.4, covers: bool = True) -> Program:
-    """A mattress of height h on a frame; ``headboard`` rises above it at the back."""
+def bed(headboard: float = 0.4, covers: bool = True) -> ShapeBuilder:
+    """A mattress on a frame; ``headboard``: its height above the mattress, at the back."""
 
-    def draw(o: Draw) -> Shape:
+    def build(o: Instance) -> Shape:
         frame = 0.45 * o.h if covers else 0.02
         soft = ball((o.w, o.d, o.h - frame + 0.02), o.main, z=frame - 0.02, square=0.2)
         head = 0.12 * o.d  # where the duvet ends
-        space = box((-0.45 * o.w, head, o.h - 0.01), (0.45 * o.w, 0.45 * o.d, o.h), o.main, top=0.8).tops
+        space = box((-0.45 * o.w, head, o.h - 0.01), (0.45 * o.w, 0.45 * o.d, o.h), o.main, top=0.8).supports
         if covers:
             space = np.concatenate(
-                [space, box((-0.45 * o.w, -0.5 * o.d, o.h), (0.45 * o.w, head, o.h + 0.04), o.main, top=0.8).tops]
+                [space, box((-0.45 * o.w, -0.5 * o.d, o.h), (0.45 * o.w, head, o.h + 0.04), o.main, top=0.8).supports]
             )
         parts = [Shape(soft.quads, soft.colors, soft.boxes, space)]
         if covers:
@@ -241,4 +210,4 @@ def bed(headboard: float = 0.4, covers: bool = True) -> Program:
             parts.append(block(o.w, 0.06, o.h + headboard, o.accent, y=o.d / 2 + 0.03))
         return join(*parts)
 
-    return draw
+    return build

@@ -1,11 +1,11 @@
-"""Shape programs written as text: small things put together from a few primitives."""
+"""A builder for small objects that are described as text, a few primitives each; see ``builder``."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ceco3d.synthetic.programs import DARK, METAL, Draw, Program
-from ceco3d.synthetic.shapes import (
+from ceco3d.synthetic.shapes.builder import DARK, METAL, Instance, ShapeBuilder
+from ceco3d.synthetic.shapes.primitives import (
     Shape,
     ball,
     block,
@@ -18,16 +18,20 @@ WHITE = np.array([232.0, 232, 228])
 SKIN = np.array([205.0, 160, 130])
 
 
-def built(text: str, top: float = 0.0) -> Program:
-    """Parts "kind w d h [@ x y z] [color]", separated by ";", in shares of the size; @ is the centre of the underside.
+def assemble(text: str, top: float = 0.0) -> ShapeBuilder:
+    """Parts as "kind w d h [@ x y z] [color]", separated by ";".
 
-    kind: box | ball | can (upright cylinder) | disc (cylinder facing -y) | wheel (upright ring of diameter w).
-    color: main (default) | accent | dark | metal | white | skin. ``top`` > 0: the first part carries things.
+    kind   box | ball | can (upright cylinder) | disc (cylinder facing -y) | wheel (upright ring of diameter w)
+    w d h  size, as shares of the object's
+    x y z  center of the underside, as shares of the object's size; the origin by default
+    color  main (default) | accent | dark | metal | white | skin
+    top    free height above the first part, meters; above 0 it carries other objects
     """
     parts = [_parse(part) for part in text.split(";")]
 
-    def draw(o: Draw) -> Shape:
-        whole, made = np.array([o.w, o.d, o.h]), []
+    def build(o: Instance) -> Shape:
+        whole = np.array([o.w, o.d, o.h])
+        made: list[Shape] = []
         paints = {"main": o.main, "accent": o.accent, "dark": DARK, "metal": METAL, "white": WHITE, "skin": SKIN}
         for kind, size, at, color in parts:
             (w, d, h), (x, y, z), paint = whole * size, whole * at, paints[color]
@@ -38,16 +42,16 @@ def built(text: str, top: float = 0.0) -> Program:
             elif kind == "can":
                 made.append(cylinder(0.5, 0, h, paint).scale(w, d, 1).move(x, y, z))
             elif kind == "disc":
-                made.append(cylinder(0.5, -d / 2, d / 2, paint).scale(w, h, 1).tip().move(x, y, z + h / 2))
+                made.append(cylinder(0.5, -d / 2, d / 2, paint).scale(w, h, 1).lay_back().move(x, y, z + h / 2))
             elif kind == "wheel":
-                made.append(ring(w / 2 - 0.02, 0.02, paint).tip().move(x, y, z + w / 2))
+                made.append(ring(w / 2 - 0.02, 0.02, paint).lay_back().move(x, y, z + w / 2))
         return join(*made)
 
-    return draw
+    return build
 
 
 def _parse(part: str) -> tuple[str, np.ndarray, np.ndarray, str]:
-    """The kind, size, position and colour key of one part of ``built``."""
+    """Kind, size, position and color name of one part."""
     kind, *words = part.replace("@", " ").split()
     color = "main" if words[-1].lstrip("-")[0] in ".0123456789" else words.pop()
     numbers = np.array([float(word) for word in words] + [0.0] * (6 - len(words)))

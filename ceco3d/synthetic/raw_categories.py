@@ -1,4 +1,4 @@
-"""Raw category names and the label table that maps them to ids."""
+"""Raw category names of annotators, and the label table that maps them to ids."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ COLUMNS = (
     *("ModelNet40", "ModelNet10", "ShapeNetCore55", "synsetoffset", "wnsynsetid", "wnsynsetkey", "mpcat40"),
     "mpcat40index",
 )
-OTHERPROP = 40  # nyu40 class of what is in none of the 20
+OTHERPROP = 40  # nyu40 class of everything outside the 20 classes
 
-# Other raw names that annotators use for a class: plurals, and these.
+# Other raw names that annotators use for a class: plurals and synonyms.
 PLURALS = {
     *("chair", "table", "door", "window", "book", "picture", "pillow", "towel", "shoe", "bottle", "trash can", "bag"),
     *("cup", "curtain", "kitchen cabinet", "plant", "jacket", "paper", "plate", "pipe", "ball", "object", "backpack"),
@@ -30,8 +30,8 @@ SYNONYMS = {
     "wardrobe": "wardrobe closet",
     "stair rail": "banister",
 }
-# Raw categories outside the 200 classes: id, nyu40 id, and the class of which some objects are annotated so.
-OTHERS = {
+# Raw categories outside the 200 classes: id, nyu40 id, and the class some of whose objects get this name.
+OUTSIDE = {
     "wardrobe cabinet": (1177, 39, "wardrobe"),
     "headboard": (1192, 39, "board"),
     "footrest": (1193, 39, "ottoman"),
@@ -45,21 +45,21 @@ OTHERS = {
 
 
 def aliases(name: str) -> list[str]:
-    """Raw names of the class beside its own."""
+    """Raw names of the class other than its own."""
     plural = [f"{name}s"] if name in PLURALS else []
     return plural + ([SYNONYMS[name]] if name in SYNONYMS else [])
 
 
-# nyu40 palette, for the labelled mesh: the 20 benchmark colours, grey shades elsewhere.
-COLORS = np.repeat(np.arange(41)[:, None] * 5 + 20, 3, axis=1).astype(np.uint8)
+# Colors of the labeled mesh by nyu40 id: those of the 20 benchmark classes, shades of gray for the others.
+NYU40_COLORS = np.repeat(np.arange(41)[:, None] * 5 + 20, 3, axis=1).astype(np.uint8)
 _space20 = label_space("scannet20")
-COLORS[list(_space20.ids)] = _space20.colors
-COLORS[0] = 0
+NYU40_COLORS[list(_space20.ids)] = _space20.colors
+NYU40_COLORS[0] = 0
 
 
 @lru_cache
-def raw_rows() -> tuple[dict[str, str], ...]:
-    """The rows of the label table, by id."""
+def label_table() -> tuple[dict[str, str], ...]:
+    """The rows of the label table, in order of their ids."""
     space = label_space("scannet20")
     nyu40 = dict(zip(space.names, space.ids, strict=True))
     entries = []
@@ -67,7 +67,7 @@ def raw_rows() -> tuple[dict[str, str], ...]:
         group = nyu40.get(row["scannet20_name"], OTHERPROP)
         for raw in (row["name"], *aliases(row["name"])):
             entries.append((int(row["id"]), raw, row["name"], row["instances"] if raw == row["name"] else "1", group))
-    entries += [(number, raw, raw, "1", group) for raw, (number, group, _) in OTHERS.items()]
+    entries += [(number, raw, raw, "1", group) for raw, (number, group, _) in OUTSIDE.items()]
     names = {number: name for name, number in nyu40.items()}
     filled = ("id", "raw_category", "category", "count", "nyu40id")
     return tuple(
@@ -78,19 +78,19 @@ def raw_rows() -> tuple[dict[str, str], ...]:
     )
 
 
-def write_table(path: Path) -> None:
+def write_label_table(path: Path) -> None:
     """Write ``scannetv2-labels.combined.tsv``."""
-    lines = ["\t".join(COLUMNS)] + ["\t".join(row[column] for column in COLUMNS) for row in raw_rows()]
+    lines = ["\t".join(COLUMNS)] + ["\t".join(row[column] for column in COLUMNS) for row in label_table()]
     path.write_text("\n".join(lines) + "\n")
 
 
-def annotate(name: str, rng: np.random.Generator, certain: bool) -> str:
-    """The raw name that an annotator gives to an object of the class; "" when forgotten.
+def draw_raw_name(name: str, rng: np.random.Generator, certain: bool) -> str:
+    """The raw name that an annotator gives to an object of the class; "" if the annotator forgets the object.
 
-    ``certain``: a name of the class itself, for classes of which every object counts.
+    certain  always a name of the class itself, for classes with few objects
     """
     draw = rng.random()
-    others = [raw for raw, (_, _, like) in OTHERS.items() if like == name]
+    others = [raw for raw, (_, _, like) in OUTSIDE.items() if like == name]
     if not certain and draw < 0.015:
         return ""
     if not certain and others and draw < 0.15:

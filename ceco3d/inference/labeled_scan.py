@@ -1,4 +1,4 @@
-"""A labelled scan: as files, and as a table of its classes."""
+"""A labeled scan: the files written for it, and a table of its classes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.metrics.tables import percent
 from ceco3d.utils.atomic import whole_file
 
-UNLABELLED = 0  # raw id of points without a finite place; no label space has a class 0
-# Open3D leaves out properties of type ushort, hence an int for the label.
-ADDED = np.dtype([("red", "u1"), ("green", "u1"), ("blue", "u1"), ("label", "<i4"), ("confidence", "<f4")])
-LINES = 1 << 20  # written at a time
-SHOWN = 20  # classes of a printed table; all are in the summary
+UNLABELED = 0  # raw id of points without finite coordinates; no label space has a class 0
+# Open3D ignores properties of type ushort, so labels are written as int.
+ADDED_FIELDS = np.dtype([("red", "u1"), ("green", "u1"), ("blue", "u1"), ("label", "<i4"), ("confidence", "<f4")])
+LINES = 1 << 20  # per write
+SHOWN = 20  # classes in the printed table; the summary has all
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """A scan of N points and what was predicted for the M of them that have a finite place.
+class LabeledScan:
+    """A scan of N points with predictions for the M of them that have finite coordinates.
 
-    finite     (N,) bool
-    labels     (M,) training index
-    confidence (M,) float32 probability of that class
+    finite      (N,) bool
+    labels      (M,) training indices
+    confidence  (M,) float32 probability of the predicted class
+    space       label space of ``labels``
     """
 
     scan: Scan
@@ -40,10 +41,10 @@ class Labelled:
     space: LabelSpace
 
     def classes(self, index: np.ndarray, voxel_size: float) -> list[dict[str, Any]]:
-        """The classes that occur, by falling number of points; ``index`` (V,) is one of the M points of each voxel.
+        """The classes that occur, most points first. ``index`` (V,) holds one of the M points of each voxel.
 
-        The area counts each voxel as one of its sides, ``voxel_size`` squared: about right for surfaces along the axes,
-        up to 1.7 times too much for others and for noisy ones.
+        The area counts ``voxel_size`` squared per voxel: about right for axis-aligned surfaces, up to 1.7 times too
+        large for slanted or noisy ones.
         """
         count = len(self.space)
         points = np.bincount(self.labels, minlength=count)
@@ -63,7 +64,7 @@ class Labelled:
         ]
 
     def write(self, target: Path) -> None:
-        """``<target>.labels.txt``, one raw id a point, and ``<target>.ply`` in the colours of the classes."""
+        """Write ``<target>.labels.txt``, one raw id per point, and ``<target>.ply`` in the colors of the classes."""
         added = self._added()
         with whole_file(target.with_name(target.name + LABELS)) as file:
             for start in range(0, len(added), LINES):
@@ -73,11 +74,11 @@ class Labelled:
             self._write_ply(file, added)
 
     def _added(self) -> np.ndarray:
-        """Colour, raw id and confidence of all N points (``ADDED``); zeros where nothing is predicted."""
-        added = np.zeros(len(self.scan), ADDED)
+        """Color, raw id and confidence of all N points (``ADDED_FIELDS``); zeros where nothing is predicted."""
+        added = np.zeros(len(self.scan), ADDED_FIELDS)
         for channel, name in enumerate(("red", "green", "blue")):
             added[name][self.finite] = self.space.colors[self.labels, channel]
-        added["label"][~self.finite] = UNLABELLED
+        added["label"][~self.finite] = UNLABELED
         added["label"][self.finite] = np.array(self.space.ids)[self.labels]
         added["confidence"][self.finite] = self.confidence
         return added
@@ -92,11 +93,11 @@ class Labelled:
             columns |= dict(zip(("nx", "ny", "nz"), scan.normal.T, strict=True))
         if scan.color is not None:
             columns |= {PREFIX + name: scan.color[:, i] for i, name in enumerate(("red", "green", "blue"))}
-        write_ply(file, columns | {name: added[name] for name in ADDED.fields})
+        write_ply(file, columns | {name: added[name] for name in added.dtype.names or ()})
 
 
-def print_classes(classes: list[dict[str, Any]], title: str) -> None:
-    """The table of the most frequent classes on the terminal."""
+def print_class_table(classes: list[dict[str, Any]], title: str) -> None:
+    """Print the most frequent classes."""
     table = Table("class", title=title, title_justify="left")
     for column in ("id", "points", "points %", "area m²", "confidence %"):
         table.add_column(column, justify="right")
