@@ -21,7 +21,11 @@ if not torch.cuda.is_available():
 
 
 def pytest_configure() -> None:
-    torch.set_num_threads(2)
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores
+        torch.set_num_threads(1)
+        os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start
+    else:
+        torch.set_num_threads(2)
     logs.install()  # as commands do, so capsys sees what is logged
 
 
