@@ -1,0 +1,139 @@
+"""A loss, model, data set, transform, logger or engine of one's own is one class and one file of YAML."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ceco3d.models import load_trained
+from ceco3d.runs import read_curves
+from tests.helpers import extensions
+
+HOME = "tests.helpers.extensions"
+# The files of YAML that a user writes, by path in a configuration folder of their own.
+OPTIONS = {
+    "loss/mine.yaml": f"{{_target_: {HOME}.ConfidentLoss, name: confident, weight: 0.5}}",
+    "model/mine.yaml": f"{{_target_: {HOME}.TwoLayers, width: 6}}",
+    "dataset/mine.yaml": f"""
+        _target_: {HOME}.Planes
+        name: planes
+        label_space: scannet200
+        root: ???
+        scenes: 2
+        voxel_size: 0.25
+    """,
+    "transforms/mine.yaml": f"""
+        train:
+          - _target_: {HOME}.Lift
+            height: 0.5
+          - _target_: {HOME}.GrayStructure
+            gray: 100
+    """,
+    "logger/mine.yaml": f"mine: {{_target_: {HOME}.JsonLogger, file: mine.jsonl}}",
+}
+SHORT = ("trainer.epochs=1", "trainer.workers=0", "trainer.log_every=1", "voxel_size=0.25")
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory) -> str:
+    """The override that adds the user's configuration folder."""
+    folder: Path = tmp_path_factory.mktemp("conf")
+    for name, text in OPTIONS.items():
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(text)
+    return f"hydra.searchpath=[file://{folder}]"
+
+
+@pytest.fixture
+def planes(tmp_path) -> list[str]:
+    return ["dataset=mine", f"dataset.root={tmp_path}/planes"]
+
+
+def json_lines(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_term_of_a_loss_is_shown_logged_and_plotted_by_its_name(run_command, tiny, options, tmp_path):
+    figures = pytest.importorskip("ceco3d.reports.run_report_figures")
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    before = extensions.counting.made
+    outcome = run_command(
+        "train",
+        options,
+        *("loss=mine", "transforms=mine", "logger=[csv,tensorboard,mine]", f"engine={HOME}.counting"),
+        *(*tiny, *SHORT, "model=minkunet14a", "trainer.batch_size=7", f"run_dir={tmp_path}"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert extensions.counting.made > before
+    steps = [line for line in outcome.out.splitlines() if line.startswith("epoch 1 step ")]
+    assert len(steps) == 2
+    assert all(" my_term " in line for line in steps)
+    assert "loss confident" in outcome.out
+
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        written = [float(row["my_term"]) for row in csv.DictReader(file) if row["my_term"]]
+    received = [row["my_term"] for row in json_lines(tmp_path / "mine.jsonl") if "my_term" in row]
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    plotted = [event.value for event in events.Scalars("my_term")]
+    assert len(written) == 2
+    assert received == written
+    assert plotted == pytest.approx(written, rel=1e-6)
+
+    curves = read_curves(tmp_path)
+    assert figures.loss_terms(curves) == ["loss", "my_term"]
+    legend = figures.curves_figure(curves).axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["loss", "my_term"]
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_a_network_and_a_data_set_of_ones_own_are_trained_and_evaluated(run_command, options, planes, tmp_path):
+    run_dir = tmp_path / "run"
+    outcome = run_command(
+        "train",
+        options,
+        *("model=mine", "transforms=mine", "loss=ce", *planes, *SHORT, "trainer.batch_size=2", f"run_dir={run_dir}"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert "TwoLayers, " in outcome.out
+    assert sorted(path.name for path in (tmp_path / "planes/val").iterdir() if path.is_dir()) == ["plane00", "plane01"]
+
+    network, setup = load_trained(run_dir / "checkpoints/last.pt")
+    assert type(network) is extensions.TwoLayers
+    assert (network.feature_channels, setup["model"]["width"]) == (6, 6)
+
+    outcome = run_command("evaluate", options, *planes, f"checkpoint={run_dir}/checkpoints/last.pt", f"out={tmp_path}")
+    assert outcome.code == 0, outcome.err
+    scores = json.loads((tmp_path / "metrics.json").read_text())
+    assert scores["accuracy"] == pytest.approx(json.loads((run_dir / "metrics.json").read_text())["accuracy"], abs=0.01)
+    assert np.load(run_dir / "collapse.npz")["train_counts"].nonzero()[0].tolist() == [0, 2]  # wall, floor
+
+
+def test_a_network_of_ones_own_is_built_with_the_engine_of_the_run(run_command, options, planes, tmp_path):
+    before = extensions.counting.made
+    arguments = ["model=mine", "loss=ce", "transforms=none", *planes, *SHORT, "trainer.batch_size=2"]
+    outcome = run_command("train", options, *arguments, f"engine={HOME}.counting", f"run_dir={tmp_path}/run")
+    assert outcome.code == 0, outcome.err
+    assert extensions.counting.made == before + 2
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("loss.wieght=1", "loss.wieght: no such key; did you mean loss.weight"),
+        ("+loss.wieght=1", "loss.wieght: ConfidentLoss has no such setting; did you mean weight"),
+        ("loss.weight=much", "loss.weight=much: must be a number"),
+        ("transforms.train.0.height=high", "transforms.train[0].height=high: must be a number"),
+        ("engine=tests.helpers.extensions.TwoLayers", "it has no Convolution"),
+    ],
+)
+def test_arguments_of_ones_own_classes_are_checked(run_command, options, planes, tmp_path, argument, message):
+    arguments = ["loss=mine", "model=mine", "transforms=mine", *planes, *SHORT, f"run_dir={tmp_path}/run", argument]
+    outcome = run_command("train", options, *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
