@@ -58,7 +58,9 @@ def prepare(name: str, arguments: Sequence[str]) -> list[str]:
     """What Hydra gets for the ``arguments`` of a command: nested lists quoted, the presets of the data set added."""
     offer_models()
     arguments = [quote_nested(argument) for argument in arguments]
-    return [*presets(config_dir(), name, arguments), *arguments]
+    # argparse wants overrides side by side, so the presets go before the first one: ``--cfg job loss=ce``.
+    first = next((i for i, text in enumerate(arguments) if "=" in text and text[0] != "-"), len(arguments))
+    return [*arguments[:first], *presets(config_dir(), name, arguments), *arguments[first:]]
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 from ceco3d.models import MinkUNet, build_model, load_weights
+from ceco3d.sparse import Engine, load_engine
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.settings import RunSettings, TrainerSettings, TrainSettings, TransformSettings
 from ceco3d.training.sync_batch_norm import synchronize
@@ -36,13 +37,23 @@ def make_network(settings: RunSettings, out_channels: int | None = None) -> Mink
     """The network with the weights of ``init``, if given; one output for each class unless told otherwise."""
     classes = len(label_space(settings.dataset.label_space))
     model = settings.model(
-        in_channels=feature_channels(settings.features), out_channels=out_channels or classes, engine=settings.engine
+        in_channels=feature_channels(settings.features), out_channels=out_channels or classes, engine=_engine(settings)
     )
     if settings.trainer.sync_batch_norm:
         synchronize(model)
     if settings.init is not None:
         load_weights(model, settings.init, leave_out=list(settings.init_leave_out), minkowski=settings.init_minkowski)
     return model
+
+
+def _engine(settings: RunSettings) -> str | Engine:
+    """What the network's parameter ``engine`` gets: a name for ``build_model``, the layers for other classes."""
+    if settings.model.target is build_model:
+        return settings.engine
+    try:
+        return load_engine(settings.engine)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def network_setup(settings: RunSettings, out_channels: int) -> dict[str, Any]:

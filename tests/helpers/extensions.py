@@ -39,11 +39,10 @@ class TwoLayers(Network):
         self, in_channels: int, out_channels: int, width: int = 4, engine: sparse.Engine | None = None
     ) -> None:
         super().__init__()
-        layers = engine or sparse
         self.feature_channels = width
-        self.stem = layers.Convolution(in_channels, width, 3)
-        self.relu = layers.ReLU()
-        self.final = layers.Convolution(width, out_channels, 1, bias=True)
+        self.stem = engine.Convolution(in_channels, width, 3)
+        self.relu = engine.ReLU()
+        self.final = engine.Convolution(width, out_channels, 1, bias=True)
 
     def forward_features(self, x: sparse.SparseTensor) -> sparse.SparseTensor:
         return self.relu(self.stem(x))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ceco3d.models import load_trained
+from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.scenes.processed import list_scenes, read_scene
+from ceco3d.models import build_model, load_trained
 from ceco3d.runs import read_curves
 from tests.helpers import extensions
+from tests.helpers.source import ROOT, fenced, section
 
 HOME = "tests.helpers.extensions"
 # The files of YAML that a user writes, by path in a configuration folder of their own.
@@ -124,11 +130,11 @@ def test_a_network_of_ones_own_is_built_with_the_engine_of_the_run(run_command, 
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("loss.wieght=1", "loss.wieght: no such key; did you mean loss.weight"),
+        ("loss.wieght=1", "loss.wieght: no such key"),
         ("+loss.wieght=1", "loss.wieght: ConfidentLoss has no such setting; did you mean weight"),
         ("loss.weight=much", "loss.weight=much: must be a number"),
         ("transforms.train.0.height=high", "transforms.train[0].height=high: must be a number"),
-        ("engine=tests.helpers.extensions.TwoLayers", "it has no Convolution"),
+        (f"engine={HOME}.TwoLayers", f"engine {HOME}.TwoLayers: it has no SparseTensor, Convolution, "),
     ],
 )
 def test_arguments_of_ones_own_classes_are_checked(run_command, options, planes, tmp_path, argument, message):
@@ -137,3 +143,53 @@ def test_arguments_of_ones_own_classes_are_checked(run_command, options, planes,
     assert outcome.code == 2
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+@pytest.fixture
+def documented(tmp_path, monkeypatch) -> str:
+    """The files of the section "Add something" of docs/architecture.md in the current folder; its command line.
+
+    A code block is a file if it begins with a comment that is a path.
+    """
+    content = section((ROOT / "docs/architecture.md").read_text(), "Add something")
+    assert content is not None
+    for block in fenced(content):
+        named = re.match(r"# ([\w/]+\.(?:py|yaml))\n", block)
+        if named:
+            path = tmp_path / named[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield fenced(content, "bash")[0]
+    for name in [name for name in sys.modules if name.split(".")[0] == "mypackage"]:
+        del sys.modules[name]
+
+
+def test_the_documented_extensions_work_as_printed(run_command, tiny, documented, tmp_path):
+    space, root = label_space("scannet200"), Path(tiny[2].removeprefix("dataset.root="))
+    for split, count in (("train", 2), ("val", 1)):
+        (tmp_path / "data/arrays/raw" / split).mkdir(parents=True)
+        for folder in list_scenes(root, split)[:count]:
+            scene = read_scene(folder, space.name)
+            labels = np.array([*space.ids, 0])[scene.segment]  # -1, the last one: 0 is the id of no class
+            points = {"coord": scene.coord.numpy(), "color": scene.color.numpy().astype(np.uint8), "label": labels}
+            np.savez(tmp_path / "data/arrays/raw" / split / f"{folder.name}.npz", **points)
+
+    assert {path.stem for path in (tmp_path / "mypackage").glob("*.py")} == {
+        *("losses", "models", "datasets", "transforms", "loggers", "engine")
+    }
+    arguments = shlex.split(documented.strip())
+    assert arguments[:3] == ["python", "-m", "ceco3d.train"]
+    more = ["dataset=arrays", "transforms=gray", *SHORT, "trainer.batch_size=2", "run_dir=run"]
+    outcome = run_command("train", *more, *arguments[3:])
+    assert outcome.code == 0, outcome.err
+    assert "Flat, " in outcome.out
+    assert " balanced " in outcome.out
+    assert "balanced" in json_lines(tmp_path / "run/metrics.jsonl")[0]
+
+    checkpoint = "checkpoint=run/checkpoints/last.pt"
+    outcome = run_command("evaluate", "dataset=arrays", checkpoint, "out=scores", "--config-dir", "conf")
+    assert outcome.code == 0, outcome.err
+    assert json.loads((tmp_path / "scores/metrics.json").read_text())["accuracy"] > 0
+    assert build_model("MinkUNet14A", 3, 5, engine="mypackage.engine").conv0p1s1.__module__ == "mypackage.engine"
