@@ -5,13 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ceco3d.benchmark import BenchmarkSettings
 from ceco3d.cli.app import compose
+from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.cli.settings import to_settings
+from ceco3d.predict import PredictSettings
 from ceco3d.preprocess import PreprocessSettings
 from ceco3d.pretraining.method import PretrainSettings
+from ceco3d.report import ReportSettings
 from ceco3d.training.settings import TrainSettings
+from ceco3d.visualize import VisualizeSettings
 
-KINDS = {"train": TrainSettings, "pretrain": PretrainSettings, "preprocess": PreprocessSettings}
+KINDS = {
+    "train": TrainSettings,
+    "pretrain": PretrainSettings,
+    "preprocess": PreprocessSettings,
+    "evaluate": ScoringSettings,
+    "export": ScoringSettings,
+    "predict": PredictSettings,
+    "visualize": VisualizeSettings,
+    "benchmark": BenchmarkSettings,
+    "report": ReportSettings,
+}
 
 
 def settings_of(name: str, *overrides: str) -> Any:

@@ -147,7 +147,7 @@ def test_the_map_of_the_folders_names_files_that_exist(document):
 
 
 def test_the_reader_of_maps_sees_nested_folders():
-    tree = "ceco3d/\n  train.py     commands\n  metrics/ losses/   numbers\n  data/    scenes\n    scenes/  files\nconf/  settings\n"
+    tree = "ceco3d/\n  train.py  commands\n  metrics/ losses/  numbers\n  data/  all\n    scenes/  files\nconf/  YAML\n"
     assert drawn(tree) == {"metrics", "losses", "data", "data/scenes"}
     assert drawn("ceco3d/\n├── sparse/  engine\n│   └── maps/  maps\n") == {"sparse", "sparse/maps"}
     assert drawn("ceco3d/\n  data/  batches\n  data/scenes/   files\n") == {"data", "data/scenes"}
