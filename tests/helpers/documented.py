@@ -14,7 +14,10 @@ from tests.helpers.source import ROOT
 FENCE = re.compile(r"^[ \t]*```(\w*)[^\n]*\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`]+)`")
 SHELL = {"", "bash", "sh", "console"}
-START = re.compile(r"(python3? |torchrun |ceco3d |docker |sbatch |\S+=\S+ )*\S*(ceco3d|scripts/)")
+# A command line: variables and programs may come before what is ceco3d's.
+START = re.compile(
+    r"(\w+=\S+ )*(python3? (-\w+ )*-m ceco3d|(torchrun|docker|sbatch) .*(ceco3d|scripts/)|ceco3d \w|(python )?scripts/\w+\.\w)"
+)
 # Scripts that pass their arguments on, and the command that takes them.
 FORWARDING = {"scripts/demo.sh": "train", "scripts/slurm.sbatch": "train", "scripts/export_benchmark.sh": "export"}
 
@@ -124,7 +127,7 @@ def _called(words: tuple[str, ...]) -> tuple[str | None, list[str]]:
         if word == "-m" and rest and rest[0].split(".")[0] == "ceco3d":
             name = rest[0].partition(".")[2]
             return (name, rest[1:]) if name else _named(rest[1:])
-        if word == "ceco3d" or word == "scripts/docker_run.sh" and rest and rest[0] in COMMANDS:
+        if word == "ceco3d" or (word == "scripts/docker_run.sh" and rest and rest[0] in COMMANDS):
             return _named(rest)
         if word in FORWARDING:
             if word == "scripts/export_benchmark.sh" and rest and "=" not in rest[0]:
