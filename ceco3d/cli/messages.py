@@ -29,7 +29,7 @@ TEXTS = {
     "missing": "is not set",
     "too_short": "must have at least {min_length}",
 }
-LISTS = ("list_type", "tuple_type")
+LISTS = ("list_type", "tuple_type", "sequence_str")
 MAPPINGS = ("dataclass_type", "dict_type", "mapping_type")
 
 
@@ -42,12 +42,12 @@ def explain(error: ValidationError, prefix: str = "", known: Iterable[str] = ())
         return f"{key}: no such key{suggestion(key, known)}"
     if kind == "missing":
         return f"{key}: is not set; pass {key}=..."
-    if kind in LISTS:
+    context = problem.get("ctx", {})
+    if kind in LISTS or context.get("class") == "Sequence":
         return f"{key}={_shown(value)}: must be a list, e.g. {key}=[{_shown(value)}]"
     if kind in MAPPINGS:
         return f"{key}={_shown(value)}: must have keys of its own, see --help"
     text = TEXTS.get(kind)
-    context = problem.get("ctx", {})
     if kind == "literal_error":
         context = {"expected": str(context["expected"]).replace("'", "")}
     reason = text.format(**context) if text else problem["msg"].removeprefix("Value error, ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,17 @@ def quote_nested(argument: str) -> str:
 def _quoted(element: str) -> str:
     if "=" not in element or element[:1] in (*OPENING, *QUOTES):
         return element
-    return "'" + element.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # A backslash is special before a quote only.
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), element) + "'"
 
 
 def _split(text: str) -> Iterator[str]:
     """The parts of ``text`` between commas that are in no bracket and no quotes."""
-    depth, quote, start = 0, "", 0
+    depth, quote, start, escaped = 0, "", 0, False
     for place, letter in enumerate(text):
         if quote:
-            quote = "" if letter == quote else quote
+            quote = "" if letter == quote and not escaped else quote
+            escaped = letter == "\\" and not escaped
         elif letter in QUOTES:
             quote = letter
         elif letter in OPENING:

@@ -16,7 +16,8 @@ INLINE = re.compile(r"`([^`]+)`")
 SHELL = {"", "bash", "sh", "console"}
 # A command line: variables and programs may come before what is ceco3d's.
 START = re.compile(
-    r"(\w+=\S+ )*(python3? (-\w+ )*-m ceco3d|(torchrun|docker|sbatch) .*(ceco3d|scripts/)|ceco3d \w|(python )?scripts/\w+\.\w)"
+    r"(\w+=\S+ )*"
+    r"(python3? (-\w+ )*-m ceco3d|(torchrun|docker|sbatch) .*(ceco3d|scripts/)|ceco3d \w|(python )?scripts/\w+\.\w)"
 )
 # Scripts that pass their arguments on, and the command that takes them.
 FORWARDING = {"scripts/demo.sh": "train", "scripts/slurm.sbatch": "train", "scripts/export_benchmark.sh": "export"}
@@ -137,7 +138,7 @@ def _called(words: tuple[str, ...]) -> tuple[str | None, list[str]]:
 
 
 def _named(rest: list[str]) -> tuple[str | None, list[str]]:
-    return (rest[0], rest[1:]) if rest and "=" not in rest[0] and not rest[0].startswith("-") else (None, [])
+    return (rest[0], rest[1:]) if rest and rest[0].isidentifier() else (None, [])
 
 
 def _filled(word: str) -> str:

@@ -12,7 +12,7 @@ VIEWER = ("page.html", "view.js", "three.min.js")
 
 
 @pytest.mark.slow
-def test_wheel_carries_the_configuration_and_finds_it(tmp_path):
+def test_wheel_carries_the_configuration_and_the_types_and_finds_its_files(tmp_path):
     pip = [sys.executable, "-m", "pip", "--quiet", "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT]
     subprocess.run(pip, check=True, cwd=tmp_path)
     (wheel,) = tmp_path.glob("ceco3d-*.whl")
@@ -20,7 +20,7 @@ def test_wheel_carries_the_configuration_and_finds_it(tmp_path):
     zipfile.ZipFile(wheel).extractall(site)
     packaged = {str(p.relative_to(site / "ceco3d/conf")) for p in (site / "ceco3d/conf").rglob("*.yaml")}
     assert packaged == {str(p.relative_to(ROOT / "conf")) for p in (ROOT / "conf").rglob("*.yaml")}
-    for name in ("pretraining/anchors-minilm.safetensors", *(f"visualization/{name}" for name in VIEWER)):
+    for name in ("py.typed", "pretraining/anchors-minilm.safetensors", *(f"visualization/{name}" for name in VIEWER)):
         assert (site / "ceco3d" / name).is_file()
     code = f"import sys; sys.path.insert(0, {str(site)!r}); from ceco3d.train import main; main()"
     run = [sys.executable, "-c", code, "--cfg", "job"]
