@@ -30,6 +30,7 @@ TEXTS = {
     "too_short": "must have at least {min_length}",
 }
 LISTS = ("list_type", "tuple_type", "sequence_str")
+MEMBERS = ("bool", "float", "int", "str")  # names that pydantic gives to the members of a union
 MAPPINGS = ("dataclass_type", "dict_type", "mapping_type")
 
 
@@ -42,12 +43,12 @@ def explain(error: ValidationError, prefix: str = "", known: Iterable[str] = ())
         return f"{key}: no such key{suggestion(key, known)}"
     if kind == "missing":
         return f"{key}: is not set; pass {key}=..."
-    context = problem.get("ctx", {})
-    if kind in LISTS or context.get("class") == "Sequence":
+    if kind in LISTS or (kind == "is_instance_of" and problem["ctx"]["class"] == "Sequence"):
         return f"{key}={_shown(value)}: must be a list, e.g. {key}=[{_shown(value)}]"
     if kind in MAPPINGS:
         return f"{key}={_shown(value)}: must have keys of its own, see --help"
     text = TEXTS.get(kind)
+    context = problem.get("ctx", {})
     if kind == "literal_error":
         context = {"expected": str(context["expected"]).replace("'", "")}
     reason = text.format(**context) if text else problem["msg"].removeprefix("Value error, ")
@@ -59,8 +60,8 @@ def _key(place: tuple[int | str, ...], prefix: str) -> str:
     for part in place:
         if isinstance(part, int):
             key += f"[{part}]"
-        elif not (part and part[0].isidentifier() and part.replace("_", "").isalnum()):
-            continue  # the name of a member of a union
+        elif part in MEMBERS or not part.replace("_", "").isalnum():
+            continue  # a member of a union
         else:
             key += f".{part}" if key else part
     return key

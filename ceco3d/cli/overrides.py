@@ -81,7 +81,7 @@ def flat_keys(config: Any, prefix: str = "") -> Iterator[str]:
 
 def suggestion(key: str, known: Iterable[str]) -> str:
     """ "; did you mean ...?" with the known keys closest to ``key``, or nothing."""
-    known = [name for name in known if name != key]
+    known = [name for name in dict.fromkeys(known) if name != key]
     close = difflib.get_close_matches(key, known, n=2, cutoff=0.75)
     last = key.rpartition(".")[2]
     close = close or [name for name in known if name.rpartition(".")[2] == last][:2]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 
-from ceco3d.cli.app import config_dir, fail
+from ceco3d.cli.app import compose, fail
+from ceco3d.cli.settings import to_settings
 from ceco3d.data.scenes.labels import GROUPS, label_space
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.metrics import segmentation_scores
 from ceco3d.metrics.tables import markdown_table, percent
+from ceco3d.preprocess import PreprocessSettings
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.errors import UserError
@@ -77,10 +79,9 @@ def run(args: argparse.Namespace) -> None:
 
 def render_scenes(args: argparse.Namespace) -> dict[str, list[View]]:
     """Return the images of each split in the order of its scenes, ``args.views`` per scene, 4:3."""
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        dataset = compose("preprocess").dataset
+    dataset = to_settings(PreprocessSettings, compose("preprocess")).dataset
     if args.scenes is not None:
-        dataset.raw, dataset.root = None, str(args.scenes)
+        dataset = replace(dataset, raw=None, root=args.scenes)
     folders = processed_scenes(dataset, SPLITS, workers=None)
     rng = np.random.default_rng(args.seed)
     views: dict[str, list[View]] = {split: [] for split in SPLITS}

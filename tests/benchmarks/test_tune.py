@@ -41,7 +41,7 @@ def test_reference_and_default_agree(kernel):
 
 def test_faster_but_wrong_sizes_are_not_kept(monkeypatch):
     """With 8 warps the kernel is fastest, and wrong in one value."""
-    _, maps = make_maps("down", share=0.03)
+    _, maps = make_maps("down", density=0.03)
     call = ("convolve", maps.forward, 16, 16, torch.float32)
     compute = triton_convolve.convolve
 

@@ -342,7 +342,7 @@ def test_a_stopped_run_leaves_nothing_half_written(predict, tmp_path, monkeypatc
     [
         ({"unit": "ft"}, "unit=ft.*m|cm|mm"),
         ({"up": "w"}, "up=w.*z|y|-y"),
-        ({"max_voxels": 0}, "max_voxels=0: must be a whole number"),
+        ({"max_voxels": 0}, "max_voxels=0: must be at least 1"),
         ({"overlap": 0.5}, "overlap=0.5: must be a whole number"),
         ({"input": "{tmp}/none.ply"}, "input=.*none.ply: no such file or folder"),
         ({"input": "{tmp}/*.las"}, "no scan matches this pattern"),

@@ -149,8 +149,8 @@ def test_the_published_settings_on_scannet(dataset):
     ("command", "arguments", "message"),
     [
         ("pretrain", ["method=moco"], "Could not find 'method/moco'"),
-        ("pretrain", ["method.min_overlap=2"], "method.min_overlap=2.0?: must be at most 1"),
-        ("pretrain", ["method.min_overlap=0"], "method.min_overlap=0.0?: must be greater than 0"),
+        ("pretrain", ["method.min_overlap=2"], "method.min_overlap=2: must be at most 1"),
+        ("pretrain", ["method.min_overlap=0"], "method.min_overlap=0: must be greater than 0"),
         ("pretrain", ["method.queries=many"], "method.queries=many: must be a whole number"),
         ("pretrain", ["method.partition.kind=radial"], "method.partition: partition 'radial'; choose one of"),
         ("pretrain", ["method.partition.r1=near"], "method.partition.r1=near: must be a number"),

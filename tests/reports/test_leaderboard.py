@@ -88,9 +88,9 @@ def test_equal_names_are_told_apart_by_folder(tmp_path):
         (["table", "runs={tmp}"], "must be a list"),
         (["table", "runs=[{tmp}/none]"], "config.yaml is missing"),
         (["table", "runs=[{tmp}/a]", "labels=[x,y]"], "2 labels for 1 runs"),
-        (["table", "runs=[{tmp}/a]", "convention=mean"], "present, union, zero_filled"),
+        (["table", "runs=[{tmp}/a]", "convention=mean"], "present, union or zero_filled"),
         (["table", "runs=[{tmp}/a,{tmp}/other]"], "different datasets.*rooms200.*scannet200"),
-        (["tabel"], "choose study or table"),
+        (["tabel"], "choose run, study or table"),
     ],
 )
 def test_bad_arguments(run_command, tmp_path, arguments, message):

@@ -210,7 +210,7 @@ def test_what_a_run_lacks_is_named_with_the_remedy(tmp_path, damage, message):
     ("arguments", "message"),
     [
         (["runs=[{tmp}/none]"], r"none: no such run folder"),
-        (["runs=[]"], r"runs=\[\]: name a run folder"),
+        (["runs=[]"], r"runs=\[\]: name at least one run folder"),
         (["runs={tmp}/run"], r"runs=.*/run: must be a list"),
         (["classes=[wall,flor,door,clock]"], r"'flor' not in scannet200"),
         (["classes=[wall,wall,door,clock]"], r"needs four different classes"),

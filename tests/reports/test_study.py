@@ -53,7 +53,7 @@ def test_report_makes_the_table_from_the_runs(run_command, tmp_path):
         ([], "study is not set"),
         (["study={tmp}/none"], "no finished runs"),
         (["study={tmp}", "baseline=focal"], "baseline=focal is not among.*ceco"),
-        (["study={tmp}", "convention=mean"], "present, union, zero_filled"),
+        (["study={tmp}", "convention=mean"], "present, union or zero_filled"),
     ],
 )
 def test_bad_arguments(run_command, tmp_path, arguments, message):

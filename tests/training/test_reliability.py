@@ -266,7 +266,7 @@ def test_a_dead_loader_process_ends_the_run_with_one_line(tiny, tmp_path, monkey
 
     def step(self, *arguments):
         if self.position.step == 1:
-            for worker in self.feed.loader._iterator._workers:
+            for worker in self.prefetcher.loader._iterator._workers:
                 os.kill(worker.pid, signal.SIGKILL)
         return original(self, *arguments)
 

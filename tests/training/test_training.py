@@ -50,7 +50,7 @@ def test_every_loss_and_precision_takes_a_step(tiny, tmp_path, loss, precision):
     train(config(tiny, tmp_path, *overrides))
     values = rows(tmp_path)[0]
     assert math.isfinite(float(values["loss"]))
-    assert bool(values["ceco"]) == (loss != "ce")
+    assert bool(values.get("ceco")) == (loss != "ce")
 
 
 def test_the_modern_loss_logs_its_parts(tiny, tmp_path):
@@ -234,9 +234,9 @@ def test_a_new_name_adds_a_column_and_resuming_keeps_it(tmp_path):
     log = CsvLogger(tmp_path, 2)  # before the validation
     log.log({"step": 3, "loss": 3.0, "my_term": 0.25})
     assert rows(tmp_path) == [
-        {"step": "1", "loss": "1.0", "my_term": "", "val_miou": ""},
-        {"step": "2", "loss": "2.0", "my_term": "0.5", "val_miou": ""},
-        {"step": "3", "loss": "3.0", "my_term": "0.25", "val_miou": ""},
+        {"step": "1", "loss": "1.0", "my_term": ""},
+        {"step": "2", "loss": "2.0", "my_term": "0.5"},
+        {"step": "3", "loss": "3.0", "my_term": "0.25"},
     ]
 
 

@@ -254,8 +254,8 @@ def test_a_labeled_file_gives_picture_and_page(run_command, tmp_path):
         (["input={tmp}/text.ply"], r"text.ply: not a PLY file"),
         (["input={tmp}/bare.ply"], r"bare.ply: no vertex property label"),
         (["input={tmp}/other.ply"], r"other.ply: label 12 is not a class of scannet200"),
-        (["input={tmp}/scan.ply", "up=x"], r"up=x: choose one of z, y, -y"),
-        (["input={tmp}/scan.ply", "points=0"], r"points=0: must be a whole number"),
+        (["input={tmp}/scan.ply", "up=x"], r"up=x: choose z, y or -y"),
+        (["input={tmp}/scan.ply", "points=0"], r"points=0: must be at least 1"),
         (["input={tmp}/scan.ply", "window=true"], r"window=true"),
     ],
 )
