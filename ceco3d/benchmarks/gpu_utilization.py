@@ -48,7 +48,7 @@ def _kernel_intervals(profiler: profile) -> list[tuple[float, float]]:
     """(start, end) of every GPU kernel, in microseconds."""
     return [
         (event.time_range.start, event.time_range.end)
-        for event in profiler.events()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        for event in profiler.events()
         if event.device_type.name == "CUDA" and not event.is_user_annotation and not event.name.startswith(COPIES)
     ]
 

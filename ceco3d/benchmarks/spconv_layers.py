@@ -83,7 +83,7 @@ class _Layer(nn.Module):
     def __init__(self, conv: nn.Module) -> None:
         super().__init__()
         self.conv = conv
-        self.register_load_state_dict_pre_hook(_convert)  # type: ignore[no-untyped-call]  # torch does not annotate it
+        self.register_load_state_dict_pre_hook(_convert)
 
     def _convolve(self, x: SpconvTensor, key: str, stride: int) -> SpconvTensor:
         """The layer's output at ``stride``; ``key`` names the kernel map."""

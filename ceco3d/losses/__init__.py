@@ -1,4 +1,4 @@
-"""Losses on point features and logits: one idea a file, a pure function first."""
+"""Losses on point features and logits, one per file: first the pure function, then the module that calls it."""
 
 from ceco3d.losses.center_collapse import CenterCollapseLoss, class_centers
 from ceco3d.losses.etf import simplex_etf

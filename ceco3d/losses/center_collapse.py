@@ -1,11 +1,11 @@
-"""CeCo: class centres of the features are pulled onto a fixed simplex ETF (Zhong et al., CVPR 2023, arXiv 2301.01100).
+"""CeCo: pull the class centers of the features onto a fixed simplex ETF (Zhong et al., CVPR 2023, arXiv 2301.01100).
 
-With C_k the points of class k in the batch and P the classes present::
+For C_k, the points of class k in the batch, and P, the classes present::
 
     z_k  = projector(mean of the features of C_k)
     loss = mean over k in P of  -log softmax(scale * W z_k / |z_k| + log prior)_k
 
-W is never trained. The term only shapes the features; prediction uses the point classifier alone.
+By default W, the ETF, is not trained. The loss only shapes the features; predictions come from the point classifier.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ CLASSIFIERS = ("etf", "learned", "random")
 def class_centers(
     features: Tensor, labels: Tensor, num_classes: int, across_ranks: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Mean feature of every class present in the batch.
+    """The mean feature of each class present in the batch.
 
     features (N, C) float, labels (N,) training index, negative = ignored
-    -> centres (P, C) float32 or wider, classes (P,) int64 ascending. Sums are taken in float32 at least.
-    across_ranks: over the batches of all processes of torch.distributed, each of which gets all centres.
+    -> centers (P, C), classes (P,) int64 ascending. Sums and centers are float32 or wider.
+    across_ranks: average over the batches of all torch.distributed processes; each process gets all centers.
     """
     valid = labels >= 0
     features = features[valid].to(torch.promote_types(features.dtype, torch.float32))
@@ -46,9 +46,9 @@ def class_centers(
 
 
 def center_logit_loss(logits: Tensor, classes: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy of centre logits (P, K) against classes (P,); 0 when P = 0.
+    """Mean cross-entropy between center logits (P, K) and classes (P,); 0 if P = 0.
 
-    The true class has target mass ``1 - label_smoothing``, each other class ``label_smoothing / (K - 1)``.
+    The target is ``1 - label_smoothing`` for the true class and ``label_smoothing / (K - 1)`` for every other class.
     """
     if len(classes) == 0:
         return logits.sum()
@@ -59,40 +59,44 @@ def center_logit_loss(logits: Tensor, classes: Tensor, label_smoothing: float = 
 
 
 class CenterCollapseLoss(nn.Module):
-    """The CeCo centre term. ``(features (N, in_channels), labels (N,)) -> scalar``; labels < 0 are ignored.
+    """The CeCo center loss: ``(features (N, in_channels), labels (N,)) -> scalar``; labels < 0 are ignored.
 
-    Images go in as they are: features (B, in_channels, H, W), labels (B, H, W); a centre is then that of all pixels of
-    the batch.
+    It also takes images, features (B, in_channels, H, W) and labels (B, H, W). Their centers average all pixels of the
+    batch.
 
-    Every choice the released 2D code makes is a parameter. Where the defaults differ, 3D asks for it:
+    Every choice of the released 2D code is a parameter. Where a default differs from it, the reason is given:
 
-    projector     "linear" (default), "mlp" (Linear, ReLU, Linear) or "none". MinkUNet34C ends in 96 channels, an ETF of
-                  200 classes needs 199 dimensions. A linear map of 96 channels has rank 96, so that 200 centres cannot
-                  reach the frame; the MLP could, but takes over the work of separating classes that the features should
-                  do: docs/results/longtail.md compares them. 34D (512 channels) can use "none".
-    final_relu    ends the projector with a ReLU, as the 2D code does. Off: non-negative vectors cannot form a
-                  simplex, their cosine with an ETF row stays below about 0.71.
-    freeze        keeps the projector at its random initial values, as the 2D code does. Off: a frozen map with a
-                  96-channel input would fix in advance which centres can separate.
+    projector     "linear" (default), "mlp" (Linear, ReLU, Linear) or "none". An ETF of 200 classes needs 199
+                  dimensions, and MinkUNet34C ends in 96 channels. A linear map of 96 channels has rank 96, so 200
+                  centers cannot reach the ETF. The MLP can reach it, but then the MLP separates the classes instead of
+                  the features; docs/results/longtail.md compares the two. 34D (512 channels) works with "none".
+    final_relu    end the projector with a ReLU, as the 2D code does. Off by default: non-negative vectors cannot form
+                  a simplex; their cosine with an ETF row stays below about 0.71.
+    freeze        keep the projector at its random initial values, as the 2D code does. Off by default: a frozen map
+                  of 96 channels would fix in advance which centers can separate.
     dim           dimensions of the ETF, at least num_classes - 1
-    scale         of the cosine logits. The 2D code uses 5, whose loss cannot fall below 0.84 nats at 200 classes;
-                  at 10 the floor is 0.01, so the value measures misalignment.
-    class_counts  (K,) how often each class occurs, e.g. in how many training scenes; log(count / sum + 1e-12) is
-                  added to the logits. None = no prior.
+    scale         of the cosine logits. The 2D code uses 5, but then the loss cannot fall below 0.84 nats for 200
+                  classes. At 10 the minimum is 0.01, so the value measures misalignment.
+    class_counts  (K,) how often each class occurs, e.g. the number of training scenes that contain it;
+                  log(count / sum + 1e-12) is added to the logits. None = no prior.
     prior         None ignores ``class_counts``
     label_smoothing  target mass taken from the true class
-    classifier    "etf" with normalised centres, or "random": a frozen random linear map with bias on the centres as
-                  they are (the `cecol` variant, Region Rebalance: scale 1, label_smoothing 0.5).
-                  "learned" starts as the ETF and is trained.
-    over          "batch": a centre is that of a class in the whole batch; "scene": in one scene, and the loss is the
-                  mean over all of them
-    across_ranks  centres over the batches of all processes; averaged gradients are then those of one process with all
-                  the data. Makes no difference for centres of scenes
-    seed          of the frame's orientation
+    classifier    "etf" on normalized centers; "learned", which starts as the ETF and is trained; or "random", a frozen
+                  random linear map with bias on centers that are not normalized (the `cecol` variant, Region
+                  Rebalance, with scale 1 and label_smoothing 0.5)
+    over          "batch": one center per class in the whole batch; "scene": one center per class and scene, and the
+                  loss averages over all of them
+    across_ranks  average centers over the batches of all processes. The averaged gradients then equal those of one
+                  process with all the data. No effect with over="scene".
+    seed          of the ETF's random orientation
 
-    Centres are averaged before they are projected, so the cost hardly grows with the projector. All arithmetic is
-    float32 at least, also under autocast. Raises ValueError for impossible combinations.
+    Centers are averaged before the projection, so a larger projector costs almost nothing. All arithmetic is float32 or
+    wider, also under autocast. Raises ValueError for impossible combinations.
     """
+
+    weight: Tensor
+    bias: Tensor
+    log_prior: Tensor
 
     def __init__(
         self,
@@ -113,7 +117,7 @@ class CenterCollapseLoss(nn.Module):
     ) -> None:
         super().__init__()
         if over not in ("batch", "scene"):
-            raise ValueError(f"centres over {over!r}; choose batch or scene")
+            raise ValueError(f"over={over!r}: choose batch or scene")
         self.over, self.across_ranks = over, across_ranks
         self.num_classes, self.scale, self.label_smoothing = num_classes, scale, label_smoothing
         self.projector = build_projector(projector, in_channels, dim, final_relu).requires_grad_(not freeze)
@@ -133,9 +137,9 @@ class CenterCollapseLoss(nn.Module):
         self.register_buffer("log_prior", _log_prior(class_counts if prior else None, num_classes))
 
     def forward(self, features: Tensor, labels: Tensor, scenes: Tensor | None = None) -> Tensor:
-        """(N, in_channels), (N,) or (B, in_channels, H, W), (B, H, W) -> scalar; 0 when no label is valid.
+        """(N, in_channels), (N,) or (B, in_channels, H, W), (B, H, W) -> scalar; 0 if no label is valid.
 
-        scenes  (N,) which item of the batch a point belongs to; needed for centres over scenes, known of images
+        scenes  (N,) the batch item of each point. Required for over="scene", except for images.
         """
         if features.ndim == 4:
             scenes = torch.arange(len(labels), device=labels.device)[:, None].expand(-1, labels[0].numel()).flatten()
@@ -148,22 +152,23 @@ class CenterCollapseLoss(nn.Module):
         if self.over == "batch":
             return class_centers(features, labels, self.num_classes, self.across_ranks)
         if scenes is None:
-            raise ValueError("centres over scenes need to know which scene a point belongs to")
+            raise ValueError('over="scene" needs to know which scene each point belongs to: pass scenes')
         groups = torch.where(labels >= 0, scenes.long() * self.num_classes + labels, -1)
         count = int(scenes.max()) + 1 if len(scenes) else 1
         centers, found = class_centers(features, groups, count * self.num_classes)
         return centers, found % self.num_classes
 
     def logits(self, centers: Tensor) -> Tensor:
-        """Centres (P, in_channels) -> logits (P, K), prior included."""
+        """Centers (P, in_channels) -> logits (P, K), with the prior added."""
         z = self.projector(centers)
         if self.normalize:
             z = F.normalize(z, dim=1)
-        return self.scale * F.linear(z, self.weight, self.bias) + self.log_prior
+        logits: Tensor = self.scale * F.linear(z, self.weight, self.bias) + self.log_prior
+        return logits
 
 
 def build_projector(kind: str, in_channels: int, dim: int, final_relu: bool) -> nn.Module:
-    """The map from feature space (in_channels) to the space of the frame (dim); see CenterCollapseLoss."""
+    """The map from features (in_channels) to the space of the ETF (dim); see CenterCollapseLoss."""
     if kind == "none":
         if in_channels != dim:
             raise ValueError(f"projector 'none' needs dim equal to the feature channels: {dim} != {in_channels}")

@@ -1,8 +1,8 @@
-"""Point contrast with scene contexts: InfoNCE within partitions of the space around each point (CSC, CVPR 2021).
+"""Contrastive Scene Contexts: InfoNCE within partitions of the space around each point (CSC, CVPR 2021).
 
-A point's feature in one view must be nearer to its own feature in the other view than to those of the other points.
-Contrastive Scene Contexts compares it bin by bin: only with the points that lie in the same direction and at a like
-distance; points closer than ``r1`` are never compared. One bin of everything is PointContrast's loss (ECCV 2020).
+A point's feature in one view should be closer to its own feature in the other view than to those of other points.
+Contrastive Scene Contexts compares bin by bin: each bin holds the points in one direction and range of distances.
+Points closer than ``r1`` are never compared. With a single bin for all points this is PointContrast (ECCV 2020).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ LOWEST_TEMPERATURE = 0.03  # exp(-2 / T) must not vanish in float32
 
 
 def one_bin(positions: Tensor) -> Tensor:
-    """(Q, 3) -> (Q, Q) int8 of 0: every other point; the diagonal is -1, as in all partitions."""
+    """One bin for all other points: (Q, 3) -> (Q, Q) int8, 0, and -1 on the diagonal as in every partition."""
     count = len(positions)
     return torch.zeros(count, count, dtype=torch.int8, device=positions.device).fill_diagonal_(-1)
 
 
 def fast_bins(positions: Tensor, r1: float, r2: float) -> Tensor:
-    """(Q, 3) -> (Q, Q) int8, the bin that point j is in as seen from point i, of 4; -1 in none.
+    """Near or far, above or below: (Q, 3) -> (Q, Q) int8, the bin of point j as seen from point i; -1 = none.
 
-    With t = position_j - position_i: 0 near and up, 1 near and down, 2 far and up, 3 far and down; near is
-    r1 < |t| <= r2, far is |t| > r2, up is t_z > 0. Positions and radii are in the same unit (voxels), z up.
+    With t = position_j - position_i: 0 near and above, 1 near and below, 2 far and above, 3 far and below. Near means
+    r1 < |t| <= r2, far |t| > r2, above t_z > 0. Positions and radii share a unit (voxels); z points up.
     """
     distance = _distances(positions)
     z = positions[:, 2]
@@ -38,10 +38,11 @@ def fast_bins(positions: Tensor, r1: float, r2: float) -> Tensor:
 
 
 def angular_bins(positions: Tensor, r1: float, r2: float, bins_xy: int, bins_zy: int) -> Tensor:
-    """(Q, 3) -> (Q, Q) int8 as ``fast_bins``, of 2 * bins_xy * bins_zy: (shell, angle about z, angle about x).
+    """Near or far, by direction: (Q, 3) -> (Q, Q) int8 like ``fast_bins``, with 2 * bins_xy * bins_zy bins.
 
-    Shell 0 is near, 1 far; the angle about z, atan2(t_y, t_x), is cut into bins_xy parts of the circle; the angle about
-    x, atan2(t_y, t_z) without its sign of direction, into bins_zy parts of the half circle (both as in CSC's code).
+    Bins are ordered by (shell, angle about z, angle about x). Shell 0 is near, 1 is far. The angle about z,
+    atan2(t_y, t_x), is divided into bins_xy parts of the full circle; the angle about x, atan2(t_y, t_z) modulo pi,
+    into bins_zy parts of the half circle. Both follow CSC's code.
     """
     distance = _distances(positions)
     x, y, z = (column[None] - column[:, None] for column in positions.unbind(1))
@@ -52,18 +53,18 @@ def angular_bins(positions: Tensor, r1: float, r2: float, bins_xy: int, bins_zy:
 
 
 def info_nce(queries: Tensor, keys: Tensor, bins: Tensor, count: int, temperature: float) -> tuple[Tensor, Tensor]:
-    """Mean InfoNCE over Q queries and ``count`` bins, and the share of queries whose nearest key is their own: scalars.
+    """InfoNCE averaged over Q queries and ``count`` bins, and the fraction of queries closest to their own key.
 
-    queries, keys (Q, C): row i of both is the same point; any length, normalised here
-    bins          (Q, Q) integers, the bin of key j for query i, -1 = not compared; -1 on the diagonal
-    Bin p compares query i with its own key and with the keys in p. Both are 0 without a query.
+    queries, keys (Q, C): row i of each is the same point. Normalized here.
+    bins          (Q, Q) integers, the bin of key j for query i; -1 = not compared, always on the diagonal
+    Bin p compares query i with its own key and with the keys in p. Both results are scalars, 0 if Q = 0.
     """
     if len(queries) == 0:
         zero = queries.sum() + keys.sum()
         return zero, zero.detach()
     logits = F.normalize(queries, dim=1) @ F.normalize(keys, dim=1).T / temperature
     own = logits.diagonal()
-    # All logits are in +-1 / T: one common shift is enough, and one exponential serves all bins.
+    # All logits lie within +-1 / T, so one shift prevents overflow and one exponential serves all bins.
     weight = (logits - 1 / temperature).exp()
     own_weight = weight.diagonal()
     loss = logits.new_zeros(())
@@ -74,19 +75,19 @@ def info_nce(queries: Tensor, keys: Tensor, bins: Tensor, count: int, temperatur
 
 
 def chance_loss(bins: Tensor, count: int) -> Tensor:
-    """What ``info_nce`` is when all features are equal: it depends on the bins alone, and varies much between pairs."""
+    """``info_nce`` if all features were equal. It depends only on the bins, and varies widely between pairs."""
     others = torch.stack([(bins == number).sum(1) for number in range(count)])
     return (1 + others).float().log().mean() if others.numel() else others.new_zeros((), dtype=torch.float32)
 
 
 @dataclass(frozen=True)
 class Partition:
-    """Which points are compared with each other: ``positions (Q, 3) -> bins (Q, Q)``, in ``count`` bins.
+    """Which points are compared with each other: ``positions (Q, 3) -> bins (Q, Q)``, with ``count`` bins.
 
-    kind             "one": everything | "fast": near / far x up / down | "angular": near / far x directions
-    r1, r2           voxels; nearest that is compared, and where far begins (CSC: 2 and 20 voxels of 2.5 cm)
-    bins_xy, bins_zy of "angular", see ``angular_bins``
-    Raises ValueError for an unknown kind, r1 > r2 or less than one bin.
+    kind             "one": all points | "fast": near / far x above / below | "angular": near / far x directions
+    r1, r2           in voxels: the smallest distance compared, and where far begins (CSC: 2 and 20 voxels of 2.5 cm)
+    bins_xy, bins_zy for "angular", see ``angular_bins``
+    Raises ValueError for an unknown kind, r1 > r2, or fewer than one bin.
     """
 
     kind: str = "fast"
@@ -101,7 +102,7 @@ class Partition:
         if not 0 <= self.r1 <= self.r2:
             raise ValueError(f"r1={self.r1} and r2={self.r2}: must be 0 <= r1 <= r2 voxels")
         if not (self.bins_xy >= 1 and self.bins_zy >= 1 and 2 * self.bins_xy * self.bins_zy <= 127):
-            raise ValueError(f"bins_xy={self.bins_xy} and bins_zy={self.bins_zy}: at least 1 each, 63 together")
+            raise ValueError(f"bins_xy={self.bins_xy} and bins_zy={self.bins_zy}: both at least 1, product at most 63")
 
     @property
     def count(self) -> int:
@@ -119,9 +120,9 @@ class Partition:
 
 
 class SceneContextLoss(nn.Module):
-    """``info_nce`` of every pair of views, in bins of their points' positions; the mean over pairs.
+    """``info_nce`` averaged over pairs of views, with bins from the positions of their points.
 
-    All arithmetic is float32 at least, also under autocast. ValueError for a temperature below LOWEST_TEMPERATURE.
+    All arithmetic is float32 or wider, also under autocast. ValueError for a temperature below LOWEST_TEMPERATURE.
     """
 
     def __init__(self, partition: Partition, temperature: float = 0.4) -> None:
@@ -131,14 +132,16 @@ class SceneContextLoss(nn.Module):
         self.partition, self.temperature = partition, temperature
 
     def forward(self, queries: Tensor, keys: Tensor, positions: Tensor, counts: Sequence[int]) -> dict[str, Tensor]:
-        """Features (Q, C) of both views, ``positions`` (Q, 3) of the queries in voxels, Q cut into pairs by ``counts``.
+        """Features (Q, C) of both views and ``positions`` (Q, 3) of the queries in voxels -> scalars by name.
 
-        Returns the scalars ``loss``, ``chance`` (what it is when all features are equal) and ``match_accuracy`` (share
-        of queries nearest to their own key).
+        counts  queries of each pair of views, in order; their sum is Q
+
+        Returns ``loss``, ``chance`` (the loss if all features were equal) and ``match_accuracy`` (the fraction of
+        queries closest to their own key).
         """
         with torch.autocast(queries.device.type, enabled=False):
             dtype = torch.promote_types(queries.dtype, torch.float32)
-            parts = zip(*(tensor.split(list(counts)) for tensor in (queries, keys, positions)), strict=True)
+            parts = zip(*(torch.split(tensor, list(counts)) for tensor in (queries, keys, positions)), strict=True)
             results = [self._pair(q.to(dtype), k.to(dtype), self.partition(p)) for q, k, p in parts]
             loss, accuracy, chance = (torch.stack(values).mean() for values in zip(*results, strict=True))
         return {"loss": loss, "chance": chance, "match_accuracy": accuracy}
@@ -149,10 +152,10 @@ class SceneContextLoss(nn.Module):
 
 
 def _distances(positions: Tensor) -> Tensor:
-    """(Q, 3) -> (Q, Q); not by way of a matrix product, which would round."""
+    """(Q, 3) -> (Q, Q), without a matrix product, which would round."""
     return torch.cdist(positions, positions, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _part(angle: Tensor, circle: float, parts: int) -> Tensor:
-    """Which of ``parts`` equal parts of ``circle`` (radians) an angle falls into, int8; angles repeat every circle."""
+    """Index (int8) of the part that an angle falls into, of ``parts`` equal parts of ``circle`` radians, its period."""
     return ((angle % circle) * (parts / circle)).floor_().clamp_(max=parts - 1).to(torch.int8)

@@ -1,6 +1,6 @@
-"""LGround: features are pulled towards the text embedding of their class (Rozenberszki et al., ECCV 2022).
+"""LGround: pull features toward the text embedding of their class (Rozenberszki et al., ECCV 2022).
 
-With a_k the fixed anchor of class k, d(f, a) = 1 - cos(f, a) and N_i a few other classes drawn for point i::
+With a_k the fixed anchor of class k, d(f, a) = 1 - cos(f, a), and N_i a few other classes drawn for point i::
 
     pull = relu(d(f_i, a_y) - pos_margin)
     push = relu(neg_margin - mean over j in N_i of d(f_i, a_j))
@@ -17,7 +17,7 @@ from ceco3d.utils.random import seeded_generator
 
 
 def draw_negatives(labels: Tensor, num_classes: int, count: int, rng: torch.Generator) -> Tensor:
-    """(N, count) int64 classes other than each of ``labels`` (N,) >= 0, uniform and with replacement."""
+    """(N, count) int64: for each of ``labels`` (N,) >= 0, other classes drawn uniformly with replacement."""
     others = torch.randint(num_classes - 1, (len(labels), count), generator=rng, device=labels.device)
     return others + (others >= labels[:, None])
 
@@ -31,12 +31,12 @@ def anchor_loss(
     neg_margin: float = 0.6,
     neg_weight: float = 1.0,
 ) -> Tensor:
-    """The formula above for points with a label: a scalar, 0 without any point.
+    """The loss of this module's docstring for labeled points: a scalar, 0 if N = 0.
 
     features (N, d), labels (N,) >= 0, negatives (N, J) classes, anchors (K, d) of unit length.
-    The negative margin is on the mean of a point's J distances, as in LGround.
+    The negative margin applies to the mean of a point's J distances, as in LGround.
     """
-    # The mean cosine to several anchors is the product with their mean; this is faster than all K cosines and a gather.
+    # The mean cosine to J anchors is the product with their mean, which is faster than all K cosines and a gather.
     length = features.norm(dim=1).clamp(min=1e-12)
     own = torch.linalg.vecdot(features, anchors[labels]) / length
     other = torch.linalg.vecdot(features, F.embedding_bag(negatives, anchors, mode="mean")) / length
@@ -45,19 +45,22 @@ def anchor_loss(
 
 
 class LanguageLoss(nn.Module):
-    """``(features (N, d), labels (N,)) -> scalar``, the mean over points with a label >= 0; 0 without any.
+    """``(features (N, d), labels (N,)) -> scalar``, the mean over points with a label >= 0; 0 if there are none.
 
-    anchors     (K, d) text embeddings (``scenes.anchors.load_anchors``), normalised here
-    pos_margin  distance to the own anchor that costs nothing (LGround: 0)
-    neg_margin  mean distance to the drawn anchors from which on they cost nothing. LGround: 0.6, for CLIP, whose class
-                names are close to each other; those of all-MiniLM-L6-v2 are 0.75 apart on average.
-    neg_weight  of the second term (LGround: 1)
+    anchors     (K, d) text embeddings (``pretraining.anchors.load_anchors``), normalized here
+    pos_margin  distance to the point's own anchor that costs nothing (LGround: 0)
+    neg_margin  mean distance to the drawn anchors beyond which they cost nothing. LGround uses 0.6 with CLIP, whose
+                class names lie close together; those of all-MiniLM-L6-v2 are 0.75 apart on average.
+    neg_weight  weight of the second term (LGround: 1)
     negatives   anchors drawn per point (LGround: 3)
-    seed        of these draws, together with ``calls``, how often the loss was computed in training. ``calls`` is part
-                of the state_dict, so that a resumed training draws what an uninterrupted one would.
+    seed        of these draws, together with ``calls``, the number of training calls so far. ``calls`` is in the
+                state_dict, so a resumed run draws the same negatives as an uninterrupted one.
 
-    All arithmetic is float32 at least, also under autocast. ValueError for impossible values.
+    All arithmetic is float32 or wider, also under autocast. ValueError for impossible values.
     """
+
+    anchors: Tensor
+    calls: Tensor
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class LanguageLoss(nn.Module):
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """(N, d), (N,) -> scalar. In training mode every call draws anew."""
+        """(N, d), (N,) -> scalar. In training mode every call draws new negatives."""
         valid = labels >= 0
         labels = labels[valid]
         rng = seeded_generator(self.seed, int(self.calls), device=labels.device)
@@ -94,10 +97,13 @@ class LanguageLoss(nn.Module):
 
 
 class LanguageHead(nn.Module):
-    """The map from the network's features (N, in_channels) to the space of the anchors (N, d).
+    """Map the network's features (N, in_channels) to the space of the anchors (N, d).
 
-    The identity where the widths agree (34D and CLIP have 512), else linear. ``anchors`` (K, d) as in LanguageLoss.
+    The identity if the widths agree (34D and CLIP both have 512), else linear. ``anchors`` (K, d) as in LanguageLoss.
     """
+
+    anchors: Tensor
+    projection: nn.Identity | nn.Linear
 
     def __init__(self, in_channels: int, anchors: Tensor) -> None:
         super().__init__()
@@ -106,15 +112,16 @@ class LanguageHead(nn.Module):
         self.projection = nn.Identity() if in_channels == dim else nn.Linear(in_channels, dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, in_channels) -> (N, d), not normalised."""
-        return self.projection(features)
+        """(N, in_channels) -> (N, d), not normalized."""
+        projected: Tensor = self.projection(features)
+        return projected
 
     @torch.no_grad()
     def classifier(self) -> tuple[Tensor, Tensor]:
         """Weight (K, in_channels) and bias (K,) of a linear classifier whose largest logit is the nearest anchor.
 
-        Its logits are |P f| cos(P f, a_k) with P the projection: the length is the same for all classes. For
-        ``MinkUNet.final`` the kernel is the weight's transpose: ``final.kernel.copy_(weight.T)``,
+        Its logits are |P f| cos(P f, a_k) with P the projection; the length is the same for all classes. The kernel of
+        ``Network.final`` is the transpose of the weight: ``final.kernel.copy_(weight.T)``,
         ``final.bias.copy_(bias[None])``.
         """
         if isinstance(self.projection, nn.Identity):
@@ -123,7 +130,9 @@ class LanguageHead(nn.Module):
 
 
 def unit_anchors(anchors: Tensor) -> Tensor:
-    """(K, d) ``anchors`` at unit length; ValueError unless there are two classes or more and no row is zero."""
+    """``anchors`` (K, d) scaled to unit length; ValueError if K < 2 or a row is zero."""
     if anchors.ndim != 2 or len(anchors) < 2 or not anchors.norm(dim=1).gt(0).all():
-        raise ValueError(f"anchors must be (classes, dimensions) without a zero row, got {tuple(anchors.shape)}")
+        raise ValueError(
+            f"anchors must be (2 or more classes, dimensions) without a zero row, got {tuple(anchors.shape)}"
+        )
     return F.normalize(anchors, dim=1)

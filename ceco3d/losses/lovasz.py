@@ -1,8 +1,8 @@
-"""Lovász-softmax: a surrogate of the mean IoU (Berman, Triki, Blaschko, CVPR 2018).
+"""Lovász-softmax: a surrogate for the mean IoU (Berman, Triki, Blaschko, CVPR 2018).
 
-With e_i = |[y_i = c] - p_i(c)| the error of point i for class c, the IoU loss of c as a set function of the wrong
-points is extended to real errors by its Lovász extension: with the errors in descending order and J_r the Jaccard loss
-when the first r points are wrong, ``loss_c = sum over r of e_(r) * (J_r - J_(r-1))``. The loss is the mean over the
+Let e_i = |[y_i = c] - p_i(c)| be the error of point i for class c. The IoU loss of c is a function of the set of wrong
+points; its Lovász extension takes real-valued errors. Sort the errors in descending order, and let J_r be the Jaccard
+loss if the first r points are wrong: ``loss_c = sum over r of e_(r) * (J_r - J_(r-1))``. The loss is the mean over the
 classes present.
 """
 
@@ -13,9 +13,9 @@ from torch import Tensor
 
 
 def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
-    """(N, K), (N,) training index, negative = ignored -> scalar, float32 at least; 0 without any valid label.
+    """(N, K), (N,) training index, negative = ignored -> scalar, float32 or wider; 0 if no label is valid.
 
-    Classes without a valid label are left out ("present" of the authors' code), and all points of the batch count
+    Averages over the classes that have a valid label ("present" in the authors' code), on all points of the batch
     together.
     """
     valid = labels >= 0
@@ -27,15 +27,15 @@ def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
         slopes, classes = _slopes(probabilities, labels)
         constant = -slopes.gather(1, labels[:, None]).sum()
-    # The loss is linear in the errors: p for other classes, and 1 - p, with a negative slope, for the true one.
+    # The loss is linear in the errors: p for the other classes; 1 - p, hence a negative slope, for the true one.
     return ((probabilities * slopes).sum() + constant) / classes
 
 
 def _slopes(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, int]:
-    """(N, K) derivative of the sum of loss_c by each probability, and the number of classes present.
+    """(N, K) derivative of the sum of all loss_c by each probability, and the number of classes present.
 
-    Once all points of a class are wrong, J is 1 and stays there. So only points with an error at least as large as the
-    smallest of the class's own points have to be sorted, few when most points are right or all are unsure.
+    Once all points of a class are wrong, J stays at 1. So for each class we sort only the points whose error is at
+    least the smallest error among the class's own points. These are few if most points are right, or all are unsure.
     """
     counts = torch.bincount(labels, minlength=probabilities.shape[1])
     classes = counts.nonzero().squeeze(1)

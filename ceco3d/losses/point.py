@@ -1,4 +1,4 @@
-"""Losses of single points: cross-entropy, and what is done to it for the sake of rare classes."""
+"""The loss of each point: cross-entropy, with options that help rare classes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from ceco3d.utils.distributed import reduce
 
 
 class PointLoss(nn.Module):
-    """``(logits (N, K), labels (N,)) -> scalar``, the mean over points with a label >= 0; 0 without any.
+    """``(logits (N, K), labels (N,)) -> scalar``, the mean over points with a label >= 0; 0 if there are none.
 
-    When several processes train (``utils.distributed``), each divides by the mean of their numbers of points with a
-    label: averaged over the processes, loss and gradients are then those of one process with all the points.
+    With several processes (``utils.distributed``), each divides by the mean number of labeled points per process.
+    Averaged over the processes, loss and gradients then equal those of one process with all the points.
 
     label_smoothing  target mass spread evenly over all classes
-    tau              logit adjustment (Menon et al., ICLR 2021): tau * log(class frequency) is added to the logits in
-                     training, so that without it they favour rare classes as a balanced loss would; 0 = none
-    gamma            focal loss (Lin et al., ICCV 2017): a point weighs (1 - p)^gamma, p its probability; 0 = none
+    tau              logit adjustment (Menon et al., ICLR 2021): add tau * log(class frequency) to the logits in the
+                     loss, so the logits without it favor rare classes as a balanced loss would; 0 = off
+    gamma            focal loss (Lin et al., ICCV 2017): weight a point by (1 - p)^gamma, with p the probability of its
+                     class; 0 = off
     beta             class-balanced weights (Cui et al., CVPR 2019): proportional to (1 - beta) / (1 - beta^n) for a
-                     class of n training points, with mean 1 over the training points; 0 = none
-    class_points     (K,) n of every class; needed for tau and beta. A class without points counts as one of one point.
+                     class with n training points, with mean 1 over the training points; 0 = off
+    class_points     (K,) n of each class; needed for tau and beta. A class without points counts as having one.
     """
+
+    offset: Tensor
+    weight: Tensor
 
     def __init__(
         self,
@@ -35,9 +39,9 @@ class PointLoss(nn.Module):
     ) -> None:
         super().__init__()
         if (tau or beta) and (class_points is None or class_points.shape != (num_classes,)):
-            raise ValueError(f"tau and beta need class_points, the {num_classes} numbers of training points")
+            raise ValueError(f"tau and beta need class_points, the training points of each of {num_classes} classes")
         if not 0 <= beta < 1 or gamma < 0:
-            raise ValueError(f"beta={beta} must be in [0, 1) and gamma={gamma} not negative")
+            raise ValueError(f"beta={beta} must be in [0, 1), and gamma={gamma} must not be negative")
         self.label_smoothing, self.gamma = label_smoothing, gamma
         points = torch.ones(num_classes) if class_points is None else class_points.double().clamp(min=1)
         frequency = points / points.sum()
@@ -46,7 +50,7 @@ class PointLoss(nn.Module):
         self.register_buffer("weight", (weight / (weight * frequency).sum()).float())
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N, K), (N,) -> scalar, in float32 at least."""
+        """(N, K), (N,) -> scalar, float32 or wider."""
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) + self.offset
         weight = self.weight.to(logits.dtype)
         smoothing = self.label_smoothing

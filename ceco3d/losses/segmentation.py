@@ -1,4 +1,8 @@
-"""The training objective: the loss of the points, and beside it the centre term and Lovász-softmax."""
+"""The segmentation loss: the point loss, plus Lovász-softmax and the center loss where they are on.
+
+A loss of your own is an ``nn.Module`` with the same ``forward``: (logits, features, labels, scenes) -> scalars by name,
+among them "loss", which is differentiated. All of them are logged.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,9 @@ from ceco3d.losses.point import PointLoss
 class SegmentationLoss(nn.Module):
     """``loss = ce + lovasz_weight * lovasz + center_weight * ceco``.
 
-    point          of logits and labels
-    center         of features and labels, or None
-    center_weight  weight of the centre term (lambda)
+    point          loss on logits and labels ("ce")
+    center         loss on features and labels ("ceco"), or None
+    center_weight  weight of the center loss (lambda)
     lovasz_weight  weight of Lovász-softmax on the logits; 0 = not computed
     """
 
@@ -29,10 +33,14 @@ class SegmentationLoss(nn.Module):
         self.point, self.center, self.center_weight, self.lovasz_weight = point, center, center_weight, lovasz_weight
 
     def forward(self, logits: Tensor, features: Tensor, labels: Tensor, scenes: Tensor) -> dict[str, Tensor]:
-        """logits (N, K), features (N, C), labels (N,), -1 = ignored, scenes (N,) -> ``loss`` and its parts.
+        """Scalars by name: ``loss``, ``ce``, and ``lovasz`` and ``ceco`` where they are part of the loss.
 
-        Scalars: ``ce``, and those of ``lovasz`` and ``ceco`` that are part of it. A batch without a single valid label
-        gives 0 with zero gradients.
+        logits    (N, K)
+        features  (N, C), the input of the classifier
+        labels    (N,) training index, -1 = ignored
+        scenes    (N,) index of the scene in the batch
+
+        Without any valid label the loss is 0 and so are its gradients.
         """
         values = {"ce": self.point(logits, labels)}
         loss = values["ce"]
