@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,7 +39,7 @@ from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, Count, Positive, settings
 
-Measured = tuple[list[dict[str, Any]], list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]]  # results, tables
+Measured = tuple[Sequence[Mapping[str, Any]], Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]]
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def benchmark_networks(settings: BenchmarkSettings, folders: Sequence[Path]) -> 
     systems = available(settings.systems, device, baselines=what == "engines")
     model, space = dict(settings.model.arguments), settings.dataset.label_space
     threads = torch.get_num_threads()
-    results: list[dict[str, Any]] = []
+    results: list[Mapping[str, Any]] = []
     lines = [f"# {what.capitalize()}, {settings.model.name}, {threads} threads, {device}", ""]
     for voxels in settings.voxels:
         workload = make_workload(

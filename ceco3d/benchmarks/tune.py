@@ -53,18 +53,20 @@ def training_calls(workload: Workload, system: System) -> dict[tuple[str, str], 
 def _recorded_calls() -> Iterator[dict[tuple[str, str], Call]]:
     """A context in which every choice of block sizes is recorded; ``choose`` is as before afterward."""
     calls: dict[tuple[str, str], Call] = {}
-    choose = convolution.choose
+    module: Any = convolution  # its function is replaced for a while
+    choose = module.choose
 
     def record(kernel: str, tiles: TileMap, in_channels: int, out_channels: int, dtype: torch.dtype) -> Config:
         key = convolution.call_key(tiles, in_channels, out_channels, dtype)
         calls.setdefault((kernel, key), (kernel, tiles, in_channels, out_channels, dtype))
-        return choose(kernel, tiles, in_channels, out_channels, dtype)
+        config: Config = choose(kernel, tiles, in_channels, out_channels, dtype)
+        return config
 
-    convolution.choose = record
+    module.choose = record
     try:
         yield calls
     finally:
-        convolution.choose = choose
+        module.choose = choose
 
 
 def tune_call(call: Call, tolerance: float, repeats: int) -> dict[str, Any]:

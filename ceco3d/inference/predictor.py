@@ -16,7 +16,7 @@ from ceco3d.data.scenes.labels import LabelSpace, label_space
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import center_shift, flip, rotate, rotation_matrix, scale
 from ceco3d.metrics import ClassMoments
-from ceco3d.models import MinkUNet, load_trained
+from ceco3d.models import Network, load_trained
 from ceco3d.models.fold import fold_batch_norms
 from ceco3d.sparse import SparseTensor
 from ceco3d.utils.device import choose_device
@@ -65,7 +65,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: MinkUNet,
+        model: Network,
         features: Sequence[str],
         voxel_size: float,
         device: torch.device | str | None = None,
@@ -80,6 +80,7 @@ class Predictor:
     def classifier(self) -> tuple[Tensor, Tensor]:
         """Weight (K, d) and bias (K,) of the point classifier."""
         final = self.model.final
+        assert final.bias is not None
         return final.kernel.T, final.bias.flatten()
 
     @torch.inference_mode()

@@ -9,29 +9,30 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from ceco3d.losses import Partition, SceneContextLoss
-from ceco3d.models import MinkUNet
+from ceco3d.models import Network
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.pretraining.dataset import FramePairs, PairDataset, ScanPairs
 from ceco3d.pretraining.frames import list_frame_pairs
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.pretraining.pairs import PairBatch, PairCollate, PairMaker
 from ceco3d.training.build import make_network, make_prefetcher
+from ceco3d.training.objective import TrainingObjective
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import Count, Positive, settings
 
 
-class ContrastObjective(nn.Module):
+class ContrastObjective(TrainingObjective[PairBatch]):
     """``PairBatch -> {"loss": ..., ...}``, see SceneContextLoss; the features are the outputs of ``model.final``."""
 
-    def __init__(self, model: MinkUNet, criterion: SceneContextLoss) -> None:
+    def __init__(self, model: Network, criterion: SceneContextLoss) -> None:
         super().__init__()
         self.model, self.criterion = model, criterion
 
     def prepare(self, batch: PairBatch) -> PairBatch:
-        """The batch with everything that ``forward`` would have to wait for."""
+        """``batch`` with the kernel maps of both views."""
         first, second = (view.prepared(self.model.build_maps) for view in (batch.first, batch.second))
         return replace(batch, first=first, second=second)
 
@@ -39,7 +40,8 @@ class ContrastObjective(nn.Module):
         """Scalars by name. Each view is a batch of its own for the batch norms, as in CSC."""
         first, second = (self.model(view.sparse()).features for view in (batch.first, batch.second))
         rows, other_rows = batch.matches.unbind(1)
-        return self.criterion(first[rows], second[other_rows], batch.positions, batch.counts)
+        losses: dict[str, Tensor] = self.criterion(first[rows], second[other_rows], batch.positions, batch.counts)
+        return losses
 
 
 @settings
@@ -69,7 +71,7 @@ class ContrastiveSceneContexts:
         batches = make_prefetcher(
             settings.trainer, self.dataset(settings), collate, lambda batch: batch.to(device), device
         )
-        return Pretraining(ContrastObjective(model, criterion).to(device), batches)
+        return Pretraining(ContrastObjective(model, criterion).to(device), batches, self.out_channels)
 
     def dataset(self, settings: PretrainSettings) -> PairDataset:
         """Pairs of real frames where ``frames`` names some, else of virtual cameras in the training scenes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,30 +15,31 @@ from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.evaluation import Evaluation, ReportFailed, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.losses import LanguageHead, LanguageLoss
-from ceco3d.models import MinkUNet
+from ceco3d.models import Network
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.training.build import make_network, training_batches
+from ceco3d.training.objective import TrainingObjective
 from ceco3d.utils.device import choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import Count, settings
 
 
-class LanguageObjective(nn.Module):
+class LanguageObjective(TrainingObjective[Batch]):
     """``Batch -> {"loss": ...}``; ``criterion`` holds the projection to the anchors' space and the loss.
 
     ``model.final`` takes no part in it: ``write_classifier`` makes it the nearest-anchor classifier.
     """
 
-    def __init__(self, model: MinkUNet, head: LanguageHead, loss: LanguageLoss) -> None:
+    def __init__(self, model: Network, head: LanguageHead, loss: LanguageLoss) -> None:
         super().__init__()
         self.model = model
         self.model.final.requires_grad_(False)
-        self.criterion = nn.ModuleDict({"head": head, "loss": loss})
+        self.criterion: nn.ModuleDict = nn.ModuleDict({"head": head, "loss": loss})
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch with everything that ``forward`` would have to wait for."""
+        """``batch`` with the kernel maps of the network."""
         return batch.prepared(self.model.build_maps)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -47,10 +49,12 @@ class LanguageObjective(nn.Module):
 
     def write_classifier(self) -> None:
         """Let ``model.final`` say which anchor is nearest, so that the network can be scored like any other."""
-        weight, bias = self.criterion["head"].classifier()
+        weight, bias = cast(LanguageHead, self.criterion["head"]).classifier()
+        final = self.model.final
+        assert final.bias is not None
         with torch.no_grad():
-            self.model.final.kernel.copy_(weight.T)
-            self.model.final.bias.copy_(bias[None])
+            final.kernel.copy_(weight.T)
+            final.bias.copy_(bias[None])
 
 
 @settings
@@ -85,7 +89,8 @@ class LanguageGrounding:
         scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
         objective = LanguageObjective(model, head, loss).to(device)
         batches = training_batches(settings, scenes["train"], device)
-        return Pretraining(objective, batches, _validation(settings, objective, scenes["val"], device), space)
+        validate = _validation(settings, objective, scenes["val"], device)
+        return Pretraining(objective, batches, len(space), validate, space)
 
 
 def _validation(

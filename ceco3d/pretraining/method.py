@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import torch
-from torch import nn
 
 from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.inference.evaluation import Evaluation, ReportFailed
+from ceco3d.training.objective import TrainingObjective
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.settings import RunSettings
 from ceco3d.utils.settings import BUILT, settings
@@ -20,14 +20,16 @@ from ceco3d.utils.settings import BUILT, settings
 class Pretraining:
     """The parts that ``training.loop.Trainer`` needs.
 
-    objective   ``batch -> {"loss": ..., ...}``, with ``prepare``, ``model`` (a MinkUNet) and ``criterion``
+    objective   ``batch -> {"loss": ..., ...}``, with ``prepare``, ``model`` and ``criterion``
     prefetcher  its batches
+    outputs     channels of ``model.final``
     validate    scores the network and reports unreadable scenes; None where it predicts no labels
     space       the classes that ``model.final`` predicts, or None
     """
 
-    objective: nn.Module
-    prefetcher: Prefetcher
+    objective: TrainingObjective[Any]
+    prefetcher: Prefetcher[Any]
+    outputs: int
     validate: Callable[[ReportFailed], Evaluation] | None = None
     space: LabelSpace | None = None
 

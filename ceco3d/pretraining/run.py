@@ -13,10 +13,11 @@ from ceco3d.models.minkunet import count_parameters
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.runs.metrics_csv import read_rows
 from ceco3d.training import build
-from ceco3d.training.lifecycle import find_checkpoint, resume, run_trainer
 from ceco3d.training.loggers import CsvLogger
 from ceco3d.training.loop import Trainer
 from ceco3d.training.random_state import seed_all
+from ceco3d.training.resuming import find_checkpoint, resume
+from ceco3d.training.run_trainer import run_trainer
 from ceco3d.utils.atomic import retry_on_disk_error, write_json
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.distributed import is_main, main_first, of_main, process_group
@@ -62,7 +63,7 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
     result = trainer.folder / "last.pt"
     if resume(trainer, last, run_dir, settings.seed):
         return result
-    samples = len(parts.prefetcher.loader.dataset)
+    samples = parts.prefetcher.samples
     size = f"{settings.model.name}, {count_parameters(objective.model):,} parameters, {samples} samples"
     title = f"pretraining {settings.method.name}: {size}, on {device}; run {run_dir}"
     run_trainer(trainer, settings, {"csv": CsvLogger, **settings.logger}, title)  # the summary below reads the CSV file
@@ -74,7 +75,7 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
 
 def pretrained_setup(settings: PretrainSettings, parts: Pretraining) -> dict[str, Any]:
     """``network_setup`` with the ``method``; ``label_space`` is None for a network that predicts no labels."""
-    setup = build.network_setup(settings, parts.objective.model.final.bias.shape[1])
+    setup = build.network_setup(settings, parts.outputs)
     return setup | {"label_space": parts.space.name if parts.space else None, "method": settings.method.name}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ceco3d.data.batch import feature_channels
@@ -169,7 +169,7 @@ def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:
     if decay is None:
         return None
 
-    def average(means: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+    def average(means: Any, current: Any, steps: Any) -> None:
         count = int(averaged.n_averaged)  # the same as `steps`, which may be on a GPU
         get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(means, current, steps)
 

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -115,12 +116,14 @@ def read_newest(folder: Path) -> Saved | None:
     return None
 
 
-def training_state(setup: dict[str, Any], position: Position, **parts: Any) -> dict[str, Any]:
+def training_state(setup: Mapping[str, Any], position: Position, **parts: Any) -> dict[str, Any]:
     """A checkpoint's content: ``setup``, ``position`` and the state_dict of every named part."""
-    return {"setup": setup, "position": asdict(position)} | {name: part.state_dict() for name, part in parts.items()}
+    return {"setup": dict(setup), "position": asdict(position)} | {
+        name: part.state_dict() for name, part in parts.items()
+    }
 
 
-def restore(saved: Saved, setup: dict[str, Any], **parts: Any) -> Position:
+def restore(saved: Saved, setup: Mapping[str, Any], **parts: Any) -> Position:
     """Load a checkpoint of the same setup into ``parts`` (by the names they were saved under).
 
     UserError when it belongs to a run with another model, loss, label space or features.

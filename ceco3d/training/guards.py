@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ceco3d.data.batch import Batch
+from ceco3d.training.objective import TrainingBatch
 from ceco3d.utils.distributed import rank
 from ceco3d.utils.errors import UserError
 
@@ -65,7 +65,7 @@ class NonFiniteGuard:
         self.folder, self.limit = folder, limit
         self.total = self.in_a_row = 0
 
-    def skip(self, step: int, batches: Sequence[Batch], here: bool) -> None:
+    def skip(self, step: int, batches: Sequence[TrainingBatch], here: bool) -> None:
         """Count step number ``step`` as skipped; ``here``: because of ``batches``, those of this process.
 
         After ``limit`` in a row the batches are saved as ``folder/step-N-rank-R.pt``, and a UserError ends the run.
@@ -78,7 +78,7 @@ class NonFiniteGuard:
         if self.in_a_row >= self.limit:
             path = self.folder / f"step-{step}-rank-{rank()}.pt"
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save([batch.to("cpu").tensors() | {"scenes": list(batch.scenes)} for batch in batches], path)
+            torch.save([{**batch.to("cpu").tensors(), "scenes": list(batch.scenes)} for batch in batches], path)
             raise UserError(
                 f"{self.in_a_row} steps in a row without a finite loss, the last on {scenes}: lower optimizer.lr, or "
                 f"look at {path}; the last checkpoint is kept"

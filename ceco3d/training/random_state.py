@@ -19,7 +19,8 @@ def seed_all(seed: int) -> None:
 def random_state() -> dict[str, Any]:
     """The state of the generators of Python, NumPy, PyTorch and the GPU, as tensors and numbers."""
     version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - what user code may use
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002 - what user code may use
+    name, keys, position, has_gauss, cached = numpy_state
     state = {
         "python": [version, torch.tensor(words), gauss],
         "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
@@ -29,7 +30,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Go on from ``state``."""
+    """Continue from ``state``."""
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
     name, keys, *rest = state["numpy"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.evaluation import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
+from ceco3d.models import Network
 from ceco3d.models.minkunet import count_parameters
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.training import build
-from ceco3d.training.lifecycle import find_checkpoint, resume, run_trainer
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
 from ceco3d.training.random_state import seed_all
+from ceco3d.training.resuming import find_checkpoint, resume
+from ceco3d.training.run_trainer import run_trainer
 from ceco3d.training.settings import TrainSettings
 from ceco3d.utils.atomic import retry_on_disk_error, whole_file
 from ceco3d.utils.device import choose_device, choose_precision
@@ -58,7 +60,7 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
     scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
     objective = Objective(model, build.make_loss(settings, model.feature_channels, scenes["train"])).to(device)
     average = build.make_average(settings.trainer.ema, model)
-    scored = model if average is None else average.module
+    scored = model if average is None else cast(Network, average.module)
     predictor = Predictor(scored, settings.features, settings.voxel_size, device, dtype=dtype)
     trainer = Trainer(
         objective,

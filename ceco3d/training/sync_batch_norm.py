@@ -35,6 +35,10 @@ class SyncBatchNorm(nn.BatchNorm1d):
         Without a look at ``count``, for which the host would have to wait.
         """
         enough = (count > 1).to(mean.dtype)
+        assert self.momentum is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         share = self.momentum * enough
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), share)

@@ -7,7 +7,7 @@ it into one line with the full key (``ceco3d.cli.settings``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -37,7 +37,8 @@ BUILT = BeforeValidator(_build)
 def settings(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown names, wrong types and values out of range."""
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    return pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
+    return cast(type[T], made)
 
 
 @settings
