@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ceco3d.cli.app import command
+from ceco3d.models import build_model
 from ceco3d.pretraining.method import PretrainSettings
 from ceco3d.pretraining.run import pretrain
 
@@ -16,8 +17,11 @@ def main(settings: PretrainSettings) -> None:
     """Pretrain, then say how to continue."""
     checkpoint = pretrain(settings)
     features, model = ",".join(settings.features), settings.model
-    network = f"model={model.name.lower()} model.stem_kernel={model.arguments.get('stem_kernel', 5)}"
-    logger.info(f"continue with: python -m ceco3d.train init={checkpoint} features=[{features}] {network}")
+    network = f" model={model.name.lower()} model.stem_kernel={model.arguments.get('stem_kernel', 5)}"
+    own = model.target is not build_model  # the user knows its name in conf/model
+    logger.info(
+        f"continue with: python -m ceco3d.train init={checkpoint} features=[{features}]{'' if own else network}"
+    )
 
 
 if __name__ == "__main__":

@@ -115,9 +115,7 @@ def command(name: str, kind: type[S]) -> Callable[[Callable[[S], Any]], Callable
             except ValueError as error:
                 if not str(error).startswith("Config group override"):  # Hydra's, of trainer=5
                     raise
-                fail(
-                    UserError(f"a group of settings is chosen by a name, not a number ({one_line(error)}); see --help")
-                )
+                fail(UserError(f"a group is chosen by a name, not a number ({one_line(error)}); see --help"))
             except KeyboardInterrupt:
                 print("interrupted", file=sys.stderr)
                 sys.exit(130)
