@@ -124,8 +124,8 @@ def test_the_loss_is_float32_under_autocast_and_zero_without_matches():
     [
         (lambda: Partition("radial"), "choose one of one, fast, angular"),
         (lambda: Partition(r1=3.0, r2=2.0), "r1 <= r2"),
-        (lambda: Partition("angular", bins_xy=0), "at least 1 each"),
-        (lambda: Partition("angular", bins_xy=8, bins_zy=8), "63 together"),
+        (lambda: Partition("angular", bins_xy=0), "both at least 1"),
+        (lambda: Partition("angular", bins_xy=8, bins_zy=8), "product at most 63"),
         (lambda: SceneContextLoss(Partition(), 0.001), "at least 0.03"),
     ],
 )
