@@ -40,7 +40,7 @@ class DataSet(Protocol):
 
 @dataclass(frozen=True)
 class ScanNet:
-    """ScanNet's raw layout. ``align`` applies the axis alignment; ``voxel_size`` (metres) is what suits the scans."""
+    """ScanNet's raw layout. ``align`` applies the axis alignment; ``voxel_size`` (meters) is what suits the scans."""
 
     name: str
     label_space: str

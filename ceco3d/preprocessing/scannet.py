@@ -96,7 +96,7 @@ def read_splits(raw: Path) -> dict[str, list[str]]:
 
 
 def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices (N, 3) float32 in metres, colours (N, 3) uint8 and triangles (F, 3) int64 of a binary PLY mesh.
+    """Vertices (N, 3) float32 in meters, colors (N, 3) uint8 and triangles (F, 3) int64 of a binary PLY mesh.
 
     Properties are found by name; others (alpha, label) are ignored. UserError if the file is missing, truncated, not
     a triangle mesh, empty, or holds non-finite coordinates or faces of vertices that do not exist.
@@ -111,7 +111,7 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     except ValueError as error:
         raise UserError(f"{path} is not a complete triangle mesh ({one_line(error)}); download it again") from None
     if colors.dtype != np.uint8:
-        raise UserError(f"{path} has colours of type {colors.dtype}, not uchar 0..255; download it again")
+        raise UserError(f"{path} has colors of type {colors.dtype}, not uchar 0..255; download it again")
     if not len(vertices):
         raise UserError(f"{path} has no vertices; download it again")
     if not np.isfinite(vertices).all():

@@ -39,7 +39,7 @@ class Method(Protocol):
     """A way to pretrain (conf/method).
 
     name         for titles and checkpoints
-    voxel_sizes  metres, by the name of the data set; others use the data set's own
+    voxel_sizes  meters, by the name of the data set; others use the data set's own
     """
 
     name: str

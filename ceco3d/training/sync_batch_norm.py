@@ -1,4 +1,4 @@
-"""Batch normalisation over the voxels of all processes.
+"""Batch normalization over the voxels of all processes.
 
 torch.nn.SyncBatchNorm runs on GPUs only; this one runs everywhere, so that what is tested is what is used.
 """
@@ -22,10 +22,10 @@ class SyncBatchNorm(nn.BatchNorm1d):
         # Two passes over the rows, as a variance from sums of squares would lose digits.
         count = differentiable_sum(wide.new_full((1,), float(len(x)))).clamp(min=1)
         mean = differentiable_sum(wide.sum(0)) / count
-        centred = wide - mean
-        variance = differentiable_sum(centred.square().sum(0)) / count
+        centered = wide - mean
+        variance = differentiable_sum(centered.square().sum(0)) / count
         self._track(mean.detach(), variance.detach(), count)
-        y = centred * (variance + self.eps).rsqrt() * self.weight + self.bias
+        y = centered * (variance + self.eps).rsqrt() * self.weight + self.bias
         return y.to(x.dtype)
 
     @torch.no_grad()
