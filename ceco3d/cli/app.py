@@ -1,4 +1,4 @@
-"""From a command line to typed settings, and from errors to one line and an exit code."""
+"""Turn a command line into typed settings, and errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ceco3d.utils.errors import UserError
 
 S = TypeVar("S")
 
-# What the machine does to a program: disk full, quota, read-only, not permitted, device or network file system gone.
+# Faults of the machine, not of the program: disk full, quota, read-only, not permitted, device or network disk gone.
 MACHINE_ERRORS = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -47,7 +47,7 @@ def config_dir() -> Path:
 
 
 def offer_models() -> None:
-    """Make ``model=minkunet34c`` and so on choices: ``conf/model/minkunet.yaml`` with that name."""
+    """Offer ``model=minkunet34c`` and the rest of the family: ``conf/model/minkunet.yaml`` with that name."""
     for name in VARIANTS:
         if not (config_dir() / "model" / f"{name.lower()}.yaml").is_file():
             node = {"defaults": ["minkunet", "_self_"], "name": name}
@@ -55,7 +55,7 @@ def offer_models() -> None:
 
 
 def prepare(name: str, arguments: Sequence[str]) -> list[str]:
-    """What Hydra gets for the ``arguments`` of a command: nested lists quoted, the presets of the data set added."""
+    """``arguments`` of a command as Hydra needs them: nested lists quoted, the presets of the data set added."""
     offer_models()
     arguments = [quote_nested(argument) for argument in arguments]
     # argparse wants overrides side by side, so the presets go before the first one: ``--cfg job loss=ce``.
@@ -66,7 +66,7 @@ def prepare(name: str, arguments: Sequence[str]) -> list[str]:
 def compose(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The configuration of a command, ``conf/<name>.yaml`` with ``overrides``, as plain values.
 
-    Works inside a command and outside. UserError when an override names nothing that exists.
+    Works inside and outside a command. UserError if an override names something that does not exist.
     """
     overrides = prepare(name, overrides)
     try:
@@ -82,7 +82,7 @@ def command(name: str, kind: type[S]) -> Callable[[Callable[[S], Any]], Callable
     """Make a function of settings of ``kind`` the command that ``conf/<name>.yaml`` configures.
 
     A field ``config`` of ``kind`` receives the whole configuration as plain values.
-    Exit codes: 0 done, 2 with one line on bad input or usage, 130 on Ctrl-C. Anything else is a defect and keeps its
+    Exit codes: 0 done, 2 with one line on bad input or usage, 130 on Ctrl-C. Anything else is a bug and keeps its
     traceback.
     """
 
@@ -126,7 +126,7 @@ def command(name: str, kind: type[S]) -> Callable[[Callable[[S], Any]], Callable
 
 
 def unknown_key(error: Exception, name: str) -> str | None:
-    """What to say of an override of a key that is not in the configuration of the command ``name``."""
+    """The message for an override of a key that the command ``name`` does not have; None for other errors."""
     found = re.match(r"Could not override '([^']+)'", str(error))
     if not found:
         return None
@@ -138,7 +138,7 @@ def unknown_key(error: Exception, name: str) -> str | None:
 
 
 def one_line(error: Exception) -> str:
-    """The text of an error without line breaks and without what Hydra adds for its developers."""
+    """The text of an error on one line, without what Hydra adds for developers."""
     text = str(error).split("Config search path:")[0]
     if "\nOriginal Traceback" in text:  # raised in a loader process: the last line is "module.Class: message"
         text = text.rstrip().splitlines()[-1].partition(": ")[2]

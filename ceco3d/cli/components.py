@@ -1,4 +1,4 @@
-"""YAML nodes with a ``_target_`` become components: the class is found, its arguments are checked."""
+"""Turn YAML nodes with a ``_target_`` into components: import the class and check its arguments."""
 
 from __future__ import annotations
 

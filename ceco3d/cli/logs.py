@@ -1,4 +1,4 @@
-"""What library code logs, on the terminal: information on stdout, warnings and errors on stderr."""
+"""Show log messages on the terminal: info on stdout, warnings and errors on stderr."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 class Console(logging.Handler):
-    """Prints the message; before that of a warning or an error, what it is."""
+    """Prints messages, with the prefix "warning: " or "error: " where it applies."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             bad = record.levelno >= logging.WARNING
             prefix = f"{record.levelname.lower()}: " if bad else ""
-            # The streams are looked up here, since they may have been redirected.
+            # Look the streams up on every call: they may have been redirected.
             print(prefix + self.format(record), file=sys.stderr if bad else sys.stdout, flush=True)
         except Exception:
             self.handleError(record)
 
 
 def install(level: str = "info") -> None:
-    """Show messages of ceco3d from ``level`` (a key of LEVELS) up."""
+    """Show ceco3d's messages at ``level`` (a key of LEVELS) and above."""
     logger = logging.getLogger("ceco3d")
     if not any(isinstance(handler, Console) for handler in logger.handlers):
         logger.addHandler(Console())

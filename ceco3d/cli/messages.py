@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in one line: the key, the value, what is allowed."""
+"""Explain a bad setting on one line: the key, the value, and what is allowed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ceco3d.cli.overrides import suggestion
 
-# By pydantic's type of error. {ctx} values come from the error.
+# By pydantic's error type; pydantic fills in the placeholders.
 TEXTS = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
@@ -35,7 +35,7 @@ MAPPINGS = ("dataclass_type", "dict_type", "mapping_type")
 
 
 def explain(error: ValidationError, prefix: str = "", known: Iterable[str] = ()) -> str:
-    """The first problem of ``error`` as one line; ``prefix`` goes before its key, ``known`` keys serve as hints."""
+    """The first problem of ``error`` on one line; ``prefix`` precedes its key, hints come from the ``known`` keys."""
     problem = error.errors(include_url=False)[0]
     key = _key(problem["loc"], prefix)
     kind, value = problem["type"], problem["input"]

@@ -1,4 +1,4 @@
-"""What evaluating and exporting have in common: a checkpoint, a split of a data set, a folder for the results."""
+"""Settings shared by evaluate and export: a checkpoint, a split of a data set, an output folder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ScoringSettings(CommonSettings):
 
     @property
     def title(self) -> str:
-        """What tables call the result."""
+        """The title of the result in tables."""
         return f"{self.checkpoint} on {self.dataset.name} {self.split}"
 
     def output_folder(self, command: str) -> Path:

@@ -1,4 +1,4 @@
-"""From a composed configuration to typed settings. Nothing below this folder sees OmegaConf."""
+"""Turn a composed configuration into typed settings. No layer below this one uses OmegaConf."""
 
 from __future__ import annotations
 

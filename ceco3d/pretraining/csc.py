@@ -1,4 +1,4 @@
-"""Contrastive Scene Contexts (Hou et al., CVPR 2021): its settings, its objective, its data."""
+"""Pretrain with Contrastive Scene Contexts (Hou et al., CVPR 2021): settings, objective, data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ContrastObjective(TrainingObjective[PairBatch]):
         return replace(batch, first=first, second=second)
 
     def forward(self, batch: PairBatch) -> dict[str, Tensor]:
-        """Scalars by name. Each view is a batch of its own for the batch norms, as in CSC."""
+        """Scalars by name. The network sees each view as its own batch, so batch norms do too, as in CSC."""
         first, second = (self.model(view.sparse()).features for view in (batch.first, batch.second))
         rows, other_rows = batch.matches.unbind(1)
         losses: dict[str, Tensor] = self.criterion(first[rows], second[other_rows], batch.positions, batch.counts)
@@ -74,7 +74,7 @@ class ContrastiveSceneContexts:
         return Pretraining(ContrastObjective(model, criterion).to(device), batches, self.out_channels)
 
     def dataset(self, settings: PretrainSettings) -> PairDataset:
-        """Pairs of real frames where ``frames`` names some, else of virtual cameras in the training scenes."""
+        """Pairs of real frames if ``frames`` is set, else of virtual cameras in the training scenes."""
         make = PairMaker(settings.voxel_size, self.queries, self.color_jitter)
         if self.frames is not None:
             if "normal" in settings.features:

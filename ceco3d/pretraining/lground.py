@@ -1,4 +1,4 @@
-"""LGround (Rozenberszki et al., ECCV 2022): features pulled to text, its settings, its objective, its data."""
+"""Pretrain with LGround (Rozenberszki et al., ECCV 2022): pull features toward text. Settings, objective, data."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from ceco3d.utils.settings import Count, settings
 
 
 class LanguageObjective(TrainingObjective[Batch]):
-    """``Batch -> {"loss": ...}``; ``criterion`` holds the projection to the anchors' space and the loss.
+    """``Batch -> {"loss": ...}``; ``criterion`` holds the projection to the space of the anchors, and the loss.
 
-    ``model.final`` takes no part in it: ``write_classifier`` makes it the nearest-anchor classifier.
+    ``model.final`` is not trained: ``write_classifier`` turns it into the nearest-anchor classifier.
     """
 
     def __init__(self, model: Network, head: LanguageHead, loss: LanguageLoss) -> None:
@@ -48,7 +48,7 @@ class LanguageObjective(TrainingObjective[Batch]):
         return {"loss": self.criterion["loss"](self.criterion["head"](points), batch.labels)}
 
     def write_classifier(self) -> None:
-        """Let ``model.final`` say which anchor is nearest, so that the network can be scored like any other."""
+        """Make ``model.final`` predict the nearest anchor, so the network can be scored like any other."""
         weight, bias = cast(LanguageHead, self.criterion["head"]).classifier()
         final = self.model.final
         assert final.bias is not None
@@ -59,7 +59,7 @@ class LanguageObjective(TrainingObjective[Batch]):
 
 @settings
 class LanguageLossSettings:
-    """Margins, weight and number of negatives of ``LanguageLoss``."""
+    """Arguments of ``LanguageLoss``."""
 
     pos_margin: float = 0.0
     neg_margin: float = 0.6

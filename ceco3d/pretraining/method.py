@@ -1,4 +1,4 @@
-"""What a pretraining method is, and the settings of a pretraining run."""
+"""The interface of a pretraining method, and the settings of a pretraining run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ceco3d.utils.settings import BUILT, settings
 class Pretraining:
     """The parts that ``training.loop.Trainer`` needs.
 
-    objective   ``batch -> {"loss": ..., ...}``, with ``prepare``, ``model`` and ``criterion``
+    objective   network and loss
     prefetcher  its batches
     outputs     channels of ``model.final``
-    validate    scores the network and reports unreadable scenes; None where it predicts no labels
+    validate    scores the network and reports unreadable scenes; None if it predicts no labels
     space       the classes that ``model.final`` predicts, or None
     """
 
@@ -39,7 +39,7 @@ class Method(Protocol):
     """A way to pretrain (conf/method).
 
     name         for titles and checkpoints
-    voxel_sizes  meters, by the name of the data set; others use the data set's own
+    voxel_sizes  meters, by the name of the data set; other data sets keep their own
     """
 
     name: str

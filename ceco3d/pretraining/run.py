@@ -1,4 +1,4 @@
-"""A pretraining run from its settings to its checkpoint."""
+"""Run a pretraining from its settings to its checkpoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ceco3d.utils.errors import UserError
 def pretrain(settings: PretrainSettings) -> Path:
     """Pretrain; returns the checkpoint, for ``train init=...``.
 
-    A finished run is left alone with ``resume=auto``. UserError on bad settings, data or checkpoints.
+    With ``resume=auto``, a finished run is not repeated. UserError on bad settings, data or checkpoints.
     """
     if settings.trainer.ema is not None:
         raise UserError(
@@ -67,8 +67,8 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
     size = f"{settings.model.name}, {count_parameters(objective.model):,} parameters, {samples} samples"
     title = f"pretraining {settings.method.name}: {size}, on {device}; run {run_dir}"
     run_trainer(trainer, settings, {"csv": CsvLogger, **settings.logger}, title)  # the summary below reads the CSV file
-    with main_first():  # the others continue when the checkpoint is there
-        if is_main():  # metrics.json says that the run is finished
+    with main_first():  # the other processes continue once the checkpoint exists
+        if is_main():  # metrics.json marks the run as finished
             retry_on_disk_error(lambda: write_json(run_dir / "metrics.json", loss_summary(run_dir / "metrics.csv")))
     return result
 
@@ -80,9 +80,9 @@ def pretrained_setup(settings: PretrainSettings, parts: Pretraining) -> dict[str
 
 
 def loss_summary(path: Path) -> dict[str, float | int | None]:
-    """Steps, and the mean loss over the first and the last tenth of the logged ones (null without any).
+    """The number of steps, and the mean loss over the first and last tenth of the logged steps (null if none).
 
-    Where the log has it, also ``chance``: what the loss of the same steps would be if all features were equal.
+    Also ``chance`` where it was logged: the loss of the same steps if all features were equal.
     """
     rows = [row for row in read_rows(path) if "loss" in row]
     summary: dict[str, float | int | None] = {"steps": int(rows[-1]["step"]) if rows else 0}

@@ -1,4 +1,4 @@
-"""The parts of a training run, made from its settings."""
+"""Build the parts of a training run from its settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
-from ceco3d.models import MinkUNet, build_model, load_weights
+from ceco3d.models import Network, build_model, load_weights
+from ceco3d.models.build import TARGET, find_network
 from ceco3d.sparse import Engine, load_engine
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.settings import RunSettings, TrainerSettings, TrainSettings, TransformSettings
@@ -33,10 +34,14 @@ from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_npy
 
 
-def make_network(settings: RunSettings, out_channels: int | None = None) -> MinkUNet:
-    """The network with the weights of ``init``, if given; one output for each class unless told otherwise."""
+def make_network(settings: RunSettings, out_channels: int | None = None) -> Network:
+    """The network, with the weights of ``init`` if given; one output per class unless ``out_channels`` is given.
+
+    UserError if a checkpoint could not store the network, see ``network_arguments``.
+    """
+    network_arguments(settings.model)  # raises now rather than after the training
     classes = len(label_space(settings.dataset.label_space))
-    model = settings.model(
+    model: Network = settings.model(
         in_channels=feature_channels(settings.features), out_channels=out_channels or classes, engine=_engine(settings)
     )
     if settings.trainer.sync_batch_norm:
@@ -47,7 +52,7 @@ def make_network(settings: RunSettings, out_channels: int | None = None) -> Mink
 
 
 def _engine(settings: RunSettings) -> str | Engine:
-    """What the network's parameter ``engine`` gets: a name for ``build_model``, the layers for other classes."""
+    """The network's argument ``engine``: a name for ``build_model``, an Engine for other classes."""
     if settings.model.target is build_model:
         return settings.engine
     try:
@@ -57,7 +62,7 @@ def _engine(settings: RunSettings) -> str | Engine:
 
 
 def network_setup(settings: RunSettings, out_channels: int) -> dict[str, Any]:
-    """What ``models.load_trained`` needs to make the network again; kept in its checkpoints."""
+    """What ``models.load_trained`` needs to rebuild the network; checkpoints store it."""
     return {
         "model": network_arguments(settings.model)
         | {"in_channels": feature_channels(settings.features), "out_channels": out_channels},
@@ -68,13 +73,42 @@ def network_setup(settings: RunSettings, out_channels: int) -> dict[str, Any]:
 
 
 def network_arguments(model: Component) -> dict[str, Any]:
-    """The arguments of ``build_model``, or those of a class of one's own with its dotted path as ``_target_``."""
-    own = {} if model.target is build_model else {"_target_": f"{model.target.__module__}.{model.target.__qualname__}"}
-    return own | dict(model.arguments)
+    """The settings that ``models.build_network`` rebuilds the network from.
+
+    These are the arguments of ``build_model``, or those of another subclass of Network with its dotted path as
+    ``_target_``. UserError if that class has no dotted path to import it by, or an argument is not a plain value.
+    """
+    if model.target is build_model:
+        return dict(model.arguments)
+    path = f"{model.target.__module__}.{model.target.__qualname__}"
+    try:
+        importable = find_network(path) is model.target
+    except ValueError:
+        importable = False
+    if not importable:
+        raise UserError(
+            f"{model.key}: checkpoints could not name {path}; define a subclass of ceco3d.models.Network at the top "
+            "level of a module"
+        )
+    for name, value in model.arguments.items():
+        if not _is_plain(value):
+            raise UserError(
+                f"{model.key}.{name}: checkpoints store plain values only, not {type(value).__name__}; "
+                "use numbers, text, lists or mappings"
+            )
+    return {TARGET: path} | dict(model.arguments)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]) -> nn.Module:
-    """The loss for features of ``in_channels``; classes are counted in ``folders``, the training scenes."""
+    """The loss for features of ``in_channels``, with class counts from ``folders``, the training scenes."""
     space = settings.dataset.label_space
     scenes, points = class_frequency(folders, space)
     return settings.loss(
@@ -83,7 +117,7 @@ def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]
 
 
 def training_batches(settings: RunSettings, folders: Sequence[Path], device: torch.device) -> Prefetcher:
-    """Augmented batches of the training scenes; ``trainer.augment_on`` says where they are made."""
+    """Augmented batches of the training scenes, made where ``trainer.augment_on`` says."""
     trainer, space = settings.trainer, settings.dataset.label_space
     known = {"structure": label_space(space).structure, "label_space": space}
     steps = object_steps(settings.transforms, folders, space)
@@ -116,10 +150,10 @@ def make_prefetcher(
     device: torch.device,
     cap: VoxelCap | None = None,
 ) -> Prefetcher:
-    """What this process reads of ``dataset``: its part of ``batch_size``, in ``accumulate`` batches a step.
+    """The batches of this process: its share of ``batch_size``, in ``accumulate`` batches per step.
 
-    Loader processes ``collate`` the samples, ``finish`` takes over on the device, see Prefetcher. UserError when the
-    processes cannot share ``batch_size`` equally.
+    ``collate`` runs in the loader processes, ``finish`` on the device (see Prefetcher). UserError if ``batch_size``
+    does not divide evenly among the processes.
     """
     parts = world() * trainer.accumulate
     if trainer.batch_size % parts:
@@ -143,7 +177,7 @@ def make_prefetcher(
 
 
 def object_steps(transforms: TransformSettings, folders: Sequence[Path], space: str) -> list[Transform]:
-    """Pasting and object augmentation, if set. They come before all other steps."""
+    """Instance pasting and object augmentation, where set. They run before all other transforms."""
     steps: list[Transform] = []
     if transforms.paste is not None:
         options = asdict(transforms.paste)
@@ -155,22 +189,22 @@ def object_steps(transforms: TransformSettings, folders: Sequence[Path], space: 
 
 
 def make_optimizer(settings: RunSettings, parts: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of the trainable parameters of ``parts``."""
+    """The optimizer for the trainable parameters of ``parts``."""
     return settings.optimizer(params=[parameter for parameter in parts.parameters() if parameter.requires_grad])
 
 
 def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:
-    """The exponential moving average of the weights of ``model``; None without a ``decay``.
+    """An exponential moving average of the weights of ``model``; None without ``decay``.
 
-    The decay rises to its value as (1 + n) / (10 + n) with the number n of steps, so short runs forget where they
-    began. The running statistics of batch norms are averaged too: they were measured under the raw weights of each
-    step, and this keeps them as old as the weights they belong to.
+    After n steps the decay is (1 + n) / (10 + n), up to ``decay``, so even short runs forget their initial weights. The
+    running statistics of batch norms are averaged too: each was measured with the raw weights of its step, so averaging
+    both keeps them matched.
     """
     if decay is None:
         return None
 
     def average(means: Any, current: Any, steps: Any) -> None:
-        count = int(averaged.n_averaged)  # the same as `steps`, which may be on a GPU
+        count = int(averaged.n_averaged)  # equals `steps`, which may be on a GPU
         get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(means, current, steps)
 
     averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)

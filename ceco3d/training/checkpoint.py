@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, read without running code, checked against the settings of the run."""
+"""Checkpoints: write them atomically, read them without running code, and check them against the run's settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
 @dataclass
 class Position:
-    """How far a run is: the next epoch and batch to train on, steps done, best validation mIoU so far."""
+    """Progress of a run: the next epoch and batch, steps completed, and the best validation mIoU so far."""
 
     epoch: int = 0
     batch: int = 0
@@ -33,15 +33,15 @@ class Position:
 
     @property
     def moment(self) -> float:
-        """``step``, plus a half at the end of an epoch, after its validation."""
+        """``step``, plus 0.5 at the end of an epoch, after its validation."""
         return self.step + (0.5 if self.step and self.batch == 0 else 0.0)
 
 
 def save(path: Path, content: dict[str, Any], keep: Path | None = None) -> None:
-    """Write ``content`` so that ``path`` always holds a whole checkpoint; the one that it replaces becomes ``keep``.
+    """Write ``content`` to ``path`` atomically; the checkpoint it replaces is renamed to ``keep``.
 
-    OSError where that is not possible (disk full, folder read-only); what was there before is then still there. A
-    process that is killed between the two renames leaves a whole ``keep`` and no ``path``: see ``read_newest``.
+    OSError if that fails (disk full, folder read-only); the old checkpoint is then unchanged. A process killed between
+    the two renames leaves a complete ``keep`` but no ``path``, which ``read_newest`` handles.
     """
     part = path.with_suffix(".part")
     try:
@@ -64,14 +64,14 @@ def save(path: Path, content: dict[str, Any], keep: Path | None = None) -> None:
 
 
 def _check_space(folder: Path, content: Any) -> None:
-    """OSError (ENOSPC) unless ``content`` fits on the disk of ``folder``."""
+    """OSError (ENOSPC) if ``content`` does not fit on the disk of ``folder``."""
     needed, free = _nbytes(content) + 2**20, shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(errno.ENOSPC, f"{needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
 
 
 def _nbytes(content: Any) -> int:
-    """Bytes of the tensors in nested dicts and lists; one that occurs twice counts twice."""
+    """Bytes of all tensors in nested dicts and lists; repeated tensors count each time."""
     if isinstance(content, torch.Tensor):
         return content.nbytes
     inner = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
@@ -89,27 +89,27 @@ def _sync_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint that was read."""
+    """A checkpoint read from a file."""
 
     path: Path
     content: dict[str, Any]
 
 
 def read_newest(folder: Path) -> Saved | None:
-    """``last.pt`` of ``folder``; ``previous.pt`` where that is missing or damaged, with a warning; None without both.
+    """``last.pt`` of ``folder``, or else ``previous.pt`` with a warning; None if there is neither.
 
-    A damaged file is renamed to ``*.damaged``. UserError when no file that is there can be read.
+    A damaged file is renamed to ``*.damaged``. UserError if there are files but none can be read.
     """
     found = [path for path in (folder / LAST, folder / PREVIOUS) if path.exists()]
     for path in found:
         try:
             content = read_file(path)
         except DamagedError as error:
-            logger.warning(f"{error}; it is set aside")
+            logger.warning(f"{error}; renaming it to *.damaged")
             os.replace(path, path.with_name(path.name + ".damaged"))
         else:
             if path.name == PREVIOUS:
-                logger.warning(f"resuming from the checkpoint before the last, {path}")
+                logger.warning(f"resuming from the previous checkpoint, {path}")
             return Saved(path, content)
     if found:
         raise UserError(f"{folder}: no checkpoint in it can be read; start again in another run_dir")
@@ -117,16 +117,16 @@ def read_newest(folder: Path) -> Saved | None:
 
 
 def training_state(setup: Mapping[str, Any], position: Position, **parts: Any) -> dict[str, Any]:
-    """A checkpoint's content: ``setup``, ``position`` and the state_dict of every named part."""
+    """The content of a checkpoint: ``setup``, ``position`` and the state_dict of each named part."""
     return {"setup": dict(setup), "position": asdict(position)} | {
         name: part.state_dict() for name, part in parts.items()
     }
 
 
 def restore(saved: Saved, setup: Mapping[str, Any], **parts: Any) -> Position:
-    """Load a checkpoint of the same setup into ``parts`` (by the names they were saved under).
+    """Load a checkpoint with the same setup into ``parts``, by the names they were saved under.
 
-    UserError when it belongs to a run with another model, loss, label space or features.
+    UserError if it comes from a run with another model, loss, label space or features.
     """
     path, content = saved.path, saved.content
     missing = sorted({"setup", "position", *parts} - {"average", "raw_model"} - content.keys())

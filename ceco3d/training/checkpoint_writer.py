@@ -1,4 +1,4 @@
-"""Saving that survives full disks and folders that cannot be written: training continues, saving is retried."""
+"""Write checkpoints; if the disk is full or read-only, training continues and writing is retried."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class CheckpointWriter:
-    """Writes checkpoints into ``folder``; keeps in memory what cannot be written until it can."""
+    """Writes checkpoints to ``folder``; keeps in memory those that cannot be written yet."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -24,7 +24,7 @@ class CheckpointWriter:
         self._next_try = 0.0
 
     def save(self, name: str, content: dict[str, Any]) -> bool:
-        """Write ``content`` as ``folder/name`` or, with a warning, keep a copy for later; whether it was written."""
+        """Write ``content`` to ``folder/name``; if that fails, warn, keep a copy to retry, and return False."""
         self.waiting.pop(name, None)
         try:
             save(self.folder / name, content, self.folder / PREVIOUS if name == LAST else None)
@@ -33,21 +33,21 @@ class CheckpointWriter:
                 f"{self.folder / name} not saved ({error.strerror}); training continues, the checkpoint before it is "
                 f"kept, next try in {atomic.RETRY_SECONDS:.0f} s"
             )
-            self.waiting[name] = copy.deepcopy(content)  # its tensors change with the next step
+            self.waiting[name] = copy.deepcopy(content)  # the next step changes its tensors
             self._next_try = time.monotonic() + atomic.RETRY_SECONDS
             return False
         return True
 
     def retry(self) -> None:
-        """Write what is waiting, if it is time to."""
+        """Write the waiting checkpoints, if the next try is due."""
         if not self.waiting or time.monotonic() < self._next_try:
             return
         for name, content in list(self.waiting.items()):
             if self.save(name, content):
-                logger.warning(f"{self.folder / name} is saved now")
+                logger.warning(f"{self.folder / name} saved after all")
 
     def finish(self) -> None:
-        """Wait until nothing is waiting; UserError after ``atomic.PATIENCE_SECONDS``."""
+        """Retry until every checkpoint is written; UserError after ``atomic.PATIENCE_SECONDS``."""
         end = time.monotonic() + atomic.PATIENCE_SECONDS
         while self.waiting and time.monotonic() < end:
             time.sleep(max(0.0, self._next_try - time.monotonic()))

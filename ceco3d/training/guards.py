@@ -1,4 +1,4 @@
-"""Guards of a long run: unreadable scenes, loader processes that die, non-finite steps."""
+"""Guards against unreadable scenes, dead loader processes and non-finite steps."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ceco3d.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 20  # scenes in the list at the end
+SHOWN = 20  # scenes listed at the end of the run
 
 
 @contextmanager
 def loader_guard() -> Iterator[None]:
-    """UserError when a loader process dies; PyTorch may raise that anywhere, out of a signal handler."""
+    """UserError if a loader process dies. PyTorch raises from a signal handler, so it can happen on any line."""
     try:
         yield
     except RuntimeError as error:
@@ -32,14 +32,14 @@ def loader_guard() -> Iterator[None]:
 
 
 class UnreadableSceneGuard:
-    """Reports each unreadable scene once; ends the run when more than ``limit`` (a share) of ``total`` fail."""
+    """Warns once about each unreadable scene; ends the run if more than the fraction ``limit`` of ``total`` fail."""
 
     def __init__(self, total: int, limit: float) -> None:
         self.total, self.limit = total, limit
         self.reasons: dict[str, str] = {}
 
     def add(self, failed: Iterable[tuple[str, str]]) -> None:
-        """Record (scene, reason) pairs; UserError when there are too many."""
+        """Record (scene, reason) pairs; UserError if there are too many."""
         for scene, reason in failed:
             if scene not in self.reasons:
                 self.reasons[scene] = reason
@@ -52,21 +52,21 @@ class UnreadableSceneGuard:
             )
 
     def report(self) -> None:
-        """List them again at the end of the log."""
+        """Log the unreadable scenes once more, at the end of the run."""
         if self.reasons:
             listed = ", ".join(list(self.reasons)[:SHOWN]) + (", ..." if len(self.reasons) > SHOWN else "")
             logger.warning(f"trained without {len(self.reasons)} unreadable scenes: {listed}")
 
 
 class NonFiniteGuard:
-    """Counts steps skipped because their loss or gradient is NaN or infinite; ``limit`` in a row end the run."""
+    """Counts steps skipped for a NaN or infinite loss or gradient; ends the run after ``limit`` in a row."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder, self.limit = folder, limit
         self.total = self.in_a_row = 0
 
     def skip(self, step: int, batches: Sequence[TrainingBatch], here: bool) -> None:
-        """Count step number ``step`` as skipped; ``here``: because of ``batches``, those of this process.
+        """Count step number ``step`` as skipped; ``here``: because of this process's ``batches``.
 
         After ``limit`` in a row the batches are saved as ``folder/step-N-rank-R.pt``, and a UserError ends the run.
         """
@@ -85,5 +85,5 @@ class NonFiniteGuard:
             )
 
     def finite(self) -> None:
-        """The step was finite: start counting again."""
+        """Reset the count after a finite step."""
         self.in_a_row = 0

@@ -1,4 +1,4 @@
-"""Ctrl-C, termination and Slurm's warning (SIGUSR1) end a run between two steps, with its state saved."""
+"""Stop a run between steps, with its state saved, on Ctrl-C, SIGTERM or Slurm's warning (SIGUSR1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class Interrupt:
-    """Records the first SIGINT, SIGTERM or SIGUSR1 instead of dying of it; a second one ends the process at once."""
+    """Records the first SIGINT, SIGTERM or SIGUSR1 for the loop to act on; a second one exits at once."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -30,4 +30,4 @@ class Interrupt:
         if self.signal is not None:
             sys.exit(128 + number)
         self.signal = number
-        logger.warning("stopping after this step; once more stops at once")
+        logger.warning("stopping after this step; repeat to stop at once")

@@ -1,4 +1,4 @@
-"""The global random generators, for user code that draws from them; ceco3d's own draws are functions of their keys."""
+"""Seed, save and restore the global random generators. Only user code draws from them; ceco3d uses keyed streams."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 
 def seed_all(seed: int) -> None:
-    """Begin all of them at ``seed``."""
+    """Seed Python, NumPy and PyTorch."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
 
 
 def random_state() -> dict[str, Any]:
-    """The state of the generators of Python, NumPy, PyTorch and the GPU, as tensors and numbers."""
+    """The generator states of Python, NumPy, PyTorch and the GPU, as tensors and numbers."""
     version, words, gauss = random.getstate()
     numpy_state: Any = np.random.get_state()  # noqa: NPY002 - what user code may use
     name, keys, position, has_gauss, cached = numpy_state

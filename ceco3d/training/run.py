@@ -1,4 +1,4 @@
-"""A training run from its settings to its scores."""
+"""Run a training from its settings to its scores."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ceco3d.utils.errors import UserError
 def train(settings: TrainSettings, pretrain: Callable[[], Path] | None = None) -> dict[str, Any]:
     """Train; returns the final validation scores, also in ``run_dir/metrics.json``.
 
-    pretrain  called when the run starts from nothing; returns the weights to start from
+    pretrain  called if the run is new (not resumed); returns the weights to start from
     UserError on bad settings, data or checkpoints.
     """
     if settings.init is not None and pretrain is not None:
@@ -85,12 +85,12 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
     if is_main():
         collapse = partial(write_collapse, run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
         retry_on_disk_error(collapse)
-        retry_on_disk_error(lambda: evaluation.write(run_dir))  # last: metrics.json says that the run is finished
+        retry_on_disk_error(lambda: evaluation.write(run_dir))  # last: metrics.json marks the run as finished
     return evaluation.scores
 
 
 def write_collapse(path: Path, evaluation: Evaluation, predictor: Predictor, folders: list[Path], space: str) -> None:
-    """Write what the neural-collapse figures need: class means, classifier, a sample of features, class counts."""
+    """Write the data of the neural-collapse figures: class means, classifier, sampled features, class counts."""
     moments = evaluation.moments
     with whole_file(path) as file:
         np.savez(

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the progress of training, so that resuming needs no state."""
+"""Learning-rate schedules: pure functions of training progress, so resuming needs no state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Schedule = Callable[[float], float]
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Cosine rise from 1/start_divisor to 1 over ``warmup``, then cosine fall to 1/final_divisor (Smith & Topin)."""
+    """Cosine rise from 1/start_divisor to 1 during ``warmup``, then cosine fall to 1/final_divisor (Smith & Topin)."""
 
     warmup: float = 0.05
     start_divisor: float = 10.0
@@ -36,7 +36,7 @@ class Poly:
 
 @dataclass(frozen=True)
 class MultiStep:
-    """Drops by ``gamma`` after each of ``milestones`` (shares of training)."""
+    """Multiplies by ``gamma`` after each of ``milestones`` (fractions of training)."""
 
     milestones: Sequence[float]
     gamma: float
@@ -47,7 +47,7 @@ class MultiStep:
 
 @dataclass(frozen=True)
 class Exponential:
-    """Times ``gamma`` after each of ``drops`` equal shares of training."""
+    """Multiplies by ``gamma`` after each of ``drops`` equal parts of training."""
 
     gamma: float
     drops: int

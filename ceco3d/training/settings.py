@@ -1,4 +1,4 @@
-"""What a training run is made of, as typed values; ``conf/train.yaml`` and its groups explain every field."""
+"""Typed settings of a training run; ``conf/train.yaml`` and its groups explain every field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Decay = Annotated[float, Field(gt=0, lt=1, strict=True)]
 
 @settings
 class TrainerSettings:
-    """How the loop runs (conf/trainer)."""
+    """Settings of the training loop (conf/trainer)."""
 
     epochs: Count
     batch_size: Count
@@ -41,7 +41,7 @@ class TrainerSettings:
 
 @settings
 class PasteSettings:
-    """Objects of other scenes pasted into a scene: ``InstanceBank`` and ``PasteInstances``."""
+    """Paste objects from other scenes: arguments of ``InstanceBank`` and ``PasteInstances``."""
 
     count: Count = 5
     tries: Count = 50
@@ -52,7 +52,7 @@ class PasteSettings:
 
 @settings
 class InstanceSettings:
-    """``InstanceAugmentation`` but for the classes it leaves alone."""
+    """Arguments of ``InstanceAugmentation``, except the classes it skips."""
 
     p: Share = 0.5
     shift: float = 0.1
@@ -76,11 +76,11 @@ class TransformSettings:
 
 @settings
 class RunSettings(CommonSettings):
-    """What training and pretraining have in common.
+    """Settings shared by training and pretraining.
 
-    model      makes the network from ``in_channels``, ``out_channels`` and ``engine``
-    optimizer  makes a torch optimizer from ``params``
-    logger     each makes a logger from ``run_dir`` and ``start``
+    model      builds the network from ``in_channels``, ``out_channels`` and ``engine``
+    optimizer  builds a torch optimizer from ``params``
+    logger     each builds a logger from ``run_dir`` and ``start``
     config     plain values for ``config.yaml``
     """
 
@@ -104,7 +104,7 @@ class RunSettings(CommonSettings):
 
 @settings
 class PretrainRequest:
-    """The pretraining that comes before a training (conf/experiment/csc.yaml); None leaves the method's own value."""
+    """Pretraining before training (conf/experiment/csc.yaml); None keeps the value of the method."""
 
     method: str
     run_dir: Path
@@ -116,8 +116,8 @@ class PretrainRequest:
 class TrainSettings(RunSettings):
     """``conf/train.yaml``.
 
-    name  what tables and pictures call the run
-    loss  makes the loss from ``num_classes``, ``in_channels``, ``class_points`` and ``class_counts`` (training
+    name  of the run, in tables and pictures
+    loss  builds the loss from ``num_classes``, ``in_channels``, ``class_points`` and ``class_counts`` (training
           points and training scenes of each class)
     """
 

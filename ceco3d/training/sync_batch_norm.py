@@ -12,14 +12,14 @@ from ceco3d.utils.distributed import differentiable_sum, world
 
 
 class SyncBatchNorm(nn.BatchNorm1d):
-    """BatchNorm1d whose statistics in training are those of the rows of all processes, some of which may have none."""
+    """BatchNorm1d whose training statistics cover the rows of all processes; a process may have no rows."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C) -> (N, C)."""
         if not self.training or world() == 1:
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        # Two passes over the rows, as a variance from sums of squares would lose digits.
+        # Two passes over the rows: a variance computed from sums of squares would lose digits.
         count = differentiable_sum(wide.new_full((1,), float(len(x)))).clamp(min=1)
         mean = differentiable_sum(wide.sum(0)) / count
         centered = wide - mean
@@ -30,9 +30,9 @@ class SyncBatchNorm(nn.BatchNorm1d):
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """Running statistics as BatchNorm1d keeps them, with the unbiased variance; those before of less than two rows.
+        """Update the running statistics like BatchNorm1d, with the unbiased variance; no change below two rows.
 
-        Without a look at ``count``, for which the host would have to wait.
+        Never reads ``count`` on the host, which would wait for the GPU.
         """
         enough = (count > 1).to(mean.dtype)
         assert self.momentum is not None

@@ -12,15 +12,15 @@ from ceco3d.utils.errors import UserError
 
 @dataclass(frozen=True)
 class Component:
-    """A call still to be made: ``target(**arguments)``, completed by what only the caller knows.
+    """A deferred call of ``target(**arguments)``; the caller adds the arguments that only it knows.
 
-    key        what error messages call it, such as "loss.center"
+    key        its name in error messages, such as "loss.center"
     target     a class or function
     arguments  by name; components among them, also inside lists, are called first
-    name       what logs and tables call it
+    name       its name in logs and tables
 
-    Calling the component passes on the keyword arguments that the target has parameters for: a loss that needs the
-    number of classes has a parameter ``num_classes``; one that does not simply leaves it out.
+    Calling the component passes on only the keyword arguments that the target has parameters for: a loss that needs the
+    number of classes declares ``num_classes``, others do not.
     """
 
     key: str
@@ -29,7 +29,7 @@ class Component:
     name: str = ""
 
     def __call__(self, **known: Any) -> Any:
-        """The object. UserError where an argument is missing or the target refuses one with a ValueError."""
+        """Call the target. UserError if an argument is missing or the target raises ValueError."""
         parameters = inspect.signature(self.target).parameters
         takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
         offered = {name: value for name, value in known.items() if takes_all or name in parameters}

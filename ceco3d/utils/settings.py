@@ -1,4 +1,4 @@
-"""Typed settings: frozen dataclasses that check names, types and ranges when they are made.
+"""Typed settings: frozen dataclasses that check names, types and ranges on creation.
 
 A value out of range is a ``ValueError`` (pydantic's ``ValidationError``) that names the field; the command line turns
 it into one line with the full key (``ceco3d.cli.settings``).
@@ -29,13 +29,13 @@ def _build(value: Any) -> Any:
     return value() if isinstance(value, Component) else value
 
 
-# Annotated[X, BUILT]: the field holds the object that a component describes, not the component.
+# Annotated[X, BUILT]: the field holds the object that a component builds, not the component.
 BUILT = BeforeValidator(_build)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
 def settings(cls: type[T]) -> type[T]:
-    """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown names, wrong types and values out of range."""
+    """Make ``cls`` a frozen, keyword-only dataclass that rejects unknown names, wrong types and values out of range."""
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
     return cast(type[T], made)
@@ -43,7 +43,7 @@ def settings(cls: type[T]) -> type[T]:
 
 @settings
 class CommonSettings:
-    """What every command has (conf/common.yaml)."""
+    """Settings of every command (conf/common.yaml)."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
