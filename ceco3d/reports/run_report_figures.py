@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ceco3d.reports.neural_collapse_figures import BLUE, GREEN, GROUP_STYLES, ORANGE, PURPLE, RED, STYLE
+from ceco3d.runs.metrics_csv import LOOP_COLUMNS, VALIDATION
 
 DPI = 130
 # The loop's own columns and those of validation; every other column of a log is the loss or one of its terms.
-LOOP_COLUMNS = {"step", "epoch", "lr", "grad_norm", "voxels_per_second", "skipped", "gpu_gib", "gpu_reserved_gib"}
-VALIDATION = "val_"
 SCORES = {"val_miou": ("mIoU", "black"), **{f"val_{g}": (g, GROUP_STYLES[g][0]) for g in ("head", "common", "tail")}}
 COLLAPSE = {
     "val_equiangularity": "Equiangularity",

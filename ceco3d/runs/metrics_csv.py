@@ -12,6 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+# What the training loop logs beside the terms of the loss, and the prefix of what a validation measures.
+LOOP_COLUMNS = {"step", "epoch", "lr", "grad_norm", "voxels_per_second", "skipped", "gpu_gib", "gpu_reserved_gib"}
+VALIDATION = "val_"
+
 Row = dict[str, float]  # number by column, always with "step"; empty cells are absent
 _WHOLE = re.compile(r"-?\d{1,15}")
 

@@ -15,13 +15,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-from ceco3d.runs.metrics_csv import Row, read_complete_rows
+from ceco3d.runs.metrics_csv import VALIDATION, Row, read_complete_rows
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-VALIDATION = "val_"  # prefix of what a validation measures
 
 
 class Logger(Protocol):

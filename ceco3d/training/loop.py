@@ -18,15 +18,16 @@ from torch.optim.swa_utils import AveragedModel
 
 from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.metrics.neural_collapse import summary
+from ceco3d.runs.metrics_csv import VALIDATION
 from ceco3d.training.checkpoint import BEST, LAST, Position, training_state
 from ceco3d.training.checkpoint_writer import CheckpointWriter
 from ceco3d.training.guards import NonFiniteGuard, UnreadableSceneGuard, loader_guard
 from ceco3d.training.interrupt import Interrupt
-from ceco3d.training.loggers import VALIDATION, Logger
+from ceco3d.training.loggers import Logger
 from ceco3d.training.objective import TrainingBatch, TrainingObjective
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.random_state import random_state
-from ceco3d.training.reporting import gpu_memory, mean_over_processes, validation_values
+from ceco3d.training.reporting import check_terms, gpu_memory, mean_over_processes, validation_values
 from ceco3d.training.schedule import Schedule
 from ceco3d.training.settings import TrainerSettings
 from ceco3d.utils.distributed import broadcast_buffers, gather, is_main, reduce, world
@@ -182,6 +183,7 @@ class Trainer:
                     losses: dict[str, Tensor] = self.parallel(batch)
                 self.scaler.scale(losses["loss"] / len(batches)).backward()
             found.append({name: value.detach() for name, value in losses.items()})
+        check_terms(found[0])
         self.scaler.unscale_(self.optimizer)
         limit = self.settings.clip_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), math.inf if limit is None else limit)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 
 from ceco3d.inference.evaluation import Evaluation
-from ceco3d.training.loggers import VALIDATION
+from ceco3d.runs.metrics_csv import LOOP_COLUMNS, VALIDATION
 from ceco3d.utils.distributed import reduce
+from ceco3d.utils.errors import UserError
+
+
+def check_terms(names: Iterable[str]) -> None:
+    """UserError if a loss returns a value by a name that the log needs for something else."""
+    for name in names:
+        if name in LOOP_COLUMNS or name.startswith(VALIDATION):
+            raise UserError(f"loss: returns {name!r}, a name that the log uses for something else; rename that value")
 
 
 def mean_over_processes(values: Mapping[str, float]) -> dict[str, float]:

@@ -16,6 +16,7 @@ import torch
 from ceco3d.models import load_trained
 from ceco3d.training.loggers import CsvLogger, Loggers, TensorBoardLogger, WandbLogger
 from ceco3d.training.loop import Trainer
+from ceco3d.training.reporting import check_terms
 from ceco3d.training.run import train
 from ceco3d.training.schedule import MultiStep, OneCycle, Poly
 from ceco3d.utils.errors import UserError
@@ -223,6 +224,13 @@ def test_csv_forgets_rows_after_the_checkpoint(tmp_path):
     log.log({"step": 3, "loss": 30.0})
     log.close()
     assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [("1", "1.0"), ("2", "2.0"), ("3", "30.0")]
+
+
+@pytest.mark.parametrize("name", ["lr", "grad_norm", "step", "val_miou"])
+def test_a_loss_cannot_take_a_name_of_the_log(name):
+    check_terms(["loss", "my_term"])
+    with pytest.raises(UserError, match=f"returns '{name}'.*rename"):
+        check_terms(["loss", name])
 
 
 def test_a_new_name_adds_a_column_and_resuming_keeps_it(tmp_path):
