@@ -23,6 +23,9 @@ from pathlib import Path
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests.helpers.training import equal
+
 ROOT = Path("outputs/kill-test")
 OPTIONS = [
     "dataset.size=tiny",
@@ -75,17 +78,6 @@ def outcome(run_dir: Path) -> tuple[dict, list]:
     with (run_dir / "metrics.csv").open(newline="") as file:
         log = [{k: v for k, v in row.items() if k != "voxels_per_second"} for row in csv.DictReader(file)]
     return torch.load(run_dir / "checkpoints/last.pt", weights_only=True), log
-
-
-def equal(a: object, b: object) -> bool:
-    """Whether two checkpoints are the same, tensors bit for bit."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return a == b
 
 
 def main() -> None:

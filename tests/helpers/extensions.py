@@ -123,7 +123,7 @@ class JsonLogger:
 
 
 class CountingEngine:
-    """The layers of the native engine; counts its convolutions."""
+    """The layers of the native engine; counts the convolutions that are made and those that run."""
 
     SparseTensor = sparse.SparseTensor
     TransposedConvolution = sparse.TransposedConvolution
@@ -131,11 +131,16 @@ class CountingEngine:
     ReLU = sparse.ReLU
 
     def __init__(self) -> None:
-        self.made = 0
+        self.made = self.calls = 0
 
     def Convolution(self, *args, **kwargs):
         self.made += 1
-        return sparse.Convolution(*args, **kwargs)
+        layer = sparse.Convolution(*args, **kwargs)
+        layer.register_forward_pre_hook(self.count)
+        return layer
+
+    def count(self, layer, args) -> None:
+        self.calls += 1
 
 
 counting = CountingEngine()

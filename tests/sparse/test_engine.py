@@ -13,29 +13,10 @@ from ceco3d import sparse
 from ceco3d.models import build_model
 from ceco3d.models.blocks import BasicBlock
 from ceco3d.sparse import SparseTensor, load_engine
+from tests.helpers.extensions import CountingEngine
 from tests.helpers.sparse import sparse_input
 
 ROOT = Path(__file__).parents[2]
-
-
-class CountingEngine:
-    """The native layers; counts the convolutions that run."""
-
-    SparseTensor = sparse.SparseTensor
-    TransposedConvolution = sparse.TransposedConvolution
-    BatchNorm = sparse.BatchNorm
-    ReLU = sparse.ReLU
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def Convolution(self, *args, **kwargs):
-        layer = sparse.Convolution(*args, **kwargs)
-        layer.register_forward_pre_hook(self.count)
-        return layer
-
-    def count(self, layer, args) -> None:
-        self.calls += 1
 
 
 counting = CountingEngine()
