@@ -37,7 +37,7 @@ from ceco3d.utils.atomic import check_writable, write_json, write_text
 from ceco3d.utils.components import Component
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.settings import BUILT, CommonSettings, Count, Positive, settings
+from ceco3d.utils.settings import BUILT, CommonSettings, Count, FilePath, Positive, settings
 
 Measured = tuple[Sequence[Mapping[str, Any]], Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]]
 
@@ -76,13 +76,13 @@ class BenchmarkSettings(CommonSettings):
     features: Annotated[Sequence[str], Field(min_length=1)]
     voxels: Annotated[Sequence[Annotated[int, Field(ge=1000, strict=True)]], Field(min_length=1)]
     voxel_size: Positive
-    scene: Path | None
+    scene: FilePath | None
     data: DataSettings
     utilization: UtilizationSettings
     measure: Annotated[Sequence[Literal["maps", "forward", "training", "memory"]], Field(min_length=1)]
     repeats: Count
     threads: Count | None
-    out: Path
+    out: FilePath
 
 
 @command("benchmark", BenchmarkSettings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
@@ -16,7 +15,7 @@ from ceco3d.inference.predictor import load_predictor
 from ceco3d.inference.scan_labeling import LabelingOptions, label_scans
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
-from ceco3d.utils.settings import CommonSettings, Count, Index, settings
+from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, settings
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +29,9 @@ class PredictSettings(CommonSettings):
     """conf/predict.yaml."""
 
     tta: ViewSettings
-    checkpoint: Path
+    checkpoint: FilePath
     input: Annotated[Sequence[str], BeforeValidator(_listed)]
-    out: Annotated[Path, BeforeValidator(str)]
+    out: FilePath
     unit: Literal["m", "cm", "mm"] = "m"
     up: Literal["z", "y", "-y"] = "z"
     max_voxels: Count = 500_000

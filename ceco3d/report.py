@@ -5,10 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import BeforeValidator
+from typing import Literal
 
 from ceco3d.cli.app import command
 from ceco3d.reports.leaderboard import leaderboard_csv, leaderboard_markdown, read_leaderboard
@@ -17,11 +14,9 @@ from ceco3d.reports.study import read_study, study_markdown
 from ceco3d.utils.atomic import check_writable, write_text
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.settings import CommonSettings, settings
+from ceco3d.utils.settings import CommonSettings, FilePath, Text, settings
 
 logger = logging.getLogger(__name__)
-
-TextPath = Annotated[Path, BeforeValidator(str)]  # a name such as 2026 is a number in YAML
 
 
 @settings
@@ -29,12 +24,12 @@ class ReportSettings(CommonSettings):
     """conf/report.yaml."""
 
     what: Literal["run", "study", "table"] | None = None
-    run: TextPath | None = None
-    study: TextPath | None = None
-    baseline: str = "ce"
-    runs: Sequence[TextPath] | None = None
-    labels: Sequence[str] | None = None
-    out: TextPath
+    run: FilePath | None = None
+    study: FilePath | None = None
+    baseline: Text = "ce"
+    runs: Sequence[FilePath] | None = None
+    labels: Sequence[Text] | None = None
+    out: FilePath
     convention: Literal["present", "union", "zero_filled"] = "present"
 
 

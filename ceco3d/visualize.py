@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
-
 from ceco3d.cli.app import command
 from ceco3d.cli.scoring import ViewSettings
 from ceco3d.data.scenes.labels import label_space
@@ -17,12 +15,10 @@ from ceco3d.reports.neural_collapse_runs import read_runs
 from ceco3d.utils.atomic import check_writable, write_bytes, write_text
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.settings import BUILT, CommonSettings, Count, settings
+from ceco3d.utils.settings import BUILT, CommonSettings, Count, FilePath, Text, settings
 from ceco3d.visualization.labeled_scenes import find_scene, read_labeled, segment_scene
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
 from ceco3d.visualization.segmented import SegmentedScene
-
-TextPath = Annotated[Path, BeforeValidator(str)]  # a name such as 2026 is a number in YAML
 
 
 @settings
@@ -31,15 +27,15 @@ class VisualizeSettings(CommonSettings):
 
     dataset: Annotated[DataSet, BUILT]
     tta: ViewSettings
-    scene: str | None = None
-    input: TextPath | None = None
-    runs: Sequence[TextPath] = ()
-    labels: Sequence[str] | None = None
-    out: TextPath
+    scene: Text | None = None
+    input: FilePath | None = None
+    runs: Sequence[FilePath] = ()
+    labels: Sequence[Text] | None = None
+    out: FilePath
     up: Literal["z", "y", "-y"] = "z"
     points: Count = 500_000
     window: bool = False
-    classes: Sequence[str] | None = None
+    classes: Sequence[Text] | None = None
 
 
 @command("visualize", VisualizeSettings)

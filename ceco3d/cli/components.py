@@ -13,10 +13,8 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from ceco3d.cli.messages import explain
 from ceco3d.cli.overrides import suggestion
-from ceco3d.utils.components import Component
+from ceco3d.utils.components import TARGET, Component
 from ceco3d.utils.errors import UserError
-
-TARGET = "_target_"
 
 
 def with_components(node: Any, key: str = "") -> Any:
@@ -79,9 +77,12 @@ def _checked(key: str, hint: Any, value: Any) -> Any:
     except PydanticSchemaGenerationError:
         return value
     try:
-        return adapter.validate_python(value)
+        checked = adapter.validate_python(value)
     except ValidationError as error:
         raise UserError(explain(error, key)) from error
+    if isinstance(value, bool) and not isinstance(checked, bool):  # pydantic takes true for 1
+        raise UserError(f"{key}={str(value).lower()}: must be a number")
+    return checked
 
 
 def _holds_components(value: Any) -> bool:

@@ -12,7 +12,7 @@ from ceco3d.preprocessing.datasets import DataSet, processed_scenes
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.settings import BUILT, CommonSettings, settings
+from ceco3d.utils.settings import BUILT, CommonSettings, FilePath, settings
 
 
 @settings
@@ -34,9 +34,9 @@ class ScoringSettings(CommonSettings):
 
     dataset: Annotated[DataSet, BUILT]
     tta: ViewSettings
-    checkpoint: Path
+    checkpoint: FilePath
     split: Literal["train", "val", "test"]
-    out: Path | None = None
+    out: FilePath | None = None
 
     @property
     def title(self) -> str:

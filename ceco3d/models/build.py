@@ -12,8 +12,7 @@ from ceco3d.models.minkunet import VARIANTS, MinkUNet
 from ceco3d.models.network import Network
 from ceco3d.sparse import load_engine
 from ceco3d.sparse.engine import choices
-
-TARGET = "_target_"
+from ceco3d.utils.components import TARGET
 
 
 def build_model(

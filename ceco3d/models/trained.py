@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ceco3d.models.build import TARGET, build_network
+from ceco3d.models.build import build_network
 from ceco3d.models.network import Network
 from ceco3d.models.weights import read_file
+from ceco3d.utils.components import TARGET
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import reading
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -45,17 +45,28 @@ class ContrastObjective(TrainingObjective[PairBatch]):
 
 
 @settings
+class PartitionSettings:
+    """Arguments of ``Partition``."""
+
+    kind: str = "fast"
+    r1: Positive = 2.0
+    r2: Positive = 20.0
+    bins_xy: Count = 2
+    bins_zy: Count = 2
+
+
+@settings
 class ContrastiveSceneContexts:
     """``method=csc`` (conf/method/csc.yaml explains every field)."""
 
     name: str = "csc"
     frames: Path | None = None
-    min_overlap: Annotated[float, Field(gt=0, le=1)] = 0.3
+    min_overlap: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.3
     color_jitter: Positive = 0.01
     queries: Count = 4096
     temperature: Positive = 0.4
     out_channels: Count = 32
-    partition: Partition = Partition()
+    partition: PartitionSettings = field(default_factory=PartitionSettings)
     voxel_sizes: Mapping[str, float] = field(default_factory=dict)
 
     def build(self, settings: PretrainSettings, device: torch.device) -> Pretraining:
@@ -64,7 +75,7 @@ class ContrastiveSceneContexts:
             raise UserError("trainer.augment_on=device: method=csc makes its views in the loader; choose loader")
         model = make_network(settings, out_channels=self.out_channels)
         try:
-            criterion = SceneContextLoss(self.partition, self.temperature)
+            criterion = SceneContextLoss(Partition(**asdict(self.partition)), self.temperature)
         except ValueError as error:
             raise UserError(f"method=csc: {error}") from error
         collate = PairCollate(settings.voxel_size, list(settings.features), settings.seed)

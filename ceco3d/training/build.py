@@ -23,12 +23,12 @@ from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 from ceco3d.models import Network, build_model, load_weights
-from ceco3d.models.build import TARGET, find_network
+from ceco3d.models.build import find_network
 from ceco3d.sparse import Engine, load_engine
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.settings import RunSettings, TrainerSettings, TrainSettings, TransformSettings
 from ceco3d.training.sync_batch_norm import synchronize
-from ceco3d.utils.components import Component
+from ceco3d.utils.components import TARGET, Component
 from ceco3d.utils.distributed import rank, world
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_npy
@@ -189,8 +189,13 @@ def object_steps(transforms: TransformSettings, folders: Sequence[Path], space: 
 
 
 def make_optimizer(settings: RunSettings, parts: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer for the trainable parameters of ``parts``."""
-    return settings.optimizer(params=[parameter for parameter in parts.parameters() if parameter.requires_grad])
+    """The optimizer for the trainable parameters of ``parts``; UserError unless its learning rate is positive."""
+    trained = [parameter for parameter in parts.parameters() if parameter.requires_grad]
+    optimizer: torch.optim.Optimizer = settings.optimizer(params=trained)
+    for group in optimizer.param_groups:
+        if not group["lr"] > 0:
+            raise UserError(f"optimizer.lr={group['lr']}: must be greater than 0")
+    return optimizer
 
 
 def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -12,7 +11,19 @@ from ceco3d.data.transforms import SphereCrop
 from ceco3d.preprocessing.datasets import DataSet
 from ceco3d.training.schedule import Schedule
 from ceco3d.utils.components import Component
-from ceco3d.utils.settings import BUILT, CommonSettings, Count, Factory, Index, Positive, Share, settings
+from ceco3d.utils.settings import (
+    BUILT,
+    CommonSettings,
+    Count,
+    Factory,
+    FilePath,
+    Index,
+    Number,
+    Positive,
+    Share,
+    Text,
+    settings,
+)
 
 Decay = Annotated[float, Field(gt=0, lt=1, strict=True)]
 
@@ -45,7 +56,7 @@ class PasteSettings:
 
     count: Count = 5
     tries: Count = 50
-    power: float = 0.5
+    power: Number = 0.5
     min_points: Count = 100
     max_points: Count = 20_000
 
@@ -55,10 +66,10 @@ class InstanceSettings:
     """Arguments of ``InstanceAugmentation``, except the classes it skips."""
 
     p: Share = 0.5
-    shift: float = 0.1
-    rotate: float = 45.0
+    shift: Number = 0.1
+    rotate: Number = 45.0
     flip: Share = 0.5
-    scale: tuple[float, float] = (0.9, 1.1)
+    scale: tuple[Number, Number] = (0.9, 1.1)
     dropout: Share = 0.2
     gray: Share = 0.1
 
@@ -91,9 +102,9 @@ class RunSettings(CommonSettings):
     scheduler: Annotated[Schedule, BUILT]
     trainer: TrainerSettings
     logger: Mapping[str, Factory]
-    run_dir: Path
+    run_dir: FilePath
     resume: Literal["auto"] | None = None
-    init: Path | None = None
+    init: FilePath | None = None
     init_leave_out: Sequence[str] = ("final",)
     init_minkowski: Annotated[Literal["auto", "0.4", "0.5"], BeforeValidator(str)] = "auto"
     engine: str = "native"
@@ -107,7 +118,7 @@ class PretrainRequest:
     """Pretraining before training (conf/experiment/csc.yaml); None keeps the value of the method."""
 
     method: str
-    run_dir: Path
+    run_dir: FilePath
     epochs: Count | None = None
     voxel_size: Positive | None = None
 
@@ -121,6 +132,6 @@ class TrainSettings(RunSettings):
           points and training scenes of each class)
     """
 
-    name: str
+    name: Text
     loss: Component
     pretrain: PretrainRequest | None = None

@@ -9,6 +9,8 @@ from typing import Any
 
 from ceco3d.utils.errors import UserError
 
+TARGET = "_target_"  # names the class in YAML and in checkpoints
+
 
 @dataclass(frozen=True)
 class Component:

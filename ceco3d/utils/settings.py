@@ -7,6 +7,7 @@ it into one line with the full key (``ceco3d.cli.settings``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import pydantic
@@ -20,9 +21,18 @@ T = TypeVar("T")
 Count = Annotated[int, Field(strict=True, ge=1)]
 Index = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Factory = Callable[..., Any]
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+# A name such as 2026 is a number in YAML.
+Text = Annotated[str, BeforeValidator(_as_text)]
+FilePath = Annotated[Path, BeforeValidator(_as_text)]
 
 
 def _build(value: Any) -> Any:

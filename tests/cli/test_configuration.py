@@ -135,3 +135,10 @@ def test_no_file_only_redirects_to_another(path):
     content = yaml.safe_load(path.read_text())
     chosen = [entry for entry in content.get("defaults", []) if entry != "_self_"]
     assert not (content.keys() == {"defaults"} and len(chosen) == 1)
+
+
+def test_names_that_look_like_numbers_are_names():
+    settings = settings_of("visualize", "runs=[2026,7]", "labels=[1,2]", "out=3", "scene=4")
+    assert (settings.scene, settings.out, list(settings.labels)) == ("4", Path("3"), ["1", "2"])
+    assert list(settings.runs) == [Path("2026"), Path("7")]
+    assert settings_of("train", "run_dir=5", "name=6").run_dir == Path("5")

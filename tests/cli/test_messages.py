@@ -12,7 +12,7 @@ from pydantic import Field
 from ceco3d.cli.app import one_line
 from ceco3d.cli.settings import plain, to_settings
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.settings import Count, NonNegative, Positive, Share, settings
+from ceco3d.utils.settings import Count, Positive, Share, settings
 
 
 @settings
@@ -30,7 +30,7 @@ class Whole:
     path: Path
     part: Part = Part()
     size: Positive = 1.0
-    offset: NonNegative = 0.0
+    offset: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.0
     share: Share = 0.0
     flag: bool = False
     unit: Literal["m", "cm", "mm"] = "m"
