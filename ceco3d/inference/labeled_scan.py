@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ceco3d.data.pointclouds.files import LABELS
 from ceco3d.data.pointclouds.ply_write import PREFIX, extend_ply, write_ply
-from ceco3d.data.pointclouds.scan import COLOR_NAMES, Scan, find_columns
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.metrics.tables import percent
 from ceco3d.utils.atomic import whole_file
@@ -86,7 +86,7 @@ class LabeledScan:
     def _write_ply(self, file: BinaryIO, added: np.ndarray) -> None:
         scan = self.scan
         if scan.ply is not None:
-            extend_ply(file, scan.ply, added, set(find_columns(scan.ply.vertex.properties, COLOR_NAMES) or ()))
+            extend_ply(file, scan.ply, added, set(scan.color_names))
             return
         columns = dict(zip("xyz", scan.coord.T, strict=True))
         if scan.normal is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ceco3d.data.pointclouds.scan import Scan, make_scan, scan_of_columns
-from ceco3d.data.pointclouds.text import scan_of_table
+from ceco3d.data.pointclouds.tables import scan_of_table
 from ceco3d.utils import untrusted
 from ceco3d.utils.errors import UserError
 
@@ -18,7 +18,7 @@ COLOR_KEYS = ("color", "colors", "rgb")
 NORMAL_KEYS = ("normal", "normals")
 
 
-def read_npy(path: Path) -> Scan:
+def read_npy(path: Path, columns: Sequence[str] | None = None) -> Scan:
     """A table (N, C), see ``scan_of_table``, or records with named fields."""
     array = untrusted.read_npy(path)
     if array.dtype.names:

@@ -25,23 +25,35 @@ def read_ply(path: Path) -> Scan:
     return scan_of_columns({name: vertices[name] for name in vertices.dtype.names or ()}, ply)
 
 
-READERS = {
+TABLE_READERS = {**dict.fromkeys((".xyz", ".txt", ".pts", ".csv", ".asc"), read_text), ".npy": read_npy}
+OTHER_READERS = {
     ".ply": read_ply,
     ".pcd": read_pcd,
     **dict.fromkeys((".las", ".laz"), read_las),
-    **dict.fromkeys((".xyz", ".txt", ".pts", ".csv", ".asc"), read_text),
-    ".npy": read_npy,
     ".npz": read_npz,
 }
+READERS = {**OTHER_READERS, **TABLE_READERS}
 
 
-def read_scan(path: Path) -> Scan:
-    """Read a file, or the folder of a processed scene. UserError names the file and what is wrong with it."""
-    reader = read_scene_folder if path.is_dir() else READERS.get(path.suffix.lower())
-    if reader is None:
+def read_scan(path: Path, columns: Sequence[str] | None = None) -> Scan:
+    """Read a file, or the folder of a processed scene. UserError names the file and what is wrong with it.
+
+    columns  names of the columns of a table (text or .npy), "_" for those to ignore; None: from the file
+    """
+    kind = path.suffix.lower()
+    if not path.is_dir() and kind not in READERS:
         raise UserError(f"{path}: unknown format {path.suffix!r}; choose one of {', '.join(READERS)}")
+    if columns is not None and (path.is_dir() or kind not in TABLE_READERS):
+        raise UserError(
+            f"{path}: columns= names the columns of tables ({', '.join(TABLE_READERS)}), not of this format"
+        )
     try:
-        scan = reader(path)
+        if path.is_dir():
+            scan = read_scene_folder(path)
+        elif kind in TABLE_READERS:
+            scan = TABLE_READERS[kind](path, columns)
+        else:
+            scan = OTHER_READERS[kind](path)
     except UserError as error:
         raise UserError(f"{path}: {one_line(error, 300)}") from None
     except OSError as error:
@@ -86,4 +98,5 @@ def _is_scene(path: Path) -> bool:
 
 
 def _is_scan_file(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in READERS and not path.name.endswith(LABELS)
+    hidden = path.name.startswith(".")  # such as the ._room.ply that macOS writes beside room.ply
+    return path.is_file() and path.suffix.lower() in READERS and not path.name.endswith(LABELS) and not hidden

@@ -9,8 +9,7 @@ import torch
 
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.pointclouds.normals import estimate_normals, vertex_normals
-from ceco3d.data.pointclouds.ply import read_triangles
-from ceco3d.data.pointclouds.scan import GRAY, Scan
+from ceco3d.data.pointclouds.scan import GRAY, Scan, color_bytes
 from ceco3d.data.scenes.labels import IGNORE
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.sparse.maps.coordinates import LIMIT
@@ -49,7 +48,7 @@ def to_scene(
     count = len(coord)
     color = torch.full((1, 1), GRAY).expand(count, 3)
     if scan.color is not None:
-        color = torch.from_numpy(scan.color[finite]).float()
+        color = torch.from_numpy(color_bytes(scan.color)[finite]).float()
     elif "color" in features:
         warnings.append("no colors in the scan: the network was trained with colors and sees gray instead")
     normal = torch.zeros(1, 1).expand(count, 3)
@@ -61,7 +60,7 @@ def to_scene(
 
 def _normals(scan: Scan, coord: np.ndarray, finite: np.ndarray, up: str) -> np.ndarray:
     """Unit normals (M, 3) of the finite points: from faces as in training, else from the file, else estimated."""
-    triangles = None if scan.ply is None else read_triangles(scan.ply)
+    triangles = scan.triangles()
     if triangles is not None:
         row = np.cumsum(finite) - 1
         return vertex_normals(coord, row[triangles[finite[triangles].all(1)]])
