@@ -34,8 +34,10 @@ class PredictSettings(CommonSettings):
     out: FilePath
     unit: Literal["m", "cm", "mm"] = "m"
     up: Literal["z", "y", "-y"] = "z"
+    columns: Annotated[Sequence[str], BeforeValidator(_listed)] | None = None
     max_voxels: Count = 500_000
     overlap: Index | None = 64
+    overwrite: bool = False
 
 
 @command("predict", PredictSettings)
@@ -46,8 +48,10 @@ def main(settings: PredictSettings) -> None:
     device = choose_device(settings.device)
     dtype = choose_precision(settings.precision, device)
     predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype)
-    options = LabelingOptions(settings.unit, settings.up, settings.max_voxels, settings.overlap)
-    label_scans(predictor, space, scans, settings.out, options, str(settings.checkpoint))
+    options = LabelingOptions(
+        settings.unit, settings.up, settings.columns, settings.max_voxels, settings.overlap, settings.overwrite
+    )
+    label_scans(predictor, space, scans, settings.out, options, settings.checkpoint)
     logger.info(f"written to {settings.out}")
 
 

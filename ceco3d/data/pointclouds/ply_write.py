@@ -9,6 +9,7 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
+from ceco3d.data.pointclouds.earlier_result import PREFIX
 from ceco3d.data.pointclouds.ply import PlyFile
 
 ROWS = 1 << 20  # written at a time
@@ -17,7 +18,6 @@ NAMES = {
     **{"i4": "int", "u4": "uint", "f4": "float", "f8": "double"},
 }
 FACE = np.dtype([("length", "u1"), ("corners", "<i4", (3,))])
-PREFIX = "original_"  # of a property whose name an added one takes
 
 
 def write_ply(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ceco3d.data.pointclouds.column_names import COLOR_NAMES, COORD_NAMES, NORMAL_NAMES, find_columns
+from ceco3d.data.pointclouds.column_names import COORD_NAMES, NORMAL_NAMES, find_columns
+from ceco3d.data.pointclouds.earlier_result import scan_colors
 from ceco3d.data.pointclouds.ply import PlyFile, read_triangles
 from ceco3d.utils.errors import UserError
 
@@ -49,9 +50,11 @@ class Scan:
 
 def scan_of_columns(columns: Mapping[str, np.ndarray], ply: PlyFile | None = None, notes: Sequence[str] = ()) -> Scan:
     """A scan from columns (N,) by name; UserError without x, y and z."""
-    coord, color, normal = (find_columns(columns, names) for names in (COORD_NAMES, COLOR_NAMES, NORMAL_NAMES))
+    coord, normal = (find_columns(columns, names) for names in (COORD_NAMES, NORMAL_NAMES))
     if coord is None:
         raise UserError(f"has no columns x, y and z, only {', '.join(columns) or 'none'}")
+    color, note = scan_colors(columns)
+    notes = [*notes, note] if note else notes
     used = {*coord, *(color or ()), *(normal or ())}
     return make_scan(
         _stack(columns, coord),

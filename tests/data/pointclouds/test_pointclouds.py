@@ -369,7 +369,8 @@ def test_missing_colors_become_gray_with_a_warning_if_needed():
     found, _, warnings = scene(Scan(COORD))
     assert (found.color / 255 - 0.5 == 0).all()
     assert "no colors" in warnings[0]
-    assert scene(Scan(COORD), features=("normal",))[2] == []
+    assert "neither faces nor normals" in scene(Scan(COORD), features=("normal",))[2][0]
+    assert scene(Scan(COORD), features=("coord",))[2] == []
 
 
 def test_unusual_sizes_give_a_warning_and_impossible_ones_are_refused():
