@@ -25,7 +25,7 @@ class Scan:
     attributes   name -> (N,) everything else that the file has of its points; empty for a PLY, which is copied whole
     faces        (F, 3) int triangles of a mesh, or None; those of a PLY are read from ``ply``
     ply          the PLY file it was read from, or None
-    color_names  names of the columns that hold the color, for a PLY
+    color_names  names of the columns with the color, which the colors of classes replace in a copy of the PLY
     layout       what each column was taken for, if that was decided by content: "x y z red green blue (label ignored)"
     notes        what a user must know about the reading of the file: warnings, one line each
     """
@@ -62,7 +62,7 @@ def scan_of_columns(columns: Mapping[str, np.ndarray], ply: PlyFile | None = Non
         None if normal is None else _stack(columns, normal),
         {} if ply else {name: column for name, column in columns.items() if name not in used},
         ply=ply,
-        color_names=color or (),
+        color_names=[] if note else color or [],  # an earlier result keeps the colors of its scan under their names
         notes=notes,
     )
 
