@@ -11,7 +11,9 @@ from torch import Tensor
 
 from ceco3d.models.build import build_network
 from ceco3d.models.network import Network
-from ceco3d.models.weights import read_file
+from ceco3d.models.checkpoint_file import read_file
+from ceco3d.models.matching import OPTIONAL
+from ceco3d.models.weights import check_finite
 from ceco3d.utils.components import TARGET
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import reading
@@ -25,7 +27,7 @@ def load_trained(path: str | Path) -> tuple[Network, dict[str, Any]]:
     The setup holds "model" (see ``build_network``; with in_channels and out_channels), "label_space", "features" and
     "voxel_size" (meters). The file is untrusted: it can name no engine, and no class but a subclass of Network.
 
-    UserError when the file is missing, damaged or not such a checkpoint.
+    UserError when the file is missing, damaged or not such a checkpoint, or when weights are NaN or infinite.
     """
     content = read_file(Path(path))
     if not {"setup", "model"} <= content.keys():
@@ -37,13 +39,19 @@ def load_trained(path: str | Path) -> tuple[Network, dict[str, Any]]:
             model = _rebuild(_arguments(setup["model"]), weights)
     except ValueError as error:
         raise UserError(f"{path}: cannot rebuild the network of this checkpoint ({error})") from error
+    check_finite(Path(path), model.state_dict())
     return model, setup
 
 
 def _rebuild(arguments: dict[str, Any], weights: Mapping[str, Tensor]) -> Network:
     with torch.device("meta"):  # takes no memory, whatever width the file names
         model = build_network(**arguments)
+    weights = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
     for name, value in model.state_dict().items():
+        if name not in weights and name.endswith(OPTIONAL):
+            weights[name] = torch.zeros(value.shape, dtype=value.dtype)
+        if name not in weights:
+            raise ValueError(f"{name} is missing")
         if value.shape != weights[name].shape:
             raise ValueError(f"size mismatch of {name}, {tuple(weights[name].shape)}, not {tuple(value.shape)}")
     if TARGET not in arguments["settings"]:

@@ -2,110 +2,138 @@
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ceco3d.models.checkpoint_file import list_names, read_file
+from ceco3d.models.matching import HEAD, OPTIONAL, Match, Tensors, collect_tensors, find_matches, is_required, originals
 from ceco3d.models.minkowski04 import looks_like_v04, reorder_v04
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.pickles import read_torch
-from ceco3d.utils.untrusted import RefusedError, reading
+from ceco3d.utils.untrusted import one_line
 
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` file or of a PyTorch file (of its ``model`` or ``state_dict`` entry if nested).
-
-    Never runs code from the file. UserError when the file is missing, damaged or holds no tensors.
-    """
-    content = read_file(path)
-    for key in ("model", "state_dict"):
-        if isinstance(content.get(key), Mapping):
-            content = content[key]
-    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise UserError(f"{path}: no weights in this file; expected a checkpoint of ceco3d.train or a state_dict")
-    return tensors
-
-
-class DamagedError(UserError):
-    """A file that is damaged or is not a checkpoint."""
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint file. Runs no code from it and verifies its checksums.
-
-    DamagedError when it cannot be read, UserError when there is no such file.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; pass checkpoint=RUN_DIR/checkpoints/best.pt")
-    try:
-        with reading():
-            content = load_file(path) if path.suffix == ".safetensors" else read_torch(path)
-    except RefusedError as error:
-        raise DamagedError(f"{path}: refused ({error})") from error
-    except (OSError, ValueError) as error:
-        raise DamagedError(f"{path}: not a readable checkpoint ({error})") from error
-    if not isinstance(content, Mapping):
-        raise DamagedError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
-    return dict(content)
+logger = logging.getLogger(__name__)
 
 
 def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = (), minkowski: str = "auto") -> None:
     """Load the weights in ``path`` into ``model``.
 
-    leave_out  name prefixes to skip; those parameters keep their initial values, e.g. ``["final"]``
+    leave_out  name prefixes to skip; those parameters keep their initial values, e.g. ``["final"]``. A prefix can also
+               be one of the file, e.g. ``["teacher"]``.
     minkowski  the MinkowskiEngine that trained the weights: "0.5" (ceco3d too), "0.4" (see ``reorder_v04``), or "auto":
                0.4 if ``looks_like_v04``, else 0.5
 
-    Drops the prefixes that wrappers add to names (``model.``, ``module.``, ``encoder.``). UserError when names or
-    shapes differ otherwise: it lists them, and the model stays unchanged.
+    The weights may lie under any key and have any prefix, see ``matching``. A classifier (``final``) that is missing or
+    has another shape keeps its initial values, with a warning; so do names of other networks and heads in the file.
+    UserError when names or shapes differ otherwise, when two sets of weights fit equally, or when values are NaN or
+    infinite; the model then stays unchanged.
     """
     if minkowski not in ("auto", "0.4", "0.5"):
         raise UserError(f"minkowski={minkowski}: choose auto, 0.4 or 0.5")
-    expected = model.state_dict()
-    state = strip_prefixes(read_state_dict(Path(path)), expected)
-    state = {name: value for name, value in state.items() if not name.startswith(tuple(leave_out))}
-    expected = {name: value for name, value in expected.items() if not name.startswith(tuple(leave_out))}
-    reshaped = sorted(k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape)
+    path = Path(path)
+    expected = {name: value for name, value in model.state_dict().items() if not name.startswith(tuple(leave_out))}
+    tensors = read_tensors(path).without(leave_out)
+    match = _choose(path, find_matches(tensors, expected), tensors, expected)
+    state = {name: tensors.by_name[match.prefix + name] for name in expected if match.prefix + name in tensors.by_name}
+    head = {name for name in expected if name.startswith(HEAD)}
+    if any(name not in state or state[name].shape != expected[name].shape for name in head):
+        state = {name: value for name, value in state.items() if name not in head}
+    _check_fit(path, state, expected, _foreign(tensors, match, expected))
+    check_finite(path, state)
+    _report(path, match, tensors, state, head, leave_out)
+    if minkowski == "0.4" or (minkowski == "auto" and looks_like_v04(state)):
+        state = reorder_v04(state)
+    model.load_state_dict(state, strict=False)
+
+
+def read_tensors(path: Path) -> Tensors:
+    """The tensors in a checkpoint file, by their dotted names. UserError when it is missing, damaged or has none."""
+    tensors = collect_tensors(read_file(path))
+    if not tensors.by_name:
+        raise UserError(
+            f"{path}: no weights in this file; save the state_dict of the model, as tensors, with torch.save"
+        )
+    return tensors
+
+
+def check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
+    """UserError if a weight is NaN or infinite."""
+    bad = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if bad:
+        raise UserError(
+            f"{path}: {len(bad)} of {len(state)} weights have NaN or infinite values ({list_names(bad)}), so its "
+            "training diverged; take an earlier checkpoint"
+        )
+
+
+def _choose(path: Path, matches: list[Match], tensors: Tensors, expected: Mapping[str, Tensor]) -> Match:
+    """The match to load. UserError if there is none, or several that fit equally."""
+    if not matches:
+        raise UserError(
+            f"{path}: weights of another model: none of the network's {len(expected)} names is in it, but "
+            f"{list_names(list(tensors.by_name))}; choose the model that was trained"
+        )
+    found = matches if len(matches) == 1 else originals(matches)
+    if len(found) != 1:
+        labels = [match.label for match in found or matches]
+        raise UserError(
+            f"{path}: holds the network more than once, under {list_names(labels)}; add all but one of these to "
+            "init_leave_out"
+        )
+    others = [match.label for match in matches if match is not found[0]]
+    if others:
+        taken = one_line(found[0].label, 60)
+        how = f" (add {taken} to init_leave_out to take it)" if found[0].prefix else ""
+        logger.warning(f"{path}: holds the network more than once: taking {taken}, not {list_names(others)}{how}")
+    return found[0]
+
+
+def _foreign(tensors: Tensors, match: Match, expected: Mapping[str, Tensor]) -> list[str]:
+    """Names inside the network's modules that it does not have: the network is another one then."""
+    modules = {name.partition(".")[0] for name in expected if is_required(name)}
+    names = [name.removeprefix(match.prefix) for name in tensors.by_name if name.startswith(match.prefix)]
+    return [name for name in names if name not in expected and name.partition(".")[0] in modules]
+
+
+def _check_fit(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor], foreign: list[str]) -> None:
+    reshaped = sorted(name for name in state if state[name].shape != expected[name].shape)
+    mistyped = sorted(
+        name for name in state if expected[name].is_floating_point() and not state[name].is_floating_point()
+    )
     problems = {
-        "missing": sorted(expected.keys() - state.keys()),
-        "unexpected": sorted(state.keys() - expected.keys()),
+        "missing": sorted(name for name in expected if is_required(name) and name not in state),
+        "unexpected": sorted(foreign),
         "of another shape": [f"{k} {tuple(state[k].shape)} instead of {tuple(expected[k].shape)}" for k in reshaped],
+        "of another type": [f"{k} {state[k].dtype}" for k in mistyped],
     }
-    found = [f"{len(names)} {kind} ({_listed(names)})" for kind, names in problems.items() if names]
+    found = [f"{len(names)} {kind} ({list_names(names)})" for kind, names in problems.items() if names]
     if found:
         stem = ", with its features and model.stem_kernel" if "conv0p1s1.kernel" in reshaped else ""
         raise UserError(
             f"{path}: weights of another model: {'; '.join(found)}; choose the model that was trained{stem}, or list "
             "name prefixes to leave out (init_leave_out)"
         )
-    if minkowski == "0.4" or (minkowski == "auto" and looks_like_v04(state)):
-        state = reorder_v04(state)
-    model.load_state_dict(state, strict=False)
 
 
-def strip_prefixes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` without the wrapper prefix that hides most of the ``expected`` names; other names stay unchanged."""
-    found = {match.group() for name in state if (match := _WRAPPERS.match(name))}
-    candidates = {"", *(prefix[:end] for prefix in found for end in _ends(prefix))}
-
-    def known(prefix: str) -> int:
-        return sum(prefix + name in state for name in expected)
-
-    best = max(sorted(candidates, key=len), key=known)
-    return {name.removeprefix(best): value for name, value in state.items()}
-
-
-_WRAPPERS = re.compile(r"((model|module|encoder)\.)+")
-
-
-def _ends(prefix: str) -> list[int]:
-    return [index + 1 for index, letter in enumerate(prefix) if letter == "."]
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if names[5:] else "")
+def _report(
+    path: Path,
+    match: Match,
+    tensors: Tensors,
+    state: Mapping[str, Tensor],
+    head: set[str],
+    leave_out: Sequence[str],
+) -> None:
+    """Say under which prefix the weights were found, and what was left out without being asked for."""
+    used = {match.prefix + name for name in state}
+    containers = {tensors.containers[name] for name in used}
+    rest = [name for name in tensors.by_name if name not in used and tensors.containers[name] in containers]
+    rest = [name for name in rest if not name.endswith(OPTIONAL)]
+    rest = [tensors.within(n) for n in rest if not n.removeprefix(match.prefix).startswith(tuple(leave_out))]
+    if match.prefix:
+        logger.info(f"{path}: {len(state)} weights found under {one_line(match.label, 60)}")
+    if rest:
+        logger.warning(f"{path}: left out {len(rest)} weights that are not of this network ({list_names(rest)})")
+    if head and not head & state.keys():
+        logger.warning(f"{path}: no classifier that fits; {HEAD.rstrip('.')} keeps its initial values")

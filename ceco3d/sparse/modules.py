@@ -16,6 +16,11 @@ from ceco3d.sparse.kernels.protocol import Kernels
 from ceco3d.sparse.tensor import SparseTensor
 
 
+def _mixes(features: torch.dtype, weights: torch.dtype) -> bool:
+    """Whether layers compute with these types: half precision features and float32 weights, as under autocast."""
+    return weights == torch.float32 and features in (torch.float16, torch.bfloat16)
+
+
 class Layer(nn.Module):
     """A module that maps one sparse tensor to another."""
 
@@ -48,8 +53,21 @@ class ConvolutionBase(Layer):
         return self.in_channels
 
     def _check(self, x: SparseTensor) -> None:
+        if not isinstance(x, SparseTensor):
+            raise TypeError(
+                f"expected a SparseTensor, got {type(x).__name__}: pass SparseTensor(features, coordinates)"
+            )
         if x.rows.shape[1] != self.in_channels:
             raise ValueError(f"expected {self.in_channels} input channels, got {x.rows.shape[1]}")
+        if x.rows.device != self.kernel.device:
+            raise ValueError(
+                f"features are on {x.rows.device} but weights on {self.kernel.device}: move one with .to()"
+            )
+        features, weights = x.rows.dtype, self.kernel.dtype
+        if features != weights and not _mixes(features, weights) and not torch.is_autocast_enabled(x.rows.device.type):
+            raise ValueError(
+                f"features are {features} but weights {weights}: pass features.to({weights}), or convert the network"
+            )
 
     def _add_bias(self, rows: Tensor) -> Tensor:
         return rows if self.bias is None else rows + self.bias

@@ -17,7 +17,7 @@ class SparseTensor:
     features     (N, C) float
     coordinates  (N, 4) integer ``[batch, x, y, z]``, unique rows in any order, negatives allowed
 
-    ValueError for wrong shapes or dtypes, repeated coordinates, coordinates out of range and non-finite features.
+    TypeError unless both are tensors, ValueError for wrong shapes or dtypes, repeated coordinates, coordinates out of range and non-finite features.
     ``rows`` holds the features in key order, which keeps neighbors close in memory; ``features`` and ``coordinates``
     return them in the caller's order.
     """
@@ -52,6 +52,14 @@ class SparseTensor:
         new = object.__new__(SparseTensor)
         new.manager, new.rows, new._position = self.manager, rows, self._position
         new.stride = stride
+        return new
+
+    def to(self, device: torch.device | str) -> SparseTensor:
+        """The same tensor on ``device``; tensors that share their voxels still share them there."""
+        rows = self.rows.to(device)
+        new = self.at_stride(self.stride, rows)
+        new.manager = self.manager.to(rows.device)
+        new._position = None if self._position is None else self._position.to(rows.device)
         return new
 
     @property
@@ -95,8 +103,13 @@ def _check_same_voxels(tensors: Sequence[SparseTensor]) -> None:
 
 
 def _check_features(features: Tensor, coordinates: Tensor) -> None:
+    for name, value in {"features": features, "coordinates": coordinates}.items():
+        if not isinstance(value, Tensor):
+            how = "torch.from_numpy" if type(value).__name__ == "ndarray" else "torch.as_tensor"
+            raise TypeError(f"{name} must be a torch.Tensor, not {type(value).__name__}: pass {how}({name})")
     if features.ndim != 2 or not features.is_floating_point():
-        raise ValueError(f"features must be (N, C) float, got {tuple(features.shape)} {features.dtype}")
+        how = "" if features.is_floating_point() else ": pass features.float()"
+        raise ValueError(f"features must be (N, C) float, got {tuple(features.shape)} {features.dtype}{how}")
     if len(features) != len(coordinates):
         raise ValueError(f"{len(features)} feature rows but {len(coordinates)} coordinate rows")
     if features.device != coordinates.device:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from ceco3d.models.weights import DamagedError, read_file
+from ceco3d.models.checkpoint_file import DamagedError, read_file
 from ceco3d.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,11 @@ def training_state(setup: Mapping[str, Any], position: Position, **parts: Any) -
     }
 
 
+def inference_state(setup: Mapping[str, Any], position: Position, model: nn.Module) -> dict[str, Any]:
+    """The content of a checkpoint that is smaller because no training can continue from it."""
+    return training_state(setup, position, model=model)
+
+
 def restore(saved: Saved, setup: Mapping[str, Any], **parts: Any) -> Position:
     """Load a checkpoint with the same setup into ``parts``, by the names they were saved under.
 
@@ -130,6 +136,10 @@ def restore(saved: Saved, setup: Mapping[str, Any], **parts: Any) -> Position:
     """
     path, content = saved.path, saved.content
     missing = sorted({"setup", "position", *parts} - {"average", "raw_model"} - content.keys())
+    if missing and {"setup", "position", "model"} <= content.keys():
+        raise UserError(
+            f"{path}: has no {missing[0]}, as a {BEST}; resume from {LAST}, or start a new run with init={path}"
+        )
     if missing:
         raise UserError(f"{path}: not a checkpoint of a training run ({', '.join(missing)} missing)")
     if ("average" in content) != ("average" in parts):

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.metrics.neural_collapse import summary
 from ceco3d.runs.metrics_csv import VALIDATION
-from ceco3d.training.checkpoint import BEST, LAST, Position, training_state
+from ceco3d.training.checkpoint import BEST, LAST, Position, inference_state, training_state
 from ceco3d.training.checkpoint_writer import CheckpointWriter
 from ceco3d.training.guards import NonFiniteGuard, UnreadableSceneGuard, loader_guard
 from ceco3d.training.interrupt import Interrupt
@@ -243,5 +243,8 @@ class Trainer:
 
     def _save(self, name: str) -> bool:
         """Save a checkpoint as ``name``, on the first process; False if writing failed and will be retried."""
-        state = training_state(self.setup, self.position, **self.parts) | {"random": gather(random_state())}
+        if name == BEST:
+            state = inference_state(self.setup, self.position, self.parts["model"])
+        else:
+            state = training_state(self.setup, self.position, **self.parts) | {"random": gather(random_state())}
         return not is_main() or self.writer.save(name, state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ceco3d.training.checkpoint import LAST, PREVIOUS, Saved, read_newest, restore
+from ceco3d.training.checkpoint import BEST, LAST, PREVIOUS, Saved, read_newest, restore
 from ceco3d.training.loop import Trainer
 from ceco3d.training.random_state import seed_all, set_random_state
 from ceco3d.utils.atomic import check_writable
@@ -22,10 +22,16 @@ def find_checkpoint(run_dir: Path, resume: str | None) -> Saved | None:
     """
     check_writable(run_dir)
     folder = run_dir / "checkpoints"
-    if resume is None and ((folder / LAST).exists() or (folder / PREVIOUS).exists()):
+    if resume is None and any((folder / name).exists() for name in (LAST, PREVIOUS, BEST)):
         raise UserError(f"{run_dir}: already holds a run; continue it with resume=auto, or choose another run_dir")
     with main_first():  # it renames damaged files
-        return read_newest(folder)
+        found = read_newest(folder)
+    if found is None and (folder / BEST).exists():
+        logger.warning(
+            f"{folder}: starting anew, because {LAST} is missing and {BEST} holds no optimizer state; {BEST} will be "
+            "replaced"
+        )
+    return found
 
 
 def resume(trainer: Trainer, saved: Saved | None, run_dir: Path, seed: int) -> bool:

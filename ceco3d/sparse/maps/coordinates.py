@@ -16,6 +16,7 @@ MAX_BATCH = 1 << 9
 # Coordinates keep this distance from the edge, so that adding a kernel offset never carries into the next field.
 MARGIN = 1 << 10
 LIMIT = BIAS - MARGIN
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 _FIELD = (1 << AXIS_BITS) - 1
 
 
@@ -26,8 +27,12 @@ def pack(coordinates: Tensor) -> Tensor:
     """
     if coordinates.ndim != 2 or coordinates.shape[1] != 4:
         raise ValueError(f"coordinates must have shape (N, 4) [batch, x, y, z], got {tuple(coordinates.shape)}")
-    if coordinates.dtype.is_floating_point or coordinates.dtype in (torch.bool, torch.complex64):
+    if coordinates.dtype.is_floating_point or coordinates.dtype.is_complex or coordinates.dtype == torch.bool:
         raise ValueError(f"coordinates must be integers, got {coordinates.dtype}; voxelize first: floor(xyz / size)")
+    if coordinates.dtype in _UNSIGNED:  # torch computes little with them
+        unsigned, coordinates = coordinates, coordinates.long()
+        if unsigned.dtype == torch.uint64 and bool((coordinates < 0).any()):
+            raise ValueError("coordinates are too large; negative ones need a signed type, such as torch.int32")
     if len(coordinates):
         extremes = torch.stack(torch.aminmax(coordinates, dim=0), dim=1).tolist()  # the host waits for a GPU once
         limits = [("batch index", 0, MAX_BATCH - 1), *((f"{axis} coordinate", -LIMIT, LIMIT) for axis in "xyz")]

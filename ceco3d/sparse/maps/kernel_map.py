@@ -108,6 +108,7 @@ class CoordinateManager:
         self._keys = {1: keys}
         # Any: each build function has its own type of map.
         self._maps: dict[tuple[object, ...], Any] = {}
+        self._copies: dict[torch.device, CoordinateManager] = {}
 
     def keys(self, stride: int) -> Tensor:
         """Sorted unique keys at a tensor stride. ValueError when no layer has made that level."""
@@ -116,6 +117,19 @@ class CoordinateManager:
                 f"no coordinates at stride {stride}: a transposed convolution returns to an existing level"
             )
         return self._keys[stride]
+
+    def to(self, device: torch.device) -> CoordinateManager:
+        """The same levels on ``device``, always the same copy; kernel maps are built there when they are needed."""
+        here = self._keys[1].device
+        if device == here:
+            return self
+        if device not in self._copies:
+            copy = CoordinateManager(self._keys[1].to(device))
+            copy._copies[here] = self
+            self._copies[device] = copy
+        copy = self._copies[device]
+        copy._keys |= {stride: keys.to(device) for stride, keys in self._keys.items() if stride not in copy._keys}
+        return copy
 
     def downsample(self, stride: int, factor: int) -> int:
         """Make the level ``factor`` times coarser than ``stride``, once; returns its stride."""
