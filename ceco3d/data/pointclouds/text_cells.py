@@ -9,6 +9,9 @@ DELIMITERS = (";", "\t", ",", "|", None)  # in the order in which they are tried
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?|[+-]?[0-9]+,")  # with a decimal comma
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[.,' \xa0][0-9]{3})+(?:[.,][0-9]+)?")  # 1,234 or 1.234.567,8
+SEPARATED = re.compile(
+    r"[0-9](?:[.' \xa0][0-9]{3}){1,2},[0-9]|[0-9],[0-9]{3}\.[0-9]"
+)  # the same, with decimals, anywhere
 COUNT = re.compile(r"[0-9]{1,15}")
 # How Windows prints what is not a number: -nan(ind), 1.#QNAN, -1.#IND0, 1.#INF00; 1.#J is a rounded 1.#INF.
 WINDOWS = re.compile(r"([+-]?)(?:nan\([a-z]*\)|[0-9][.,]#(q[a-z]*|snan|ind|r|inf|j)[0-9]*)", re.IGNORECASE)

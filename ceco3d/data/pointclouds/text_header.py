@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ceco3d.data.pointclouds.column_names import COLOR_NAMES, COORD_NAMES, NORMAL_NAMES, find_columns
-from ceco3d.data.pointclouds.text_cells import COUNT, DELIMITERS, NUMBER, is_comment, quoted, split_line
+from ceco3d.data.pointclouds.text_cells import COUNT, DELIMITERS, NUMBER, SEPARATED, is_comment, quoted, split_line
 from ceco3d.utils.errors import UserError
 
 COLUMNS = "columns=[x,y,z,_,...]"  # the remedy; "_" is a column to ignore
@@ -70,11 +70,12 @@ def choose_names(header: Header, delimiter: str | None, width: int) -> tuple[lis
 
 
 def refuse_other_text(header: Header) -> None:
-    """UserError if there is a line of text, comments aside, and none names x, y and z."""
-    plain = [(number, text) for number, text in header.lines if not is_comment(text)]
-    if plain and not any(find_columns(names, COORD_NAMES) for _, text in header.lines for names in _readings(text)):
-        number, text = plain[0]
-        raise UserError(f"line {number}: {quoted(text)} is neither numbers nor names with x, y and z: {_remedy()}")
+    """UserError for the first line that is neither a comment nor names x, y and z."""
+    for number, text in header.lines:
+        if not is_comment(text) and not any(find_columns(names, COORD_NAMES) for names in _readings(text)):
+            what = f"line {number}: {quoted(text)} is neither a row of numbers nor names with x, y and z"
+            large = "; write numbers without separators of thousands" if SEPARATED.search(text) else ""
+            raise UserError(f"{what}{large}: {_remedy()}")
 
 
 def names_in(text: str, delimiter: str | None, width: int) -> list[str]:
