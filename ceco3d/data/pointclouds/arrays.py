@@ -23,7 +23,7 @@ def read_npy(path: Path, columns: Sequence[str] | None = None) -> Scan:
     array = untrusted.read_npy(path)
     if array.dtype.names:
         return scan_of_columns({name: array[name] for name in array.dtype.names})
-    return scan_of_table(array)
+    return scan_of_table(array, columns)
 
 
 def read_npz(path: Path) -> Scan:

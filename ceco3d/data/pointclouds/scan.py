@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ceco3d.data.pointclouds.column_names import COORD_NAMES, NORMAL_NAMES, find_columns
+from ceco3d.data.pointclouds.column_names import (
+    COORD_NAMES,
+    NORMAL_NAMES,
+    find_columns,
+    name_layout,
+    name_notes,
+    no_coordinates,
+)
 from ceco3d.data.pointclouds.earlier_result import scan_colors
 from ceco3d.data.pointclouds.ply import PlyFile, read_triangles
 from ceco3d.utils.errors import UserError
@@ -26,7 +33,7 @@ class Scan:
     faces        (F, 3) int triangles of a mesh, or None; those of a PLY are read from ``ply``
     ply          the PLY file it was read from, or None
     color_names  names of the columns with the color, which the colors of classes replace in a copy of the PLY
-    layout       what each column was taken for, if that was decided by content: "x y z red green blue (label ignored)"
+    layout       what columns without names, or with unusual ones, count as: "x y z red green blue (label ignored)"
     notes        what a user must know about the reading of the file: warnings, one line each
     """
 
@@ -52,9 +59,9 @@ def scan_of_columns(columns: Mapping[str, np.ndarray], ply: PlyFile | None = Non
     """A scan from columns (N,) by name; UserError without x, y and z."""
     coord, normal = (find_columns(columns, names) for names in (COORD_NAMES, NORMAL_NAMES))
     if coord is None:
-        raise UserError(f"has no columns x, y and z, only {', '.join(columns) or 'none'}")
+        raise UserError(no_coordinates(columns))
     color, note = scan_colors(columns)
-    notes = [*notes, note] if note else notes
+    notes = [*notes, *([note] if note else name_notes(columns, coord, color, normal))]
     used = {*coord, *(color or ()), *(normal or ())}
     return make_scan(
         _stack(columns, coord),
@@ -63,6 +70,7 @@ def scan_of_columns(columns: Mapping[str, np.ndarray], ply: PlyFile | None = Non
         {} if ply else {name: column for name, column in columns.items() if name not in used},
         ply=ply,
         color_names=[] if note else color or [],  # an earlier result keeps the colors of its scan under their names
+        layout="" if note else name_layout(columns, coord, color),
         notes=notes,
     )
 
