@@ -102,7 +102,7 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     a triangle mesh, empty, or holds non-finite coordinates or faces of vertices that do not exist.
     """
     try:
-        mesh = open_ply(path)
+        mesh = open_ply(path, strict=True)
         faces, vertex = mapped_triangles(mesh).astype(np.int64), mesh.vertices()
         vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float32)
         colors = np.stack([vertex[channel] for channel in ("red", "green", "blue")], axis=1)

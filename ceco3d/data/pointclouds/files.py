@@ -9,20 +9,13 @@ from pathlib import Path
 from ceco3d.data.pointclouds.arrays import read_npy, read_npz, read_scene_folder
 from ceco3d.data.pointclouds.las import read_las
 from ceco3d.data.pointclouds.pcd import read_pcd
-from ceco3d.data.pointclouds.ply import open_ply
-from ceco3d.data.pointclouds.scan import Scan, scan_of_columns
+from ceco3d.data.pointclouds.ply_scan import read_ply
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.pointclouds.text import read_text
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.untrusted import one_line
+from ceco3d.utils.untrusted import NotSupportedError, one_line
 
 LABELS = ".labels.txt"  # suffix of predicted labels, which are not scans
-
-
-def read_ply(path: Path) -> Scan:
-    """The vertices of a mesh or point cloud."""
-    ply = open_ply(path)
-    vertices = ply.vertices()
-    return scan_of_columns({name: vertices[name] for name in vertices.dtype.names or ()}, ply)
 
 
 TABLE_READERS = {**dict.fromkeys((".xyz", ".txt", ".pts", ".csv", ".asc"), read_text), ".npy": read_npy}
@@ -56,6 +49,8 @@ def read_scan(path: Path, columns: Sequence[str] | None = None) -> Scan:
             scan = OTHER_READERS[kind](path)
     except UserError as error:
         raise UserError(f"{path}: {one_line(error, 300)}") from None
+    except NotSupportedError as error:
+        raise UserError(f"{path}: not supported: {one_line(error, 300)}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # on damaged bytes NumPy, laspy and pypcd4 raise nearly anything
