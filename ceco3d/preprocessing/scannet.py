@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ceco3d.data.pointclouds.normals import vertex_normals
-from ceco3d.data.pointclouds.ply import mapped_triangles, open_ply
+from ceco3d.data.pointclouds.ply import mapped_triangles
+from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.scenes.labels import IGNORE, label_space
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_json

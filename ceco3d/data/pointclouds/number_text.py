@@ -53,7 +53,7 @@ def read_numbers(path: Path, start: int, comma: bytes = b",") -> NumberText:
                 end = text.rfind(b"\n") + 1 or text.rfind(b"\r") + 1
                 rest, text = text[end:], text[:end]
             if text:
-                values, counts, usual = _parse(text, comma)
+                values, counts, usual = parse_numbers(text, comma)
                 plain &= usual
                 numbers.append(values)
                 lines.append(counts)
@@ -61,8 +61,8 @@ def read_numbers(path: Path, start: int, comma: bytes = b",") -> NumberText:
                 return NumberText(np.concatenate(numbers), np.concatenate(lines), plain)
 
 
-def _parse(text: bytes, comma: bytes) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Numbers of whole lines, how many each line holds, and whether other programs can read them."""
+def parse_numbers(text: bytes, comma: bytes = b",") -> tuple[np.ndarray, np.ndarray, bool]:
+    """Numbers (T,) float64 of whole lines, how many each line holds (L,), and whether other programs can read them."""
     plain = text.count(b"\r") == text.count(b"\r\n") and b"(" not in text
     if b"," in text and comma != b",":
         text, plain = text.replace(b",", comma), False

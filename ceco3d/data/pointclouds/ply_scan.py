@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ceco3d.data.pointclouds.ply import PlyFile, faces_fit, open_ply
+from ceco3d.data.pointclouds.ply import PlyFile, faces_fit
 from ceco3d.data.pointclouds.ply_header import Element
-from ceco3d.data.pointclouds.ply_rows import Lists, Table
+from ceco3d.data.pointclouds.ply_open import open_ply
+from ceco3d.data.pointclouds.ply_tables import Lists, Table
 from ceco3d.data.pointclouds.scan import Scan, scan_of_columns
 from ceco3d.utils.untrusted import NotSupportedError
 
@@ -86,9 +87,8 @@ def _with_scalars(ply: PlyFile) -> PlyFile:
         names = VECTORS.get(name.lower(), ())
         lengths = column.lengths if isinstance(column, Lists) else np.zeros(1)
         length = int(lengths[0]) if len(lengths) else 0
-        if not isinstance(column, Lists) or not 3 <= length <= len(names) or (lengths != length).any():
-            table[name] = column
-        elif set(names[:length]) & given.keys():
+        fixed = 3 <= length <= len(names) and (lengths == length).all()
+        if not isinstance(column, Lists) or not fixed or set(names[:length]) & given.keys():
             table[name] = column
         else:
             table |= dict(zip(names, column.values.reshape(-1, length).T, strict=False))

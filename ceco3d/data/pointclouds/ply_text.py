@@ -10,7 +10,8 @@ import numpy as np
 
 from ceco3d.data.pointclouds.number_text import NumberText, read_numbers
 from ceco3d.data.pointclouds.ply_header import Element, types_of
-from ceco3d.data.pointclouds.ply_rows import Lists, Numbers, Span, Table, as_type, find_span, read_table, row_starts
+from ceco3d.data.pointclouds.ply_rows import Numbers, Span, find_span, read_table, row_starts
+from ceco3d.data.pointclouds.ply_tables import Lists, Table, as_type
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ def _read_rows(text: NumberText, elements: Sequence[Element]) -> TextTables:
         notes.append(f"{len(line_starts) - line:,} lines behind the last row that the header names are not read")
     tables = {element.name: read_table(source, element, spans[element.name]) for element in elements}
     changed = [
-        f"{element.name} {name}" for element in elements for name in element.properties if _changed(element, name, tables)
+        f"{element.name} {name}"
+        for element in elements
+        for name in element.properties
+        if _changed(element, name, tables)
     ]
     if changed:
         notes.append(f"numbers beyond the types in the header: {', '.join(changed[:5])}; read as they are")
@@ -187,7 +191,10 @@ def _check_last_vertex(text: NumberText, elements: Sequence[Element], notes: lis
     names = [element.name for element in elements]
     if "face" not in names or names.index("face") < names.index("vertex") or not notes:
         return
-    face, at = elements[names.index("face")], sum(e.count for e in elements[: names.index("vertex") + 1] if e.properties)
+    face, at = (
+        elements[names.index("face")],
+        sum(e.count for e in elements[: names.index("vertex") + 1] if e.properties),
+    )
     start = int(text.per_line[: at - 1].sum())
     row = text.numbers[start : start + int(text.per_line[at - 1])]
     span = find_span(Numbers(row), Element("face", 1, face.properties), 0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ceco3d.data.pointclouds.ply import PlyFile
 from ceco3d.data.pointclouds.ply_header import STANDARD
-from ceco3d.data.pointclouds.ply_rows import Lists, list_type, pack_rows
+from ceco3d.data.pointclouds.ply_tables import Lists, list_type, pack_rows
 
 ROWS = 1 << 20  # written at a time
 FACE = np.dtype([("length", "u1"), ("corners", "<i4", (3,))])
@@ -56,7 +56,9 @@ def extend_ply(file: BinaryIO, ply: PlyFile, added: np.ndarray, renamed: set[str
         if ply.format == "ascii":
             source.seek(ply.start)
             lines = (line for line in source if not line.isspace())
-            file.writelines(islice(lines, sum(element.count for element in ply.before(ply.vertex) if element.properties)))
+            file.writelines(
+                islice(lines, sum(element.count for element in ply.before(ply.vertex) if element.properties))
+            )
             for row, line in zip(added, islice(lines, len(added)), strict=True):
                 values = (f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.item())
                 file.write(line.rstrip() + b" " + " ".join(values).encode() + b"\n")
