@@ -22,7 +22,9 @@ EXTRAS = {
     "tensorboard": "pip install 'ceco3d[tensorboard]' # logger=tensorboard",
     "open3d": "pip install 'ceco3d[view]'        # visualize window=true",
     "laspy": "pip install 'ceco3d[las]'         # .las and .laz files",
-    "pypcd4": "pip install 'ceco3d[pcd]'        # .pcd files",
+    "python-neo-lzf": "pip install 'ceco3d[pcd]'        # compressed .pcd files",
+    "trimesh": "pip install 'ceco3d[mesh]'       # .glb, .gltf and .stl files",
+    "pye57": "pip install 'ceco3d[e57]'        # .e57 files",
     "matplotlib": "pip install 'ceco3d[plot]'        # python -m ceco3d.visualize",
 }
 
@@ -50,9 +52,9 @@ def system_lines() -> Iterator[str]:
 def package_lines() -> Iterator[str]:
     """Required and optional packages."""
     for name in CORE:
-        yield f"{name:12} {version(name) or 'MISSING: pip install ceco3d'}"
+        yield f"{name:14} {version(name) or 'MISSING: pip install ceco3d'}"
     for name, hint in EXTRAS.items():
-        yield f"{name:12} {version(name) or f'not installed, optional: {hint}'}"
+        yield f"{name:14} {version(name) or f'not installed, optional: {hint}'}"
 
 
 def device_lines() -> Iterator[str]:

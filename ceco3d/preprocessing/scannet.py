@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ceco3d.data.pointclouds.normals import vertex_normals
-from ceco3d.data.pointclouds.ply import mapped_triangles, open_ply
+from ceco3d.data.pointclouds.ply import mapped_triangles
+from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.scenes.labels import IGNORE, label_space
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_json
@@ -102,7 +103,7 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     a triangle mesh, empty, or holds non-finite coordinates or faces of vertices that do not exist.
     """
     try:
-        mesh = open_ply(path)
+        mesh = open_ply(path, strict=True)
         faces, vertex = mapped_triangles(mesh).astype(np.int64), mesh.vertices()
         vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float32)
         colors = np.stack([vertex[channel] for channel in ("red", "green", "blue")], axis=1)

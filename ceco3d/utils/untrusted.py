@@ -27,6 +27,10 @@ class RefusedError(ValueError):
     """An intact file with objects that are not read, because building them may run code or fill the memory."""
 
 
+class NotSupportedError(ValueError):
+    """An intact file of a kind that is not read; the text says which, and what to do."""
+
+
 @contextmanager
 def reading() -> Iterator[None]:
     """Turn the errors of a parser, which can be nearly any on damaged input, into ValueError with one line."""

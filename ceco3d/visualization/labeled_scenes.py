@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
-from ceco3d.data.pointclouds.ply import open_ply
+from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.scenes.labels import IGNORE, LabelSpace
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.inference.predictor import View, load_predictor

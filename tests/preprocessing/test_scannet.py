@@ -335,7 +335,8 @@ def broken_meshes():
     yield pytest.param(ply_bytes(vertices, faces - 1), "do not exist", id="face index negative")
     quad = bytearray(good)
     quad[-13] = 4
-    yield pytest.param(bytes(quad), "unexpected list length", id="quad")
+    yield pytest.param(bytes(quad) + bytes(4), "unexpected list length", id="quad")
+    yield pytest.param(bytes(quad), "ends too early", id="quad that is cut")
     uints = good.replace(b"uchar red", b"char red").replace(b"uchar green", b"char green")
     yield pytest.param(uints.replace(b"uchar blue", b"char blue"), "not uchar", id="signed colors")
 

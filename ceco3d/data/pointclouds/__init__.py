@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ceco3d.data.pointclouds.normals import vertex_normals as vertex_normals
     from ceco3d.data.pointclouds.ply import PlyFile as PlyFile
     from ceco3d.data.pointclouds.ply import mapped_triangles as mapped_triangles
-    from ceco3d.data.pointclouds.ply import open_ply as open_ply
     from ceco3d.data.pointclouds.ply import read_triangles as read_triangles
+    from ceco3d.data.pointclouds.ply_open import open_ply as open_ply
     from ceco3d.data.pointclouds.ply_write import extend_ply as extend_ply
     from ceco3d.data.pointclouds.ply_write import write_ply as write_ply
     from ceco3d.data.pointclouds.scan import Scan as Scan
@@ -26,7 +26,8 @@ __getattr__, __all__ = lazy_exports(
         "axes": ("UP_ROTATIONS",),
         "files": ("find_scans", "read_scan"),
         "normals": ("estimate_normals", "vertex_normals"),
-        "ply": ("PlyFile", "mapped_triangles", "open_ply", "read_triangles"),
+        "ply": ("PlyFile", "mapped_triangles", "read_triangles"),
+        "ply_open": ("open_ply",),
         "ply_write": ("extend_ply", "write_ply"),
         "scan": ("Scan",),
         "scan_to_scene": ("METERS", "to_scene"),

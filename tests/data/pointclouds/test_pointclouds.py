@@ -14,7 +14,8 @@ from pypcd4 import Encoding, PointCloud
 from ceco3d.data.pointclouds import ply_write
 from ceco3d.data.pointclouds.files import READERS, find_scans, read_scan
 from ceco3d.data.pointclouds.normals import estimate_normals
-from ceco3d.data.pointclouds.ply import open_ply, read_triangles
+from ceco3d.data.pointclouds.ply import read_triangles
+from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.pointclouds.scan import Scan, color_bytes
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
