@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import ClassMoments, Confusion, neural_collapse, segmentation_scores
@@ -89,11 +90,12 @@ def label_scenes(
     moments        adds the features of their voxels
     report_failed  see ``evaluate_scenes``
     """
+    warn_missing(folders, predictor.features)
     mine = range(rank(), len(folders), world())
     for number in track(mine, len(mine), "labeling scenes"):
         folder = folders[number]
         try:
-            scene = read_scene(folder, space.name)
+            scene = read_scene(folder, space.name, features=predictor.features)
         except UserError as error:
             if report_failed is None:
                 raise

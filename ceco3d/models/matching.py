@@ -22,7 +22,9 @@ MAX_DEPTH = 10  # of containers
 MAX_TENSORS = 100_000
 MAX_NAME = 500  # characters
 # Words for copies of a network that training keeps beside it.
-COPIES = frozenset("ema teacher average averaged avg mean swa momentum target shadow slow k key".split())
+COPIES = frozenset(
+    ["ema", "teacher", "average", "averaged", "avg", "mean", "swa", "momentum", "target", "shadow", "slow", "k", "key"]
+)
 
 
 @dataclass

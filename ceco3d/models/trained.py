@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ceco3d.models.build import build_network
-from ceco3d.models.network import Network
 from ceco3d.models.checkpoint_file import read_file
 from ceco3d.models.matching import OPTIONAL
+from ceco3d.models.network import Network
 from ceco3d.models.weights import check_finite
 from ceco3d.utils.components import TARGET
 from ceco3d.utils.errors import UserError

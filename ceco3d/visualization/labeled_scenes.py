@@ -11,6 +11,7 @@ import torch
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.scenes.labels import IGNORE, LabelSpace
+from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.inference.predictor import View, load_predictor
 from ceco3d.runs.naming import run_labels
@@ -72,6 +73,7 @@ def segment_scene(
         predictor, predicted = load_predictor(checkpoint, device, views, dtype)
         if predicted.name != space.name:
             raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
+        warn_missing([folder], predictor.features)
         label, confidence = predictor.predict(scene)
         predictions.append(Panel(title, label.numpy(), confidence.numpy()))
     truth = scene.segment.numpy()

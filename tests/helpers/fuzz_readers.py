@@ -26,6 +26,8 @@ from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.models.trained import load_trained
 from ceco3d.models.weights import read_state_dict
 from ceco3d.preprocessing import scannet
+from ceco3d.preprocessing.annotation import LABELS, SEGMENTS
+from ceco3d.preprocessing.label_table import LABEL_TABLE, read_label_table
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.frames import list_frame_pairs, read_frame
 from ceco3d.reports.leaderboard import leaderboard_markdown, read_leaderboard
@@ -91,9 +93,9 @@ def broken_files(reader: Reader, count: int, seed: int) -> Iterator[bytes]:
 
 
 def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
-    labels = scannet.read_label_table(raw / scannet.LABEL_TABLE)
+    labels = read_label_table(raw / LABEL_TABLE)
     info = next(raw.glob("scans/*/scene????_??.txt")).read_text()
-    table = (raw / scannet.LABEL_TABLE).read_bytes()
+    table = (raw / LABEL_TABLE).read_bytes()
 
     def read_scene(path: Path) -> None:
         arrays = scannet.read_scene(path.parent, labels, annotated=True, align=True)
@@ -102,11 +104,11 @@ def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
         assert np.isfinite(arrays["normal"]).all()
 
     def read_splits(path: Path) -> None:
-        for names in scannet.read_splits(path.parent).values():
+        for names in read_splits(path.parent).values():
             assert all(Path(name).name == name and name.isprintable() and name[0] != "." for name in names)
 
     def read_table(path: Path) -> None:
-        found = scannet.read_label_table(path)
+        found = read_label_table(path)
         for space, ids in ((SPACE, found.nyu40), (label_space("scannet200"), found.raw_id)):
             assert len(space.index_of(list(ids.values()))) == len(ids)
 
@@ -125,7 +127,7 @@ def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
 
 _RAW_FILES = {
     "mesh": ("ply", scannet.MESH),
-    "segments": ("json", scannet.SEGMENTS),
+    "segments": ("json", SEGMENTS),
     "objects": ("json", ".aggregation.json"),
     "alignment": ("text", ".txt"),
 }
@@ -161,7 +163,7 @@ def _npy(array: np.ndarray) -> bytes:
 def _processed_readers(folder: Path, raw: Path) -> list[Reader]:
     root = folder / "processed"
     arrays = scannet.read_scene(write_raw_scene(folder / "other", NAME, None), None, annotated=False, align=True)
-    arrays |= {name: np.arange(12, dtype=np.int16) - 1 for name in scannet.LABELS}
+    arrays |= {name: np.arange(12, dtype=np.int16) - 1 for name in LABELS}
 
     def read(path: Path) -> None:
         space = "scannet20" if path.name == "segment20.npy" else "scannet200"
@@ -210,7 +212,7 @@ def _scan_readers(folder: Path, raw: Path) -> list[Reader]:
     pcd.append(header.encode() + b"ascii\n" + "\n".join(" ".join(map(str, row)) for row in coord).encode())
     texts = [
         *(rows, "x,y,z\n1,2,3\n4,5,6\n", "//X Y Z Rough (0.1) R G B\n2\n1 2 3 .5 9 9 9\n2\n3 4 5 1.#QNAN 1 2 3\n"),
-        *("name;x;y;z;\nP1;1,5;2;3;\n\"P;2\";1,5;;-nan(ind);\n", "# Höhe\n1\t2,5\t3\tnull\r\n4\t5\t6\twall # a\n"),
+        *('name;x;y;z;\nP1;1,5;2;3;\n"P;2";1,5;;-nan(ind);\n', "# Höhe\n1\t2,5\t3\tnull\r\n4\t5\t6\twall # a\n"),
     ]
     seeds = {
         "ply": ("ply", _meshes(raw)[:3]),

@@ -17,9 +17,8 @@ from ceco3d.data.pointclouds.column_names import (
 )
 from ceco3d.data.pointclouds.earlier_result import scan_colors
 from ceco3d.data.pointclouds.ply import PlyFile, read_triangles
+from ceco3d.data.scenes.colors import GRAY
 from ceco3d.utils.errors import UserError
-
-GRAY = 127.5  # the middle of 0..255, which a network sees as 0
 
 
 @dataclass(frozen=True)
