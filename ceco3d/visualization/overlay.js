@@ -42,7 +42,8 @@ function showOverlay(view, panel) {
   const lines = (all, name) => all.map(([x1, y1, x2, y2]) => drawing("line", { x1, y1, x2, y2, class: name }));
   panel.overlay.replaceChildren(
     ...lines(box, "edge"), ...lines(ruler, "halo"), ...lines(ruler, "ruler"),
-    ...rings.flatMap(([cx, cy]) => ["halo", "ring"].map(name => drawing("circle", { cx, cy, r: 8, class: name }))),
+    ...rings.flatMap(([cx, cy]) => [["halo", 8], ["ring", 8], ["dot", 2]]
+      .map(([name, r]) => drawing("circle", { cx, cy, r, class: name }))),
     ...(text ? [drawing("text", { x: text.x, y: text.y - 8 }, text.text)] : []));
 }
 

@@ -35,7 +35,7 @@ function showKey(view) {
     const ramp = element("span", "");
     ramp.className = "ramp";
     ramp.style.background = `linear-gradient(90deg, ${RAMP.map(color => `rgb(${color.join()})`).join()})`;
-    key.replaceChildren(element("span", "confidence 0 %", ), ramp, element("span", "100 %"));
+    key.replaceChildren(element("span", "confidence 0 %"), ramp, element("span", "100 %"));
   }
 }
 
@@ -167,6 +167,8 @@ function connectLink(view, refreshLegend, refreshClip) {
 
 async function start() {
   byId("size").textContent = amount(meta.points);
+  byId("sampled").hidden = meta.points === meta.total;
+  byId("sampled").textContent = `Counts cover all ${meta.total.toLocaleString("en")} points of the scene.`;
   byId("theme").addEventListener("click", toggleTheme);
   applyTheme();
   if (!document.createElement("canvas").getContext("webgl2")) {

@@ -37,15 +37,19 @@ def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0)
         index = np.sort(np.random.default_rng(seed).choice(len(scene), max_points, replace=False))
     arrays, meta = _arrays(scene, index), _meta(scene, index)
     packed = gzip.compress(b"".join(array.tobytes() for array in arrays), 6, mtime=0)
-    return Template((HERE / "page.html").read_text()).substitute(
-        title=escape(scene.name),
-        style=(HERE / "page.css").read_text(),
-        theme=(HERE / "theme.js").read_text(),
+    return Template(_asset("page.html")).substitute(
+        title=escape(scene.title),
+        style=_asset("page.css"),
+        theme=_asset("theme.js"),
         meta=json.dumps(meta).replace("<", "\\u003c"),
         points=base64.b64encode(packed).decode(),
-        three=(HERE / "three.min.js").read_text(),
-        script="\n".join((HERE / name).read_text() for name in SCRIPTS),
+        three=_asset("three.min.js"),
+        script="\n".join(map(_asset, SCRIPTS)),
     )
+
+
+def _asset(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def _label_type(classes: int) -> np.dtype:
@@ -68,7 +72,7 @@ def _arrays(scene: SegmentedScene, index: np.ndarray) -> list[np.ndarray]:
     none = np.iinfo(kind).max
     arrays += [np.where(panel.labels[index] < 0, none, panel.labels[index]).astype(kind) for panel in scene.panels]
     known = [panel.confidence[index] for panel in scene.panels if panel.confidence is not None]
-    return arrays + [np.round(confidence * 255).astype(np.uint8) for confidence in known]
+    return arrays + [np.round(confidence.clip(0, 1) * 255).astype(np.uint8) for confidence in known]
 
 
 def _meta(scene: SegmentedScene, index: np.ndarray) -> dict[str, object]:
@@ -80,7 +84,7 @@ def _meta(scene: SegmentedScene, index: np.ndarray) -> dict[str, object]:
     has_ceiling = not without_ceiling(coord).all()
     none = int(np.iinfo(_label_type(len(scene.space))).max)
     return {
-        "name": scene.name,
+        "name": scene.title,
         "points": len(index),
         "total": len(scene),
         "none": none,
