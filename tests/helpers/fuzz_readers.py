@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save
 
 from ceco3d.data.pointclouds.files import read_scan
+from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.scenes import processed
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
@@ -33,6 +34,7 @@ from ceco3d.pretraining.frames import list_frame_pairs, read_frame
 from ceco3d.reports.leaderboard import leaderboard_markdown, read_leaderboard
 from ceco3d.reports.neural_collapse_runs import ARRAYS, CURVES, read_runs
 from ceco3d.reports.study import read_study, study_markdown
+from tests.helpers import fuzz_scans
 from tests.helpers.fuzz_mutate import mutate
 from tests.helpers.raw_scene import grid, ply_bytes, write_raw_scene
 
@@ -215,16 +217,23 @@ def _scan_readers(folder: Path, raw: Path) -> list[Reader]:
         *('name;x;y;z;\nP1;1,5;2;3;\n"P;2";1,5;;-nan(ind);\n', "# Höhe\n1\t2,5\t3\tnull\r\n4\t5\t6\twall # a\n"),
     ]
     seeds = {
-        "ply": ("ply", _meshes(raw)[:3]),
+        "ply": ("ply", [*_meshes(raw)[:3], *fuzz_scans.ply_files()]),
         "npy": ("npy", [_npy(table), _npy(coord)]),
-        "npz": ("zip", [_npz(coord=coord, color=color)]),
+        "npz": ("zip", [_npz(coord=coord, color=color), *fuzz_scans.npz_files()]),
         "xyz": ("text", [*(text.encode() for text in texts), texts[1].encode("utf-16"), texts[4].encode("cp1252")]),
-        "pcd": ("ply", pcd),
+        "pcd": ("pcd", [*pcd, *fuzz_scans.pcd_files()]),
+        "e57": ("raw", [fuzz_scans.e57_file()]),
+        **{end: ("json" if end == "glb" else "ply", files) for end, files in fuzz_scans.mesh_files().items()},
     }
 
     def read(path: Path) -> None:
         scan = read_scan(path)
         assert scan.coord.shape == (len(scan), 3)
+        assert all("\n" not in note and note.isascii() for note in scan.notes)
+        triangles = scan.triangles()
+        assert triangles is None or not len(triangles) or 0 <= triangles.min() <= triangles.max() < len(scan)
+        if scan.ply is not None:
+            extend_ply(io.BytesIO(), scan.ply, np.zeros(len(scan), [("label", "<i4")]), set(scan.color_names))
 
     return [Reader(f"scan: .{end}", folder / f"scan.{end}", kind, read, data) for end, (kind, data) in seeds.items()]
 

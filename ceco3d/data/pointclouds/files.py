@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ceco3d.data.pointclouds.arrays import read_npy, read_npz, read_scene_folder
@@ -14,6 +15,7 @@ from ceco3d.data.pointclouds.mesh_text import read_obj, read_off
 from ceco3d.data.pointclouds.meshes import read_gltf, read_stl
 from ceco3d.data.pointclouds.pcd import read_pcd
 from ceco3d.data.pointclouds.ply_scan import read_ply
+from ceco3d.data.pointclouds.ply_tables import standard_type
 from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.pointclouds.text import read_text
 from ceco3d.utils.errors import UserError
@@ -69,7 +71,17 @@ def read_scan(path: Path, columns: Sequence[str] | None = None) -> Scan:
         raise UserError(f"{path}: damaged, or not a {path.suffix} file ({reason})") from None
     if not len(scan):
         raise UserError(f"{path}: has no points")
-    return scan
+    return _with_standard_attributes(scan)
+
+
+def _with_standard_attributes(scan: Scan) -> Scan:
+    """The scan with attributes in types that the output has; a note if numbers are rounded."""
+    notes: list[str] = []
+    attributes = {
+        name: standard_type(column, name, notes) if column.dtype.kind in "biuf" else column
+        for name, column in scan.attributes.items()
+    }
+    return replace(scan, attributes=attributes, notes=(*scan.notes, *notes))
 
 
 def find_scans(inputs: Sequence[str]) -> list[Path]:

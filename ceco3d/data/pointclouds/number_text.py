@@ -71,7 +71,7 @@ def parse_numbers(text: bytes, comma: bytes = b",") -> tuple[np.ndarray, np.ndar
     words = np.flatnonzero(~blank & np.concatenate([[True], blank[:-1]]))
     breaks = np.flatnonzero((codes == ord("\n")) | (codes == ord("\r")))
     counts = np.bincount(np.searchsorted(breaks, words), minlength=1)
-    values = _values(text)
+    values = _values(text) if len(words) else np.empty(0)  # NumPy reads a number in blanks alone
     if len(values) != len(words):
         plain = False
         for spelling, standard in SPELLINGS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,30 +44,49 @@ def as_type(values: np.ndarray, kind: str) -> np.ndarray:
 
 def standard_types(table: Table, notes: list[str]) -> Table:
     """The table in types that PLY has; a note for numbers that are rounded."""
-    result: Table = {}
-    for name, column in table.items():
-        values = column.values if isinstance(column, Lists) else column
-        converted = _standard(values)
-        if (
-            converted.dtype == np.float64
-            and values.dtype.kind in "iu"
-            and (converted.astype(values.dtype) != values).any()
-        ):
-            notes.append(f"{name} holds integers of more than 53 bits: rounded to double in the output")
-        result[name] = Lists(column.lengths, converted, column.kinds) if isinstance(column, Lists) else converted
-    return result
+    return {
+        name: Lists(column.lengths, standard_type(column.values, name, notes), column.kinds)
+        if isinstance(column, Lists)
+        else standard_type(column, name, notes)
+        for name, column in table.items()
+    }
+
+
+def standard_type(values: np.ndarray, name: str, notes: list[str]) -> np.ndarray:
+    """The values of property ``name`` in a type that PLY has; a note if they are rounded."""
+    converted = _standard(values)
+    if values.dtype.kind in "iu" and converted.dtype == np.float64 and (converted.astype(values.dtype) != values).any():
+        notes.append(f"{name} holds integers of more than 53 bits: rounded to double in the output")
+    return converted
 
 
 def _standard(values: np.ndarray) -> np.ndarray:
     if values.dtype.str[1:] in STANDARD:
         return values
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8)
     if values.dtype.kind == "f":
-        return values.astype(np.float32)
+        return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"values of type {values.dtype} are no numbers")
     for kind in ("i4", "u4"):
         limits = np.iinfo(kind)
         if not values.size or (values.min() >= limits.min and values.max() <= limits.max):
             return values.astype(kind)
     return values.astype(np.float64)
+
+
+def standard_names(names: Iterable[str]) -> list[str]:
+    """Names of properties that every reader takes: ASCII, without blanks, each once."""
+    result: list[str] = []
+    for name in names:
+        plain = re.sub(r"\s+", "_", name.strip()).encode("ascii", "backslashreplace").decode() or "_"
+        unique, number = plain, 1
+        while unique in result:
+            number += 1
+            unique = f"{plain}_{number}"
+        result.append(unique)
+    return result
 
 
 def pack_rows(table: Table, count: int) -> np.ndarray:

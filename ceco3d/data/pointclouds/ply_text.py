@@ -143,8 +143,8 @@ def _lost(element: Element, there: int, kept: Element, good: bool) -> list[str]:
         problems.append(f"has {there:,} of {element.count:,} rows")
     if not good:
         gone = [name for name in element.properties if name not in kept.properties]
-        what = f"{kept.count:,} rows are kept" + (f" without {', '.join(gone)}" if gone else "")
-        problems.append(f"has rows that are not as the header says: {what}, surplus numbers are dropped")
+        less = f"without {', '.join(gone)}" if gone else "without their surplus numbers"
+        problems.append(f"has rows that are not as the header says: {kept.count:,} rows are kept {less}")
     if not problems:
         return []
     ending = "; normals do not come from its faces" if element.name == "face" else ""

@@ -12,7 +12,7 @@ import numpy as np
 from ceco3d.data.pointclouds.earlier_result import PREFIX
 from ceco3d.data.pointclouds.ply import PlyFile
 from ceco3d.data.pointclouds.ply_header import STANDARD
-from ceco3d.data.pointclouds.ply_tables import Lists, list_type, pack_rows
+from ceco3d.data.pointclouds.ply_tables import Lists, list_type, pack_rows, standard_names, standard_type
 
 ROWS = 1 << 20  # written at a time
 FACE = np.dtype([("length", "u1"), ("corners", "<i4", (3,))])
@@ -23,9 +23,13 @@ def write_ply(
 ) -> None:
     """Write a binary little-endian PLY.
 
-    columns  vertex properties: name -> (N,)
+    columns  vertex properties: name -> (N,) numbers of any type; integers of eight bytes become int, uint or double
     faces    (F, 3) triangles; None writes a cloud
     """
+    columns = {
+        name: standard_type(column, name, [])
+        for name, column in zip(standard_names(columns), columns.values(), strict=True)
+    }
     fields = [(name, column.dtype.newbyteorder("<")) for name, column in columns.items()]
     vertices = np.empty(len(next(iter(columns.values()))), fields)
     for name, column in columns.items():
