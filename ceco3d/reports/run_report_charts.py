@@ -183,5 +183,8 @@ def _times(curves: Curves) -> list[list[int]]:
 
 
 def _number(value: float) -> str:
-    size = abs(value)
-    return f"{value:.2e}" if size and (size < 1e-3 or size >= 1e6) else f"{float(f'{value:.4g}'):g}"
+    """Format a value with four digits, very small and very large ones like 7.5e-5."""
+    if value and not 1e-3 <= abs(value) < 1e6:
+        digits, power = f"{value:.2e}".split("e")
+        return f"{float(digits):g}e{int(power)}"
+    return f"{float(f'{value:.4g}'):g}"

@@ -121,7 +121,7 @@ def log_notes(rows: Sequence[Row]) -> str:
             f"The loss was not finite at {len(bad)} of the logged steps ({listed}); the charts leave them out."
         )
     if skipped:
-        notes.append(f"{skipped} steps were skipped because their loss or gradient was not finite.")
+        notes.append(f"Steps skipped because their loss or gradient was not finite: {skipped}.")
     return f"<p>{escape(' '.join(notes))}</p>" if notes else ""
 
 

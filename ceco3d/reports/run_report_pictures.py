@@ -47,7 +47,7 @@ def scene_pictures(
     device  predicts; None: nothing is drawn
     """
     if device is None:
-        return "", "the run was interrupted, and pictures are only drawn by `python -m ceco3d.report run=...`"
+        return "", "an interrupted training draws none; python -m ceco3d.report run=... draws them from its checkpoint"
     checkpoint = next((name for name in ("best.pt", "last.pt") if (run / "checkpoints" / name).is_file()), "")
     if not checkpoint:
         return "", "the run has no checkpoint to predict with"
