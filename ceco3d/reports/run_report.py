@@ -19,7 +19,7 @@ from ceco3d.reports import run_report_kept as kept
 from ceco3d.reports.page_style import asset
 from ceco3d.reports.run_report_charts import collapse_charts, training_charts
 from ceco3d.reports.run_report_facts import duration, environment, evaluations, how_scored, log_notes, model_facts
-from ceco3d.reports.run_report_pictures import scene_pictures
+from ceco3d.reports.run_report_pictures import UNSCORED, scene_pictures
 from ceco3d.reports.run_report_progress import banner, read_progress
 from ceco3d.reports.run_report_tables import classes_section, confusion_section, scores_table, tiles
 from ceco3d.reports.run_report_terms import collapse_terms, column_terms, score_terms
@@ -115,11 +115,17 @@ def write_page(page: Page, rows: list[Row], earlier: kept.EarlierPage) -> Path:
         contents["pictures"] = f"{kept.NOTHING}No pictures: {escape(page.pictures[1])}.</p>"
     shown = {name: content for name, content in contents.items() if content}
     body = "".join(
-        f'<section id="{name}"><h2>{TITLES[name]}</h2>{content}</section>\n' for name, content in shown.items()
+        f'<section id="{name}"><h2>{_heading(name, content)}</h2>{content}</section>\n'
+        for name, content in shown.items()
     )
     path = page.folder / "report.html"
     write_text(path, _document(page, rows, body, list(shown)))
     return path
+
+
+def _heading(name: str, content: str) -> str:
+    """Return the title of a section; scenes of a run without scores are neither the best nor the worst."""
+    return "Validation scenes" if f"<figcaption>{UNSCORED}:" in content else TITLES[name]
 
 
 def _document(page: Page, rows: list[Row], body: str, shown: list[str]) -> str:

@@ -29,6 +29,8 @@ from ceco3d.visualization.segmented import SegmentedScene
 if TYPE_CHECKING:
     from ceco3d.visualization.render import Frame
 
+UNSCORED = "Validation scene"  # which of them, where their scores are unknown
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -87,7 +89,7 @@ def _choose(run: Path, config: Mapping[str, Any], folder: str) -> tuple[list[Cho
         return [], f"the data set is not there any more ({where})"
     scored = _scored(run)
     if scored is None:
-        return [Choice(path, "Validation scene") for path in list_scenes(root.parent, "val")[:2]], ""
+        return [Choice(path, UNSCORED) for path in list_scenes(root.parent, "val")[:2]], ""
     found = sorted((name for name in scored if (root / name / "coord.npy").is_file()), key=lambda name: scored[name])
     if not found:
         return [], f"none of the {len(scored)} scored scenes is in {root}"

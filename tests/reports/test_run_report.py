@@ -121,6 +121,17 @@ def test_pictures_that_cannot_be_drawn_again_are_kept(project, trained, run_comm
     assert reason[lost] in page.partition("No pictures: ")[2].partition("</p>")[0]
 
 
+def test_an_unfinished_run_shows_scenes_without_calling_them_best(project, run_command):
+    run = project / "outputs/run"
+    for name in ("metrics.json", "scenes.json", "report.html"):
+        (run / name).unlink()
+    assert run_command("report", f"run={run}").code == 0
+    page = (run / "report.html").read_text()
+    assert pictures(page) == 2 * VIEWS
+    assert "<h2>Validation scenes</h2>" in page
+    assert "Best" not in page
+
+
 def test_a_report_that_fails_does_not_fail_the_training(tiny, tmp_path, run_command, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError("no\nroom")
