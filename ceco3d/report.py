@@ -41,13 +41,11 @@ def report(settings: ReportSettings) -> None:
 
 
 def run(settings: ReportSettings) -> None:
-    """Write ``report.html`` into the folder of a run."""
+    """Write ``report.html`` into the folder of a run, finished or not."""
     if settings.run is None:
-        raise UserError("run is not set: pass the folder of a finished run, e.g. run=outputs/ceco")
-    try:
-        from ceco3d.reports.run_report import write_run_report
-    except ModuleNotFoundError as error:
-        raise UserError(f"the report needs {error.name}: pip install 'ceco3d[plot]'") from error
+        raise UserError("run is not set: pass the folder of a run, e.g. run=outputs/ceco")
+    from ceco3d.reports.run_report import write_run_report
+
     check_writable(settings.run)
     logger.info(f"written to {write_run_report(settings.run, choose_device(settings.device))}")
 

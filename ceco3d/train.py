@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ceco3d.cli.settings import to_settings
 from ceco3d.metrics.tables import print_scores
 from ceco3d.pretraining.method import PretrainSettings
 from ceco3d.pretraining.run import pretrain
-from ceco3d.reports.final_report import report_run
+from ceco3d.reports.final_report import report_run, reporting_interruption
 from ceco3d.training.run import train
 from ceco3d.training.settings import TrainSettings
 from ceco3d.utils.device import choose_device
@@ -23,9 +24,11 @@ SHARED = ("dataset", "model", "features", "engine", "device", "precision", "seed
 
 @command("train", TrainSettings)
 def main(settings: TrainSettings) -> None:
-    """Train, then print the final validation scores and write the report of the run."""
-    scores = train(settings, pretraining(settings))
-    if os.environ.get("RANK", "0") == "0":
+    """Train, then print the final validation scores; write the report of the run, also if it is interrupted."""
+    main_process = os.environ.get("RANK", "0") == "0"
+    with reporting_interruption(settings.run_dir) if main_process else nullcontext():
+        scores = train(settings, pretraining(settings))
+    if main_process:
         print_scores(scores, f"{settings.run_dir}, validation")
         report_run(settings.run_dir, choose_device(settings.device))
 

@@ -30,8 +30,7 @@ def scene_picture(scene: SegmentedScene) -> bytes:
     With ground truth, a last row shows where the predictions are wrong. The legend lists the classes that occur, most
     frequent first.
     """
-    kept = np.flatnonzero(without_ceiling(scene.coord))
-    frames = {name: _view(scene, kept, forward) for name, forward in CAMERAS.items()}
+    frames = scene_frames(scene)
     columns = [("Original", scene.original), *((p.title, scene.palette[p.labels]) for p in scene.panels)]
     rows: list[Row] = [(name, [paint(frame, colors) for _, colors in columns]) for name, frame in frames.items()]
     if scene.truth is not None and scene.predictions:
@@ -39,6 +38,12 @@ def scene_picture(scene: SegmentedScene) -> bytes:
         wrong = [paint(above, error_colors(scene.truth, panel)) for panel in scene.predictions]
         rows.append(("errors", [None, None, *wrong]))
     return _compose(scene, [title for title, _ in columns], rows)
+
+
+def scene_frames(scene: SegmentedScene) -> dict[str, Frame]:
+    """Return what each of CAMERAS sees of the scene, without the ceiling of a room."""
+    kept = np.flatnonzero(without_ceiling(scene.coord))
+    return {name: _view(scene, kept, forward) for name, forward in CAMERAS.items()}
 
 
 def error_colors(truth: Panel, panel: Panel) -> np.ndarray:
