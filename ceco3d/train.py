@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ceco3d.metrics.tables import print_scores
 from ceco3d.pretraining.method import PretrainSettings
 from ceco3d.pretraining.run import pretrain
 from ceco3d.reports.final_report import report_run
+from ceco3d.runs.open_run import open_run
 from ceco3d.training.run import train
 from ceco3d.training.settings import TrainSettings
 from ceco3d.utils.device import choose_device
@@ -24,17 +26,19 @@ SHARED = ("dataset", "model", "features", "engine", "device", "precision", "seed
 @command("train", TrainSettings)
 def main(settings: TrainSettings) -> None:
     """Train, then print the final validation scores and write the report of the run."""
-    scores = train(settings, pretraining(settings))
-    if os.environ.get("RANK", "0") == "0":
-        print_scores(scores, f"{settings.run_dir}, validation")
-        report_run(settings.run_dir, choose_device(settings.device))
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
+    with open_run(settings.run_dir) if first else nullcontext():
+        scores = train(settings, pretraining(settings))
+        if first:
+            print_scores(scores, f"{settings.run_dir}, validation")
+            report_run(settings.run_dir, choose_device(settings.device))
 
 
 def pretraining(settings: TrainSettings) -> Callable[[], Path] | None:
     """The pretraining that ``settings.pretrain`` asks for (conf/experiment/csc.yaml), to be called for its weights."""
     if settings.pretrain is None:
         return None
-    return lambda: pretrain(to_settings(PretrainSettings, pretraining_config(settings)))
+    return lambda: pretrain(to_settings(PretrainSettings, pretraining_config(settings)), wait=True)
 
 
 def pretraining_config(settings: TrainSettings) -> dict[str, Any]:
