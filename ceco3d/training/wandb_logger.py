@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import secrets
@@ -108,13 +109,23 @@ class WandbLogger:
 
 def _mode(wandb: Any, mode: Mode | None, run_dir: Path) -> Mode:
     """The mode of wandb; UserError if it is online and nobody is logged in."""
-    logged_in = bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
-    wanted = mode or os.environ.get("WANDB_MODE") or ("online" if logged_in else None)
-    if wanted == "online" and not logged_in:
+    wanted = mode or os.environ.get("WANDB_MODE") or None
+    if wanted not in (None, "online"):
+        return cast(Mode, wanted)
+    if _logged_in(wandb):
+        return "online"
+    if wanted == "online":
         raise UserError("logger=wandb: not logged in; run `wandb login`, or pass logger.wandb.mode=offline")
-    if wanted is None:
-        logger.info(f"wandb: not logged in, logging to {run_dir / 'wandb'}; upload it later with `wandb sync`")
-    return cast(Mode, wanted or "offline")
+    logger.info(f"wandb: not logged in, logging to {run_dir / 'wandb'}; upload it later with `wandb sync`")
+    return "offline"
+
+
+def _logged_in(wandb: Any) -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    if "prompt" in inspect.signature(wandb.login).parameters:
+        return bool(wandb.login(prompt=False, verify=False))
+    return bool(wandb.api.api_key)  # wandb before 0.31
 
 
 def _run_id(run_dir: Path) -> str:
