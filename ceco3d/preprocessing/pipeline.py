@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from ceco3d.preprocessing.label_table import LABEL_TABLE, LabelTable, read_label
 from ceco3d.preprocessing.raw_root import RAW_FOLDER, check_raw, choose_scenes
 from ceco3d.preprocessing.record import Record, raw_files
 from ceco3d.preprocessing.summary import Summary
+from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
@@ -134,9 +134,7 @@ def _check_options(root: Path, align: bool, missing: int, total: int) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): delete {root} and preprocess again") from None
     if found is None and missing == total:
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")  # other shards may write it at the same time
-        temporary.write_text(json.dumps(options) + "\n")
-        temporary.replace(path)
+        write_text(path, json.dumps(options) + "\n")  # other shards may write it at the same time
     elif found is None and missing:
         raise UserError(
             f"{root} has {total - missing} of {total} scenes, made by another program with unknown options: choose "

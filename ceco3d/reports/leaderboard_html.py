@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ceco3d.reports.leaderboard import OVERVIEW, PUBLISHED_NOTE, Leaderboard, Row
+from ceco3d.reports.leaderboard import HEADINGS, OVERVIEW, PUBLISHED_NOTE, Leaderboard, Row
 from ceco3d.reports.page_style import asset
 
 STYLE = """
@@ -23,7 +23,8 @@ document.querySelectorAll("thead th").forEach((head, column) => head.addEventLis
   head.ariaSort = descending ? "descending" : "ascending";
   document.querySelectorAll("tbody.rows").forEach(body => {
     const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
-    const compare = (a, b) => column === 0 ? key(a).localeCompare(key(b)) : Number(key(a)) - Number(key(b));
+    const text = column === 0 || head === head.parentElement.lastElementChild;
+    const compare = (a, b) => text ? key(a).localeCompare(key(b)) : Number(key(a)) - Number(key(b));
     const sorted = [...body.rows].sort((a, b) => descending ? compare(b, a) : compare(a, b));
     body.append(...sorted);
   });
@@ -33,17 +34,19 @@ document.querySelectorAll("thead th").forEach((head, column) => head.addEventLis
 
 def leaderboard_html(board: Leaderboard) -> str:
     """Return the page: one column per average and class, with the rank as a superscript."""
-    heads = "".join(f'<th scope="col"><button>{escape(name)}</button></th>' for name in ("name", *board.columns))
+    headings = (*HEADINGS.values(), *(f"{name} %" for name in board.classes), "evaluation")
+    heads = "".join(f'<th scope="col"><button>{escape(name)}</button></th>' for name in ("name", *headings))
     groups = [f'<tbody class="rows">{"".join(_line(row, board) for row in board.rows)}</tbody>']
     if board.published:
-        note = f'<tr><th colspan="{1 + len(board.columns)}"><span>{escape(PUBLISHED_NOTE)}</span></th></tr>'
+        note = f'<tr><th colspan="{1 + len(headings)}"><span>{escape(PUBLISHED_NOTE)}</span></th></tr>'
         note = f'<tbody class="note">{note}</tbody>'
         groups += [note, f'<tbody class="rows">{"".join(_line(row, board) for row in board.published)}</tbody>']
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(board.title)}</title><style>{asset("page.css")}{STYLE}</style></head><body>
 <h1>{escape(board.title)}</h1>
-<p>IoU in percent, with the rank among the rows on the same data. Click a column to sort by it.</p>
+<p>IoU in percent, with the rank among the rows on the same data. Click a column to sort by it.
+{escape(board.note)}</p>
 <div class="scroll"><table><thead><tr>{heads}</tr></thead>{"".join(groups)}</table></div>
 <script>{SCRIPT}</script></body></html>
 """
@@ -51,7 +54,7 @@ def leaderboard_html(board: Leaderboard) -> str:
 
 def _line(row: Row, board: Leaderboard) -> str:
     cells = "".join(_cell(row, column) for column in board.columns)
-    return f'<tr><th scope="row">{escape(row.name)}</th>{cells}</tr>'
+    return f'<tr><th scope="row">{escape(row.name)}</th>{cells}<td>{escape(row.how)}</td></tr>'
 
 
 def _cell(row: Row, column: str) -> str:
