@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("benchmark")  # answers --help and wrong keys before the imports below, which take seconds
+
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence

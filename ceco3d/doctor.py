@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("doctor")  # answers --help and wrong keys before the imports below, which take seconds
+
 import importlib.metadata
 import os
 import platform
@@ -11,9 +16,11 @@ from pathlib import Path
 
 import torch
 
-from ceco3d.cli.app import config_dir
+from ceco3d.cli.app import command
+from ceco3d.cli.catalog import config_dir
 from ceco3d.sparse.cpp.build import READY, best_level, load
 from ceco3d.sparse.kernels.triton_launch import unsupported
+from ceco3d.utils.settings import CommonSettings, FilePath, settings
 
 CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors")
 EXTRAS = {
@@ -29,14 +36,22 @@ EXTRAS = {
 }
 
 
-def main() -> None:
+@settings
+class DoctorSettings(CommonSettings):
+    """conf/doctor.yaml."""
+
+    data: FilePath
+
+
+@command("doctor", DoctorSettings)
+def main(settings: DoctorSettings) -> None:
     """Print the report; exit code 0 whatever is missing."""
     for title, lines in (
         ("ceco3d", system_lines()),
         ("packages", package_lines()),
         ("devices", device_lines()),
         ("engines", engine_lines()),
-        ("data", data_lines(Path("data"))),
+        ("data", data_lines(settings.data)),
     ):
         print(title)
         for line in lines:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("export")  # answers --help and wrong keys before the imports below, which take seconds
+
 from ceco3d.cli.app import command
 from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.inference.submission import export_submission

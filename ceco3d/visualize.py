@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("visualize")  # answers --help and wrong keys before the imports below, which take seconds
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal

@@ -18,7 +18,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.metrics.neural_collapse import summary
-from ceco3d.runs.metrics_csv import VALIDATION
 from ceco3d.training.checkpoint import BEST, LAST, Position, inference_state, training_state
 from ceco3d.training.checkpoint_writer import CheckpointWriter
 from ceco3d.training.guards import NonFiniteGuard, UnreadableSceneGuard, loader_guard
