@@ -25,8 +25,8 @@ from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, settin
 logger = logging.getLogger(__name__)
 
 
-def _listed(value: Any) -> list[str]:
-    return [str(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
+def _listed(value: Any) -> list[str] | None:
+    return None if value is None else [str(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
 
 
 @settings
@@ -39,7 +39,7 @@ class PredictSettings(CommonSettings):
     out: FilePath
     unit: Literal["m", "cm", "mm"] = "m"
     up: Literal["z", "y", "-y"] = "z"
-    columns: Annotated[Sequence[str], BeforeValidator(_listed)] | None = None
+    columns: Annotated[Sequence[str] | None, BeforeValidator(_listed)] = None
     max_voxels: Count = 500_000
     overlap: Index | None = 64
     overwrite: bool = False

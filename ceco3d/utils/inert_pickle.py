@@ -115,7 +115,7 @@ def _with_attributes(rebuild: Any, kind: Any, arguments: Sequence[Any], state: A
     return _call(rebuild, arguments)
 
 
-# Calls that lead to tensors. None may copy an argument: a short pickle can call one many times with the same large value.
+# Calls that lead to tensors. None may copy an argument: a short pickle can call one many times with a large value.
 _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
