@@ -22,10 +22,15 @@ class DamagedError(UserError):
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The tensors and plain values in a checkpoint file. Runs no code from it and verifies its checksums.
+    """The tensors and plain values in a checkpoint file, see ``read_checkpoint``."""
+    return read_checkpoint(path)[0]
 
-    Objects of other classes are left out, and named in the log. DamagedError when it cannot be read, UserError when
-    there is no such file.
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The tensors and plain values in a checkpoint file, and the names of the classes whose objects are left out.
+
+    Runs no code from the file and verifies its checksums. DamagedError when it cannot be read, UserError when there is
+    no such file.
     """
     if path.is_dir():
         raise UserError(f"{path}: a folder; pass a checkpoint in it, such as RUN_DIR/checkpoints/best.pt")
@@ -40,7 +45,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise DamagedError(f"{path}: holds {held}, not a checkpoint; save the state_dict of the model with torch.save")
     if skipped:
         logger.info(f"{path}: left out what is neither tensor nor plain value ({list_names(skipped)})")
-    return {str(name): value for name, value in content.items()}
+    return {str(name): value for name, value in content.items()}, skipped
 
 
 def _read(path: Path) -> tuple[Any, list[str]]:

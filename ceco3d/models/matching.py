@@ -22,9 +22,7 @@ MAX_DEPTH = 10  # of containers
 MAX_TENSORS = 100_000
 MAX_NAME = 500  # characters
 # Words for copies of a network that training keeps beside it.
-COPIES = frozenset(
-    ["ema", "teacher", "average", "averaged", "avg", "mean", "swa", "momentum", "target", "shadow", "slow", "k", "key"]
-)
+COPIES = {"ema", "teacher", "average", "averaged", "avg", "mean", "swa", "momentum", "target", "shadow", "slow", "k"}
 
 
 @dataclass
@@ -112,7 +110,7 @@ def find_matches(tensors: Tensors, expected: Mapping[str, Tensor]) -> list[Match
 
 
 def originals(matches: Sequence[Match]) -> list[Match]:
-    """The best of the matches that are no copies by the words in which they differ; more than one if they fit equally."""
+    """The best of the matches that are no copies, by the words in which they differ; several if they fit equally."""
     shared = set.intersection(*(match.words for match in matches))
     found = [match for match in matches if not COPIES & (match.words - shared)]
     return [match for match in found if match.rank == found[0].rank]

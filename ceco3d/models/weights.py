@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ceco3d.models.checkpoint_file import list_names, read_file
+from ceco3d.models.checkpoint_file import list_names, read_checkpoint
 from ceco3d.models.matching import HEAD, OPTIONAL, Match, Tensors, collect_tensors, find_matches, is_required, originals
 from ceco3d.models.minkowski04 import looks_like_v04, reorder_v04
 from ceco3d.utils.errors import UserError
@@ -50,11 +50,11 @@ def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = 
 
 def read_tensors(path: Path) -> Tensors:
     """The tensors in a checkpoint file, by their dotted names. UserError when it is missing, damaged or has none."""
-    tensors = collect_tensors(read_file(path))
+    content, skipped = read_checkpoint(path)
+    tensors = collect_tensors(content)
     if not tensors.by_name:
-        raise UserError(
-            f"{path}: no weights in this file; save the state_dict of the model, as tensors, with torch.save"
-        )
+        held = f", but objects of {list_names(skipped)}" if skipped else ""
+        raise UserError(f"{path}: no weights in this file{held}; save the state_dict of the model with torch.save")
     return tensors
 
 

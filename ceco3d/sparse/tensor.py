@@ -17,7 +17,8 @@ class SparseTensor:
     features     (N, C) float
     coordinates  (N, 4) integer ``[batch, x, y, z]``, unique rows in any order, negatives allowed
 
-    TypeError unless both are tensors, ValueError for wrong shapes or dtypes, repeated coordinates, coordinates out of range and non-finite features.
+    TypeError unless both are tensors. ValueError for wrong shapes or dtypes, repeated coordinates, coordinates out of
+    range and non-finite features.
     ``rows`` holds the features in key order, which keeps neighbors close in memory; ``features`` and ``coordinates``
     return them in the caller's order.
     """

@@ -111,11 +111,15 @@ def _first(value: Any = None, *_: Any) -> Any:
     return value
 
 
+def _instance(kind: Any, base: Any = None, items: Any = None, *_: Any) -> Any:
+    return Unbuilt(kind.name, items if isinstance(items, dict) else {})
+
+
 def _with_attributes(rebuild: Any, kind: Any, arguments: Sequence[Any], state: Any) -> Any:
     return _call(rebuild, arguments)
 
 
-# Calls that lead to tensors. None may copy an argument: a short pickle can call one many times with a large value.
+# What is done for a call. Nothing may copy an argument: a short pickle can call many times with the same large value.
 _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
@@ -124,6 +128,8 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "torch.nn.parameter.Parameter": _first,
     "torch._tensor._rebuild_from_type_v2": _with_attributes,
     "torch.Size": _first,
+    "copyreg._reconstructor": _instance,
+    "copy_reg._reconstructor": _instance,
 }
 
 

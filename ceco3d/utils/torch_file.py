@@ -126,7 +126,7 @@ class _Plain:
     def _copy(self, value: Any) -> tuple[Any, int]:
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
             return _Skip, 1
-        if isinstance(value, KEYS) or isinstance(value, TensorRef):
+        if isinstance(value, (*KEYS, TensorRef)):
             return value, 1
         if id(value) not in self._done:
             self._originals.append(value)

@@ -25,7 +25,7 @@ from ceco3d.data.scenes.labels import GROUPS as FREQUENCIES
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.models.trained import load_trained
-from ceco3d.models.weights import read_state_dict
+from ceco3d.models.weights import load_weights, read_tensors
 from ceco3d.preprocessing import scannet
 from ceco3d.preprocessing.annotation import LABELS, SEGMENTS
 from ceco3d.preprocessing.label_table import LABEL_TABLE, read_label_table
@@ -35,6 +35,7 @@ from ceco3d.reports.leaderboard import leaderboard_markdown, read_leaderboard
 from ceco3d.reports.neural_collapse_runs import ARRAYS, CURVES, read_runs
 from ceco3d.reports.study import read_study, study_markdown
 from tests.helpers import fuzz_scans
+from tests.helpers.foreign_checkpoints import beside
 from tests.helpers.fuzz_mutate import mutate
 from tests.helpers.raw_scene import grid, ply_bytes, write_raw_scene
 
@@ -267,9 +268,9 @@ def _anchor_readers(folder: Path, raw: Path) -> list[Reader]:
 # Frames, weights and runs
 
 
-def _torch(content: Any, zipped: bool = True) -> bytes:
+def _torch(content: Any, zipped: bool = True, **options: Any) -> bytes:
     out = io.BytesIO()
-    torch.save(content, out, _use_new_zipfile_serialization=zipped)
+    torch.save(content, out, _use_new_zipfile_serialization=zipped, **options)
     return out.getvalue()
 
 
@@ -302,16 +303,36 @@ def _frame_readers(folder: Path, raw: Path) -> list[Reader]:
     ]
 
 
+class _Small(torch.nn.Module):
+    """A network of three weights, with the classifier that may be missing in a file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv0p1s1, self.bn0, self.final = (torch.nn.Module() for _ in range(3))
+        self.bn0.bn = torch.nn.Module()
+        self.conv0p1s1.kernel = torch.nn.Parameter(torch.zeros(2, 3))
+        self.bn0.bn.weight = torch.nn.Parameter(torch.ones(4))
+        self.final.kernel = torch.nn.Parameter(torch.ones(4, 2))
+
+
 def _weight_readers(folder: Path, raw: Path) -> list[Reader]:
     state = {"conv0p1s1.kernel": torch.zeros(2, 3), "bn0.bn.weight": torch.ones(4).half(), "step": torch.tensor(3)}
     setup = {"name": "MinkUNet14A", "in_channels": 3, "out_channels": 20, "stem_kernel": 3, "engine": "native"}
     setup = {"model": setup, "label_space": "scannet20", "features": ["color"], "voxel_size": 0.05}
     trained = {"setup": setup, "position": {"epoch": 1, "best": 0.5}, "model": state}
-    contents = [state, trained, {"state_dict": {f"model.{name}": value for name, value in state.items()}}]
+    contents = [
+        state,
+        trained,
+        {"state_dict": {f"model.{name}": value for name, value in state.items()}},
+        beside(state),
+    ]
     zipped, legacy = [_torch(c) for c in contents], [_torch(c, zipped=False) for c in contents]
+    zipped.append(_torch(contents[-1], pickle_protocol=4))
+    legacy.append(_torch(contents[-1], zipped=False, pickle_protocol=4))
 
     def read_weights(path: Path) -> None:
-        tensors = read_state_dict(path)
+        load_weights(_Small(), path)
+        tensors = read_tensors(path).by_name
         assert sum(t.numel() * t.element_size() for t in tensors.values()) <= 10 * path.stat().st_size
         for tensor in tensors.values():
             tensor.clone()
