@@ -210,7 +210,7 @@ def _scan_readers(folder: Path, raw: Path) -> list[Reader]:
     pcd.append(header.encode() + b"ascii\n" + "\n".join(" ".join(map(str, row)) for row in coord).encode())
     texts = [
         *(rows, "x,y,z\n1,2,3\n4,5,6\n", "//X Y Z Rough (0.1) R G B\n2\n1 2 3 .5 9 9 9\n2\n3 4 5 1.#QNAN 1 2 3\n"),
-        *("name;x;y;z;\nP1;1,5;2;3;\n\"P;2\";1,5;;-nan(ind);\n", "# Höhe\n1\t2,5\t3\tnull\r\n4\t5\t6\twall # a\n"),
+        *('name;x;y;z;\nP1;1,5;2;3;\n"P;2";1,5;;-nan(ind);\n', "# Höhe\n1\t2,5\t3\tnull\r\n4\t5\t6\twall # a\n"),
     ]
     seeds = {
         "ply": ("ply", _meshes(raw)[:3]),
