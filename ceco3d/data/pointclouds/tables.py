@@ -26,7 +26,7 @@ def scan_of_table(
     columns          names of all columns, "_" for those to ignore; None: decided by content, see ``read_content``
     text             columns that are no numbers
     intensity_first  whether the format has x y z intensity red green blue
-    UserError if the names are not those of the columns, or if the points are not the rows.
+    UserError if the names are not those of the columns, if the points are not the rows, or if text is in between.
     """
     _check_shape(table, columns is not None)
     if columns is not None:
@@ -41,6 +41,9 @@ def scan_of_table(
         for names in (COORD, COLOR, NORMAL)
     )
     assert coord is not None  # of every reading
+    first = position[COORD[0]]
+    if kept[first + 2] - kept[first] > 2:
+        raise UserError("columns of text are between the numbers of each point: name all columns with columns=[...]")
     used = {*COORD, *COLOR, *NORMAL}
     attributes = {role: values[:, i] for i, role in enumerate(reading.roles) if role not in used}
     return make_scan(

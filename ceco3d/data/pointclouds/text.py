@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from ceco3d.data.pointclouds.scan import Scan, make_scan, scan_of_columns
 from ceco3d.data.pointclouds.tables import check_names, ignored_columns, scan_of_table
 from ceco3d.data.pointclouds.text_cells import quoted
 from ceco3d.data.pointclouds.text_dialect import find_dialect
+from ceco3d.data.pointclouds.text_header import COLUMNS
 from ceco3d.data.pointclouds.text_rows import read_rows
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line
@@ -36,6 +38,7 @@ def read_text(path: Path, columns: Sequence[str] | None = None) -> Scan:
     if names:
         return _named_scan(table, names, dialect.text, notes)
     if dialect.text:
+        _refuse_marked_numbers(dialect.text)
         notes.append(_text_note([f"column {i + 1}" for i in dialect.text], list(dialect.text.values())))
     is_pts = path.suffix.lower() == ".pts" and dialect.count is not None
     scan = scan_of_table(table, text=dialect.text, intensity_first=is_pts)
@@ -52,6 +55,16 @@ def _named_scan(table: np.ndarray, names: Sequence[str], text: Mapping[int, str]
         notes.append(_text_note([f"column {name}" for name in lost], list(lost.values())))
     kept = {name: table[:, i] for i, name in columns.items() if i not in text and i not in ignored}
     return scan_of_columns(kept, notes=notes)
+
+
+def _refuse_marked_numbers(text: Mapping[int, str]) -> None:
+    """UserError if a column of text begins like a number ("1.5m"): without names it may be a coordinate."""
+    for column, example in text.items():
+        if re.match(r"[+-]?[.,]?[0-9]", example):
+            raise UserError(
+                f"column {column + 1} begins with a number but is text, such as {quoted(example)}: name all columns "
+                f"with {COLUMNS}"
+            )
 
 
 def _text_note(columns: Sequence[str], examples: Sequence[str]) -> str:

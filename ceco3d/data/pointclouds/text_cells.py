@@ -6,17 +6,20 @@ import csv
 import re
 
 DELIMITERS = (";", "\t", ",", "|", None)  # in the order in which they are tried; None: any blanks
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?|[+-]?[0-9]+,")  # with a decimal comma
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[.,' \xa0][0-9]{3})+(?:[.,][0-9]+)?")  # 1,234 or 1.234.567,8
 SEPARATED = re.compile(
     r"[0-9](?:[.' \xa0][0-9]{3}){1,2},[0-9]|[0-9],[0-9]{3}\.[0-9]"
 )  # the same, with decimals, anywhere
+LONGEST = 400  # characters of a number: parsing takes quadratic time
 COUNT = re.compile(r"[0-9]{1,15}")
 # How Windows prints what is not a number: -nan(ind), 1.#QNAN, -1.#IND0, 1.#INF00; 1.#J is a rounded 1.#INF.
 WINDOWS = re.compile(r"([+-]?)(?:nan\([a-z]*\)|[0-9][.,]#(q[a-z]*|snan|ind|r|inf|j)[0-9]*)", re.IGNORECASE)
 MISSING = {"", "nan", "+nan", "-nan", "null", "none", "na", "n/a", "<na>", "nil"}
 INFINITE = {"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}
+MARKS = ",;|()[]{}"  # around numbers
+COMMENTS = ("#", "//", "%")  # beginnings of lines
 COMMENT = re.compile(r"(?:^|\s)(?:#|//).*")
 
 
@@ -27,7 +30,7 @@ def quoted(text: str, length: int = 40) -> str:
 
 def is_comment(line: str) -> bool:
     """Whether all of ``line`` is a comment."""
-    return line.lstrip().startswith(("#", "//"))
+    return line.lstrip().startswith(COMMENTS)
 
 
 def split_line(line: str, delimiter: str | None) -> list[str]:
@@ -48,6 +51,8 @@ def to_number(cell: str, comma: bool = False) -> float | None:
 
     comma  whether it may have a decimal comma
     """
+    if len(cell) > LONGEST:
+        return None
     if NUMBER.fullmatch(cell):
         return float(cell)
     if comma and COMMA_NUMBER.fullmatch(cell):
@@ -68,6 +73,8 @@ def is_row(cells: list[str], delimiter: str | None) -> bool:
     """Whether ``cells`` are the row of a point: three numbers or more, or nothing but numbers and empty cells."""
     if any(" " in cell and all(map(NUMBER.fullmatch, cell.split())) for cell in cells):
         return False  # several numbers in one cell: separated by blanks
+    if any(NUMBER.fullmatch(cell.strip(MARKS)) and not NUMBER.fullmatch(cell) for cell in cells):
+        return False  # a number with a mark of another delimiter, as in "1 2 3, 255 255 255"
     numbers = [to_number(cell, comma=delimiter != ",") is not None for cell in cells]
     given = sum(number and cell != "" for number, cell in zip(numbers, cells, strict=True))
     return given >= 3 or (len(cells) >= 3 and all(numbers))

@@ -91,7 +91,7 @@ def _remedy() -> str:
 def _readings(text: str, delimiter: str | None = None) -> Iterator[list[str]]:
     """The names in a line, as separated by ``delimiter`` and by all others."""
     if is_comment(text):
-        text = text.lstrip("#/ \t")
+        text = text.lstrip("#/% \t")
     text = re.sub(r"^[\w ]+:\s+", "", text)  # "Columns: x y z"
     present = [mark for mark in DELIMITERS if mark is not None and mark in text]
     for mark in dict.fromkeys([delimiter, *present, None]):

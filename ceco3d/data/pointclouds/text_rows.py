@@ -14,6 +14,7 @@ from ceco3d.data.pointclouds.text_dialect import Dialect, open_table, readable
 from ceco3d.data.pointclouds.text_header import COLUMNS, names_in
 from ceco3d.utils.errors import UserError
 
+LONG = 10_000  # characters of a line that may have a number of very many digits, see ``to_number``
 BLOCK = 1 << 15  # lines
 MAX_TRIES = 3  # blocks in a row that are tried as plain numbers, and are not
 MAX_NOTES = 3  # counts of points that are named
@@ -65,7 +66,9 @@ class _TableReader:
         delimiter, width, extend = self._dialect.delimiter, self._dialect.width, self.values.extend
         simple = self._simple and not self._dialect.comma
         for number, line in enumerate(lines, start=start):
-            if simple and line.isascii() and "_" not in line:  # float() takes "1_0" and digits of all scripts
+            if (
+                simple and len(line) <= LONG and line.isascii() and "_" not in line
+            ):  # float() takes "1_0" and digits of all scripts
                 cells = line.split(delimiter)
                 if len(cells) == width:
                     try:
@@ -77,6 +80,8 @@ class _TableReader:
 
     def _plain(self, lines: list[str]) -> np.ndarray | None:
         """The rows of ``lines`` if all of them are plain numbers; None if any is not. Three times as fast."""
+        if max(map(len, lines)) > LONG:
+            return None
         if self._dialect.comma:
             lines = [line.replace(",", ".") for line in lines]
         try:

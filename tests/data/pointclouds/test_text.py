@@ -1,5 +1,7 @@
 """Text tables of the world: names, content, encodings, decimal marks, counts, and lines that do not fit."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -238,6 +240,7 @@ def test_names_with_blanks_are_read(tmp_path, separator, comment, count):
         ('"Points:0","Points:1","Points:2","RGB:0","RGB:1","RGB:2"', ","),
         ("Easting;Northing;Elevation (m);Red;Green;Blue;", ";"),
         ("# Columns: x y z r g b", " "),
+        ("% x y z r g b", " "),
         ("# x, y, z, red, green, blue", " "),
         ("scalar_x\tscalar_y\tscalar_z\tscalar_R\tscalar_G\tscalar_B", "\t"),
         ("coord_x coord_y coord_z color_r color_g color_b", " "),
@@ -438,6 +441,10 @@ def test_decimal_commas_are_read(tmp_path, separator, names):
         (["1.234.567,8;2.345.678,9;3.456.789,1"] * 3, "line 1"),
         (["x;y;z", *["1.234.567,8;2.345.678,9;3.456.789,1"] * 3], "line 2: .*without separators of thousands"),
         (['"1,234.5","2,345.6","3,456.7"'] * 3, "line 1"),
+        (["1 2 3, 255 0 0"] * 3, "line 1: '1 2 3, 255 0 0' is neither"),
+        (["(1 2 3) 255 0 0"] * 3, "neither"),
+        (["1.5m 2.5m 3.5m 255 0 0"] * 3, "column 1 begins with a number but is text, such as '1.5m'.*columns="),
+        (["1.5 2.5 wall 3.5 255 0"] * 3, "columns of text are between the numbers"),
     ],
 )
 def test_ambiguous_numbers_are_refused(tmp_path, lines, message):
@@ -519,3 +526,12 @@ def test_plain_tables_and_others_give_the_same_numbers(tmp_path):
     plain, other = (read(tmp_path, lines + more) for more in ([], ["# the end"]))
     np.testing.assert_array_equal(plain.coord, other.coord)
     np.testing.assert_array_equal(plain.coord, table[:, :3])
+
+
+@pytest.mark.parametrize("lines", [["9" * 200_000 + " 1 2"], ["1 2 3", "9" * 200_000 + " 1 2"], ["x" + "9" * 200_000]])
+def test_very_long_numbers_are_refused_at_once(tmp_path, lines):
+    """The file is untrusted: no pattern, and no conversion, may take quadratic time."""
+    start = time.process_time()
+    with pytest.raises(UserError, match="line"):
+        read(tmp_path, lines)
+    assert time.process_time() - start < 2
