@@ -20,7 +20,7 @@ from ceco3d.inference.predictor import load_predictor
 from ceco3d.inference.scan_labeling import LabelingOptions, label_scans
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
-from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, settings
+from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, Positive, settings
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class PredictSettings(CommonSettings):
     columns: Annotated[Sequence[str] | None, BeforeValidator(_listed)] = None
     max_voxels: Count = 500_000
     overlap: Index | None = 64
+    voxel_size: Positive | None = None
     overwrite: bool = False
 
 
@@ -52,7 +53,7 @@ def main(settings: PredictSettings) -> None:
     check_writable(settings.out)
     device = choose_device(settings.device)
     dtype = choose_precision(settings.precision, device)
-    predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype)
+    predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype, settings.voxel_size)
     options = LabelingOptions(
         settings.unit, settings.up, settings.columns, settings.max_voxels, settings.overlap, settings.overwrite
     )

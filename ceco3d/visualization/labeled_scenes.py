@@ -65,10 +65,12 @@ def segment_scene(
     device: torch.device,
     views: Sequence[View],
     dtype: torch.dtype,
+    voxel_size: float | None = None,
 ) -> SegmentedScene:
     """Return the processed scene in ``folder`` with its ground truth and the predictions of ``runs``.
 
-    labels  titles of the runs, by default their names
+    labels      titles of the runs, by default their names
+    voxel_size  meters, of the predictions; None: that of each checkpoint
     Raises UserError if a run predicts another label space than ``space``.
     """
     titles = run_labels(runs, labels)
@@ -76,7 +78,7 @@ def segment_scene(
     scene = read_scene(folder, space.name)
     predictions = []
     for title, checkpoint in zip(titles, checkpoints, strict=True):
-        predictor, predicted = load_predictor(checkpoint, device, views, dtype)
+        predictor, predicted = load_predictor(checkpoint, device, views, dtype, voxel_size)
         if predicted.name != space.name:
             raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
         warn_missing([folder], predictor.features)
