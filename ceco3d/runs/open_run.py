@@ -50,7 +50,7 @@ def open_run(run_dir: Path, wait: bool = False) -> Iterator[None]:
     if folder in _logs:
         yield
         return
-    with locked_folder(run_dir, wait=wait), transcribed(run_dir / LOG, _title()) as log:
+    with transcribed(run_dir / LOG, _title()) as log, locked_folder(run_dir, wait=wait):
         _logs[folder] = log
         try:
             yield

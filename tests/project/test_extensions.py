@@ -85,7 +85,7 @@ def test_a_term_of_a_loss_is_shown_logged_and_plotted_by_its_name(run_command, t
     received = [row["my_term"] for row in json_lines(tmp_path / "mine.jsonl") if "my_term" in row]
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    plotted = [event.value for event in events.Scalars("my_term")]
+    plotted = [event.value for event in events.Scalars("train/my_term")]
     assert len(written) == 2
     assert received == written
     assert plotted == pytest.approx(written, rel=1e-6)
