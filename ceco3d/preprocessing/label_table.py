@@ -94,7 +94,8 @@ def _label_id(text: str | None) -> int:
     try:
         number = int(text or "")
     except ValueError:
-        raise ValueError(f"{one_line(text, 30)!r} is not a whole number") from None
+        shown = one_line(text, 30) if text else ""
+        raise ValueError(f"{shown!r} is not a whole number") from None
     if abs(number) > MAX_ID:
         raise ValueError(f"a class of id {text:.30}")
     return number

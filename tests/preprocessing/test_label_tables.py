@@ -14,7 +14,6 @@ from ceco3d.preprocessing.pipeline import preprocess_scenes
 from ceco3d.preprocessing.split_lists import read_splits
 from ceco3d.preprocessing.summary import Summary, summary_lines
 from ceco3d.utils.errors import UserError
-from tests.helpers.commands import run_command
 from tests.helpers.raw_scene import (
     GROUPS,
     TABLE,
@@ -60,7 +59,7 @@ def test_names_that_the_table_lacks_are_counted_and_named(tmp_path, raw):
 def test_the_list_of_names_is_short(tmp_path, raw):
     folder = raw / "scans" / "scene0000_00"
     write_groups(folder, [("wall", [37, 40]), *[(f"thing {number:02}", [number]) for number in range(30)]])
-    (note,) = preprocess_scenes(raw, tmp_path / "root", ["train"], 1, True).notes
+    note, _ = preprocess_scenes(raw, tmp_path / "root", ["train"], 1, True).notes
     assert "lacks 30 object names" in note
     assert note.endswith("'thing 09' (1 object, 0 vertices) and 20 more")
 
@@ -123,21 +122,21 @@ def test_objects_of_other_segments_are_counted(tmp_path, raw):
         preprocess_scenes(raw, tmp_path / "root", ["train"], 1, True)
 
 
-def test_the_command_ends_with_one_line_and_exit_code_2(tmp_path, raw):
+def test_the_command_ends_with_one_line_and_exit_code_2(run_command, tmp_path, raw):
     write_table(raw, rows=[(3, "flor", 2)])
     options = ["dataset=scannet200", f"dataset.raw={raw}", f"dataset.root={tmp_path / 'root'}", "workers=1"]
     for command in ("preprocess", "train"):
         extra = [] if command == "preprocess" else [f"run_dir={tmp_path / 'run'}", "device=cpu"]
         result = run_command(command, *options, *extra)
-        assert result.returncode == 2
-        assert result.stderr.count("error: ") == 1
-        assert "knows none of 3 object names" in result.stderr
+        assert result.code == 2
+        assert result.err.count("error: ") == 1
+        assert "knows none of 3 object names" in result.err
     write_table(raw, rows=without("chair"))
     result = run_command("preprocess", *options)
-    assert result.returncode == 0
-    assert "scenes made anew because their label table has changed: 3" in result.stdout
-    assert "warning: " in result.stderr
-    assert "lacks 1 object name" in result.stderr
+    assert result.code == 0
+    assert "scenes made anew because their label table has changed: 3" in result.out
+    assert "warning: " in result.err
+    assert "lacks 1 object name" in result.err
 
 
 # Repairs

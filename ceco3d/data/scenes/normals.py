@@ -77,7 +77,9 @@ def has_normals(normal: np.ndarray) -> bool:
 
 def unit_normals(normal: np.ndarray) -> np.ndarray:
     """Normals (N, 3) with length 1; the same array if all of them are unit vectors up to rounding, or zero."""
-    length = np.linalg.norm(normal.astype(np.float64), axis=1, keepdims=True)
-    if ((np.abs(length - 1) <= UNIT) | (length == 0) | ~np.isfinite(length)).all():
+    square = np.einsum("ij,ij->i", normal, normal)
+    if ((np.abs(square - 1) <= 2 * UNIT) | (square == 0)).all():
         return normal
-    return np.divide(normal, length, out=np.zeros(normal.shape), where=length > 0).astype(np.float32)
+    wide = normal.astype(np.float32).astype(np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.divide(wide, length, out=np.zeros(wide.shape), where=length > 0).astype(np.float32)

@@ -212,11 +212,12 @@ def _step(value: float, dtype: type = np.float32) -> float:
 
 def _check_steps(path: Path, coord: np.ndarray) -> None:
     """UserError if coordinates are so far from the origin that their type rounds them to other voxels."""
-    largest = float(np.abs(coord).max(initial=0))
-    step = _step(largest, np.float16 if coord.dtype.itemsize == 2 else np.float32)
+    largest = float(max(coord.max(initial=0), -coord.min(initial=0)))
+    kind = np.float16 if coord.dtype.itemsize == 2 else np.float32
+    step = _step(largest, kind)
     if not step < COARSE:
         raise UserError(
-            f"{path} has coordinates up to {largest:,.0f} m, which {one_line(coord.dtype)} rounds to steps of "
+            f"{path} has coordinates up to {largest:,.0f} m, which {kind.__name__} rounds to steps of "
             f"{step:.2g} m: subtract an offset from the original coordinates and save them again"
         )
 
