@@ -160,8 +160,13 @@ function connectLink(view, refreshLegend, refreshClip) {
   view.changed = () => {
     byId("focus").value = view.focus ?? "";
     clearTimeout(timer);
-    timer = setTimeout(() => history.replaceState(null, "", writeLink(view)), 250);
+    document.body.dataset.link = "stale";
+    timer = setTimeout(() => {
+      history.replaceState(null, "", writeLink(view));
+      document.body.dataset.link = "current";
+    }, 250);
   };
+  document.body.dataset.link = "current";
   byId("focus").value = view.focus ?? "";
 }
 

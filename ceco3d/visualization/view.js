@@ -116,6 +116,7 @@ class View {
   }
 
   request() {
+    this.stage.dataset.state = "drawing";
     if (!this.pending) this.pending = requestAnimationFrame(() => { this.pending = null; this.draw(); });
   }
 
@@ -158,6 +159,7 @@ class View {
       this.renderer.render(this.scene, this.camera);
       showOverlay(this, panel);
     }
+    if (!this.moving) this.stage.dataset.state = "resting"; // all points are drawn
   }
 
   // Puts the near and far planes around the bounding box, however close or far the camera is.

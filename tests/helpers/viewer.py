@@ -67,7 +67,7 @@ class Viewer:
 
     def images(self) -> dict[str, np.ndarray]:
         """What every panel shows, (H, W, 3) of 0..255, once the camera rests; without its title and border."""
-        self.page.wait_for_timeout(600)
+        self.page.wait_for_selector("#stage[data-state=resting]")
         image = matplotlib.image.imread(BytesIO(self.page.screenshot(scale="css")))[..., :3] * 255
         images = {}
         for panel in self.page.query_selector_all(".panel:visible"):
@@ -89,7 +89,7 @@ class Viewer:
 
     def link(self) -> dict[str, str]:
         """The view that the address keeps."""
-        self.page.wait_for_timeout(400)
+        self.page.wait_for_selector("body[data-link=current]")
         link = self.page.evaluate("location.hash.slice(1)")
         return dict(part.split("=") for part in link.split("&")) if link else {}
 

@@ -70,11 +70,12 @@ def test_two_clicks_measure_a_distance_in_meters(open_viewer, way):
         assert f"{distance} m" in text if distance else text == "Choose the second point."
     assert re.search(r"Δx 0.000\s+Δy 4.000\s+Δz 0.000", viewer.page.inner_text("#measured p"))
     assert viewer.page.inner_text(".panel >> nth=1").endswith("Prediction")
+    viewer.images()
     assert viewer.page.locator(".panel svg text").all_text_contents() == ["4.000 m"] * 2
     viewer.page.focus("#stage")
     viewer.page.keyboard.press("Escape")
     assert not viewer.page.is_visible("#measured")
-    assert viewer.page.locator(".panel svg *").count() == 0
+    viewer.page.wait_for_selector(".panel svg *", state="detached")
 
 
 def test_the_clip_box_hides_and_counts_what_is_outside(viewer):
