@@ -79,9 +79,10 @@ def _read_part(file: Any, header: Any) -> dict[str, np.ndarray]:
 def _read_fields(file: Any, header: Any) -> dict[str, np.ndarray]:
     from pye57 import libe57
 
-    columns, buffers = {}, libe57.VectorSourceDestBuffer()
+    columns: dict[str, np.ndarray] = {}
+    buffers = libe57.VectorSourceDestBuffer()
     for name in header.point_fields:
-        kind = np.int64 if name in INTEGERS else np.float32 if name == "intensity" else np.float64
+        kind = np.longlong if name in INTEGERS else np.float32 if name == "intensity" else np.float64
         columns[name] = np.empty(header.point_count, kind)
         # Numbers are converted, and integers are scaled.
         buffers.append(libe57.SourceDestBuffer(file.image_file, name, columns[name], header.point_count, True, True))

@@ -11,7 +11,7 @@ from ceco3d.data.pointclouds.number_text import parse_numbers
 from ceco3d.data.pointclouds.scan import Scan, make_scan
 from ceco3d.utils.untrusted import NotSupportedError, one_line
 
-OFF_WORDS = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF\b")
+OFF_WORD = re.compile(rb"((?:ST|C|N|4|n)*)OFF\b")
 
 
 def read_obj(path: Path) -> Scan:
@@ -82,11 +82,11 @@ def usable_faces(triangles: np.ndarray, count: int, notes: list[str]) -> np.ndar
 def read_off(path: Path) -> Scan:
     """OFF, COFF (colors), NOFF (normals) and their combinations, in ASCII."""
     text = re.sub(rb"#[^\r\n]*", b"", path.read_bytes()).lstrip(b"\xef\xbb\xbf \t\r\n")
-    word = OFF_WORDS.match(text)
+    word = OFF_WORD.match(text)
     if not word:
         raise ValueError("no line OFF")
-    texture, colored, normals, four, n_dimensional = word.groups()
-    if four or n_dimensional or re.match(rb"[ \t]*BINARY", text[word.end() :]):
+    texture, colored, normals = (letter in word.group(1) for letter in (b"ST", b"C", b"N"))
+    if b"4" in word.group(1) or b"n" in word.group(1) or re.match(rb"[ \t]*BINARY", text[word.end() :]):
         raise NotSupportedError(f"an OFF file of the kind {word.group().decode()} or binary; save it as .ply")
     numbers, widths, _ = parse_numbers(text[word.end() :])
     starts = np.cumsum(widths) - widths
@@ -98,13 +98,13 @@ def read_off(path: Path) -> Scan:
     if len(widths) < 1 + vertices:
         raise ValueError(f"it ends too early: {len(widths) - 1} of {vertices} vertices")
     width = widths[rows]
-    least = 3 + 3 * bool(normals) + 2 * bool(texture)
+    least = 3 + 3 * normals + 2 * texture
     if vertices and (width.min() < least or (width != width[0]).any()):
         raise ValueError("vertices with different numbers of values")
     table = numbers[starts[1] : starts[1] + vertices * width[0]].reshape(vertices, -1) if vertices else np.empty((0, 3))
     notes: list[str] = []
     normal = table[:, 3:6] if normals else None
-    color = table[:, 3 + 3 * bool(normals) :][:, :3] if colored else None
+    color = table[:, 3 + 3 * normals :][:, :3] if colored else None
     if color is not None and color.shape[1] < 3:
         color, notes = None, ["COFF without three colors per vertex: colors are not read"]
     if not colored and vertices and width[0] >= 6 and not normals:

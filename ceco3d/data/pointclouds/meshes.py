@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,7 @@ def read_stl(path: Path) -> Scan:
 def _check_gltf(path: Path) -> None:
     """Refuse what trimesh would skip in silence, and accessors that promise more than the file holds."""
     data = path.read_bytes()
-    if data[:4] == b"glTF":
-        length = struct.unpack_from("<I", data, 12)[0]
-        data = data[20 : 20 + length]
-    content = json.loads(data)
+    content = json.loads(_json_chunk(data) if data[:4] == b"glTF" else data)
     used = {*content.get("extensionsRequired", ()), *content.get("extensionsUsed", ())}
     for name in COMPRESSED:
         if name in used:
@@ -52,6 +50,17 @@ def _check_gltf(path: Path) -> None:
         raise ValueError("it ends too early")
 
 
+def _json_chunk(data: bytes) -> bytes:
+    """The first chunk of a binary glTF; ValueError if a chunk is longer than the file, because trimesh allocates it."""
+    start = 12
+    while start < len(data):
+        end = start + 8 + int(struct.unpack_from("<I", data, start)[0])
+        if end > len(data):
+            raise ValueError("it ends too early")
+        start = end
+    return data[20 : 20 + int(struct.unpack_from("<I", data, 12)[0])]
+
+
 def _is_file(uri: Any) -> bool:
     return isinstance(uri, str) and not uri.startswith("data:")
 
@@ -61,7 +70,13 @@ def _read_scene(path: Path) -> Scan:
         import trimesh
     except ModuleNotFoundError as error:
         raise UserError(f"{path.suffix} files need trimesh: pip install 'ceco3d[mesh]'") from error
-    scene = trimesh.load_scene(path, process=False)
+    log = logging.getLogger("trimesh")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # it logs what it then raises
+    try:
+        scene = trimesh.load_scene(path, process=False)
+    finally:
+        log.setLevel(level)
     order = {name: i for i, name in enumerate(scene.geometry)}
     nodes = sorted(scene.graph.nodes_geometry, key=lambda node: (order[scene.graph[node][1]], str(node)))
     notes: list[str] = []

@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ceco3d.data.pointclouds.ply import PlyFile, faces_fit, map_bytes
-from ceco3d.data.pointclouds.ply_header import BOM, HEADER_BYTES, ORDERS, Element, Header, parse_header
+from ceco3d.data.pointclouds.ply_header import BOM, HEADER_BYTES, ORDERS, Element, Header, parse_header, types_of
 from ceco3d.data.pointclouds.ply_rows import Bytes, Span, find_span
 from ceco3d.data.pointclouds.ply_tables import standard_types
 from ceco3d.data.pointclouds.ply_text import read_text_tables
+
+MAX_CORNERS = 1000  # of a face in a file that is cut
 
 
 def open_ply(path: Path, strict: bool = False) -> PlyFile:
@@ -121,7 +125,7 @@ def _without_lost_rows(ply: PlyFile, source: Bytes) -> PlyFile:
         return ply
     span = ply.spans[cut.name]
     rows = span.rows
-    if cut is ply.face and ply.corners and not faces_fit(replace(ply, faces_fit=True)):
+    if cut is ply.face and ply.corners and not (faces_fit(ply) and _is_cut(source, cut, span, ply.vertex.count)):
         raise ValueError("its faces are not laid out as the header says")
     kept = (*ply.before(cut), Element(cut.name, rows, cut.properties))
     lost = [element.name for element in ply.elements[len(kept) :]]
@@ -138,6 +142,23 @@ def _without_lost_rows(ply: PlyFile, source: Bytes) -> PlyFile:
         faces_fit=cut is not ply.face and "face" not in lost,
         notes=(*ply.notes, note),
     )
+
+
+def _is_cut(source: Bytes, face: Element, span: Span, vertices: int) -> bool:
+    """Whether what is there of the incomplete row behind ``span`` can be a face: else the header is wrong."""
+    name, kind = next(iter(face.properties.items()))
+    if name not in face.lists:
+        return True
+    count_type, item = types_of(kind)
+    start = span.end + source.size(count_type)
+    if start > len(source):
+        return True
+    length = source.length(count_type, span.end)
+    there = min(length, (len(source) - start) // source.size(item))
+    if not 1 <= length <= MAX_CORNERS:
+        return False
+    corners = source.take(item, start + np.arange(there) * source.size(item))
+    return bool(((corners >= 0) & (corners < vertices)).all())
 
 
 def _kept_lines(lines: tuple[str, ...], given: tuple[Element, ...], kept: tuple[Element, ...]) -> tuple[str, ...]:
