@@ -143,6 +143,16 @@ def test_arrays_of_other_shapes_are_refused(tmp_path, shape, message):
         read_scan(tmp_path / "a.npy")
 
 
+def test_arrays_with_points_in_columns_are_refused_in_archives_and_folders(tmp_path):
+    np.savez(tmp_path / "a.npz", coord=COORD.T, color=COLOR.T)
+    (tmp_path / "a").mkdir()
+    for name, array in (("coord", COORD.T), ("color", COLOR.T)):
+        np.save(tmp_path / "a" / f"{name}.npy", array)
+    for path in (tmp_path / "a.npz", tmp_path / "a"):
+        with pytest.raises(UserError, match="points in columns: transpose"):
+            read_scan(path)
+
+
 # --- columns= ---
 
 
@@ -163,6 +173,12 @@ def test_columns_can_be_named(tmp_path, suffix):
     ):
         with pytest.raises(UserError, match=message):
             read_scan(path, columns)
+
+
+def test_named_fields_need_no_names(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(5, [(name, "f4") for name in "xyz"]))
+    with pytest.raises(UserError, match="columns= names columns without names, but these are x, y, z"):
+        read_scan(tmp_path / "a.npy", ["x", "y", "z"])
 
 
 def test_ignored_columns_may_hold_anything(tmp_path):
