@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ceco3d.data.pointclouds.scan import Scan, make_scan, scan_of_columns
-from ceco3d.data.pointclouds.tables import scan_of_table
+from ceco3d.data.pointclouds.tables import check_shape, scan_of_table
 from ceco3d.utils import untrusted
 from ceco3d.utils.errors import UserError
 
@@ -22,9 +22,11 @@ NORMAL_KEYS = ("normal", "normals")
 def read_npy(path: Path, columns: Sequence[str] | None = None) -> Scan:
     """A table (N, C), see ``scan_of_table``, or records with named fields."""
     array = untrusted.read_npy(path)
-    if array.dtype.names:
-        return scan_of_columns({name: array[name] for name in array.dtype.names})
-    return scan_of_table(array, columns)
+    if not array.dtype.names:
+        return scan_of_table(array, columns)
+    if columns is not None:
+        raise UserError(f"columns= names columns without names, but these are {', '.join(array.dtype.names)}")
+    return scan_of_columns({name: array[name] for name in array.dtype.names})
 
 
 def read_npz(path: Path) -> Scan:
@@ -104,6 +106,7 @@ def _scan_of_arrays(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> S
     others = {name: array for name, array in arrays.items() if name not in found.values()}
     if color is not None and color.ndim == 2 and color.shape[1] == 4:
         others["alpha"], color = color[:, 3], color[:, :3]
+    check_shape(coord)
     alone = color is None and normal is None
     scan = scan_of_table(coord) if alone else make_scan(coord, color, normal)
     attributes, notes = _attributes(others, len(scan))

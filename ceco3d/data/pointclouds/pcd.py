@@ -8,7 +8,6 @@ import numpy as np
 
 from ceco3d.data.pointclouds.number_text import read_numbers
 from ceco3d.data.pointclouds.pcd_header import HEADER_BYTES, PcdHeader, parse_pcd_header
-from ceco3d.data.pointclouds.ply_scan import missing_colors
 from ceco3d.data.pointclouds.ply_tables import as_type
 from ceco3d.data.pointclouds.scan import Scan, scan_of_columns
 from ceco3d.utils.errors import UserError
@@ -39,10 +38,7 @@ def read_pcd(path: Path) -> Scan:
             columns[name] = values[:, 0]
         else:
             columns |= {f"{name}_{i}": column for i, column in enumerate(values.T)}
-    scan = scan_of_columns(columns, notes=notes)
-    if scan.color is None and (more := missing_colors(columns)):
-        return scan_of_columns(columns, notes=[*notes, *more])
-    return scan
+    return scan_of_columns(columns, notes=notes)
 
 
 def _read_ascii(path: Path, header: PcdHeader, notes: list[str]) -> dict[str, np.ndarray]:

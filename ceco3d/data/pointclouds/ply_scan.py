@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ VECTORS = {  # list properties of fixed length that stand for scalar ones
     **dict.fromkeys(("color", "colors", "rgb", "rgba"), ("red", "green", "blue", "alpha")),
     **dict.fromkeys(("normal", "normals"), ("nx", "ny", "nz")),
 }
-TRIPLES = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 
 
 def read_ply(path: Path) -> Scan:
@@ -40,18 +39,8 @@ def read_ply(path: Path) -> Scan:
     if scan.color is None:
         scan = _with_splat_colors(scan, columns)
     if scan.color is None:
-        scan = replace(scan, notes=(*scan.notes, *missing_colors(columns), *_colors_elsewhere(ply)))
+        scan = replace(scan, notes=(*scan.notes, *_colors_elsewhere(ply)))
     return scan
-
-
-def missing_colors(names: Iterable[str]) -> list[str]:
-    """A note if one or two channels of a color are there."""
-    known = [name.lower() for name in names]
-    for triple in TRIPLES:
-        lacking = [channel for channel in triple if channel not in known]
-        if len(lacking) == 1:
-            return [f"a color needs {', '.join(triple)}, and there is no {lacking[0]}: its colors are not read"]
-    return []
 
 
 def _colors_elsewhere(ply: PlyFile) -> list[str]:

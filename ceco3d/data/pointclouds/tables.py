@@ -28,7 +28,7 @@ def scan_of_table(
     intensity_first  whether the format has x y z intensity red green blue
     UserError if the names are not those of the columns, if the points are not the rows, or if text is in between.
     """
-    _check_shape(table, columns is not None)
+    check_shape(table, columns is not None)
     if columns is not None:
         names, ignored = check_names(columns, table.shape[1]), ignored_columns(columns)
         return scan_of_columns({name: table[:, i] for i, name in names.items() if i not in ignored})
@@ -73,7 +73,11 @@ def ignored_columns(names: Sequence[str]) -> set[int]:
     return {i for i, name in enumerate(names) if name in IGNORED}
 
 
-def _check_shape(table: np.ndarray, named: bool) -> None:
+def check_shape(table: np.ndarray, named: bool = False) -> None:
+    """UserError unless ``table`` holds numbers (points, 3 or more).
+
+    named  whether its columns have names, and are columns for sure
+    """
     shape = table.shape
     if table.dtype.kind not in "fiu":
         raise UserError(f"an array of {table.dtype}, not of numbers")

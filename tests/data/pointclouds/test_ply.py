@@ -381,7 +381,7 @@ def test_what_cannot_be_read_is_called_what_it_is(tmp_path, content, message):
         ),
         (
             ply(vertex_lines(ROWS, {"green": "greeb"}), ROWS.tobytes()),
-            "a color needs red, green, blue, and there is no green",
+            "columns red and blue are not used: green is missing",
         ),
         (
             ply(["comment TextureFile room.png", *vertex_lines(PLAIN)], PLAIN.tobytes()),

@@ -143,6 +143,16 @@ def test_arrays_of_other_shapes_are_refused(tmp_path, shape, message):
         read_scan(tmp_path / "a.npy")
 
 
+def test_arrays_with_points_in_columns_are_refused_in_archives_and_folders(tmp_path):
+    np.savez(tmp_path / "a.npz", coord=COORD.T, color=COLOR.T)
+    (tmp_path / "a").mkdir()
+    for name, array in (("coord", COORD.T), ("color", COLOR.T)):
+        np.save(tmp_path / "a" / f"{name}.npy", array)
+    for path in (tmp_path / "a.npz", tmp_path / "a"):
+        with pytest.raises(UserError, match="points in columns: transpose"):
+            read_scan(path)
+
+
 # --- columns= ---
 
 
@@ -163,6 +173,12 @@ def test_columns_can_be_named(tmp_path, suffix):
     ):
         with pytest.raises(UserError, match=message):
             read_scan(path, columns)
+
+
+def test_named_fields_need_no_names(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(5, [(name, "f4") for name in "xyz"]))
+    with pytest.raises(UserError, match="columns= names columns without names, but these are x, y, z"):
+        read_scan(tmp_path / "a.npy", ["x", "y", "z"])
 
 
 def test_ignored_columns_may_hold_anything(tmp_path):
@@ -272,7 +288,7 @@ def test_names_that_do_not_fit_are_refused(tmp_path, header, message):
 def test_other_lines_before_the_names_are_skipped_with_a_note(tmp_path):
     scan = read(tmp_path, ["Exported by a scanner", "# in meters", "x,y,z,r,g,b", "m,m,m,,,", *rows(XYZ_RGB, ",")])
     check(scan)
-    assert scan.notes == ["line 1 is skipped: 'Exported by a scanner'", "line 4 is skipped: 'm,m,m,,,'"]
+    assert list(scan.notes) == ["line 1 is skipped: 'Exported by a scanner'", "line 4 is skipped: 'm,m,m,,,'"]
 
 
 @pytest.mark.parametrize("first", ["0,1,2,3,4,5", ",0,1,2,3,4,5"])
@@ -332,7 +348,7 @@ def test_columns_of_text_are_named_and_not_kept(tmp_path, header, separator):
     scan = read(tmp_path, [*([names] if header else []), *rows(table, separator)])
     check(scan)
     first, last = ("name", "class") if header else ("1", "8")
-    assert scan.notes == [
+    assert list(scan.notes) == [
         f"not kept, because it is text: column {first} (such as 'P0'), column {last} (such as 'chair')"
     ]
     assert scan.layout == ("" if header else "(text ignored) x y z red green blue (text ignored)")
@@ -484,7 +500,7 @@ def test_several_scans_in_one_file_are_read(tmp_path):
     lines = rows(np.column_stack([COORD, np.full(N, -900), COLOR]))
     scan = read(tmp_path, ["100", *lines[:100], "", str(N - 100), *lines[100:]], "a.pts")
     check(scan)
-    assert scan.notes == ["2 scans in one file are labeled as one"]
+    assert list(scan.notes) == ["2 scans in one file are labeled as one"]
 
 
 @pytest.mark.parametrize(
@@ -501,7 +517,7 @@ def test_counts_that_do_not_fit_are_named(tmp_path, counts, notes):
     lines = [str(counts[0]), *lines[:100], *([] if counts[1] is None else [str(counts[1])]), *lines[100:]]
     scan = read(tmp_path, lines, "a.pts")
     check(scan)
-    assert scan.notes == notes
+    assert list(scan.notes) == notes
 
 
 def test_pts_files_with_a_count_have_intensity_before_colors(tmp_path):
