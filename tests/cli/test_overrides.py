@@ -12,6 +12,7 @@ from ceco3d.cli.catalog import config_dir
 from ceco3d.cli.hints import suggestion
 from ceco3d.cli.overrides import flat_keys, presets
 from ceco3d.cli.quoting import quoted
+from ceco3d.utils.errors import UserError
 
 WORDS = st.text("abcxyz019._/-", min_size=1, max_size=6).filter(lambda word: word not in ("null", "true", "false"))
 KEYS = st.text("abc", min_size=1, max_size=3)
@@ -53,11 +54,16 @@ def test_quoting_twice_is_quoting_once(elements):
     "argument",
     [
         *("loss=ce", "features=[coord,color]", "loss.center=null", "tta.rotations=[0,90]", "runs=[]", "--multirun"),
-        *("scales=[[0.2,0.4],[0.8,1.6]]", "sizes={tiny: {train: 14}}", "~loss.center", "flips=['',x]", "a=[b=c"),
+        *("scales=[[0.2,0.4],[0.8,1.6]]", "sizes={tiny: {train: 14}}", "~loss.center", "flips=['',x]"),
     ],
 )
 def test_other_arguments_stay_as_they_are(argument):
     assert quote_nested(argument) == argument
+
+
+def test_brackets_that_do_not_match_are_refused():
+    with pytest.raises(UserError, match=r"^a=\[b=c: brackets or quotes do not match; a list is a=\[a,b\]"):
+        quote_nested("a=[b=c")
 
 
 def test_spaces_around_elements_do_not_matter():

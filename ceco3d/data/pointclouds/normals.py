@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ceco3d.data.scenes.normals import estimate_normals
-
-__all__ = ["estimate_normals", "vertex_normals"]
-
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit sums (N, 3) float32 of the area-weighted normals of counter-clockwise faces (F, 3); zero where undefined."""

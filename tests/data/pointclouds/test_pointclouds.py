@@ -13,12 +13,12 @@ from pypcd4 import Encoding, PointCloud
 
 from ceco3d.data.pointclouds import ply_write
 from ceco3d.data.pointclouds.files import READERS, find_scans, read_scan
-from ceco3d.data.pointclouds.normals import estimate_normals
 from ceco3d.data.pointclouds.ply import read_triangles
 from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.pointclouds.scan import Scan, color_bytes
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
+from ceco3d.data.scenes.normals import estimate_normals
 from ceco3d.utils.errors import UserError
 
 COORD = np.array([[0, 0, 0], [1, 0, 0], [1.5, 2, 0], [0, 2, 0.25]])
