@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ceco3d.data.pointclouds.attributes import ply_properties
+from ceco3d.data.pointclouds.attributes import vertex_properties
 from ceco3d.data.pointclouds.earlier_result import PREFIX
 from ceco3d.data.pointclouds.files import LABELS
 from ceco3d.data.pointclouds.ply_write import extend_ply, write_ply
@@ -101,10 +101,9 @@ class LabeledScan:
         if scan.normal is not None:
             given |= dict(zip(("nx", "ny", "nz"), scan.normal.T, strict=True))
         if scan.color is not None:
-            color = {PREFIX + name: scan.color[:, i] for i, name in enumerate(("red", "green", "blue"))}
-            given |= ply_properties(color, ())
+            given |= {PREFIX + name: scan.color[:, i] for i, name in enumerate(("red", "green", "blue"))}
         result = {name: added[name] for name in added.dtype.names or ()}
-        given |= ply_properties(scan.attributes, {*given, *result})
+        given |= vertex_properties(scan.attributes, {*given, *result})
         write_ply(file, given | result, scan.faces)
 
 

@@ -119,7 +119,7 @@ def write_page(page: Page, rows: list[Row], earlier: kept.EarlierPage) -> Path:
         for name, content in shown.items()
     )
     path = page.folder / "report.html"
-    write_text(path, _document(page, rows, body, list(shown)))
+    write_text(path, _document(page, rows, body, shown))
     return path
 
 
@@ -128,11 +128,13 @@ def _heading(name: str, content: str) -> str:
     return "Validation scenes" if f"<figcaption>{UNSCORED}:" in content else TITLES[name]
 
 
-def _document(page: Page, rows: list[Row], body: str, shown: list[str]) -> str:
+def _document(page: Page, rows: list[Row], body: str, shown: Mapping[str, str]) -> str:
     now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
     end = json.dumps({"step": _last_step(rows), "why": page.ended}) if page.ended else ""
     meta = kept.meta_tags({"run": kept.identity(page.config, page.title), "written": now, "ended": end})
-    links = "".join(f'<a href="#{name}">{TITLES[name].split(" of ")[0]}</a>' for name in shown)
+    links = "".join(
+        f'<a href="#{name}">{_heading(name, content).split(" of ")[0]}</a>' for name, content in shown.items()
+    )
     facts = " · ".join([*model_facts(page.config, page.facts), f"report of {now}"])
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

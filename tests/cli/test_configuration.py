@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ceco3d.cli.app import compose
-from ceco3d.cli.catalog import config_dir, read_catalog
+from ceco3d.cli.catalog import MINKUNETS, config_dir, read_catalog
 from ceco3d.cli.help import help_page
 from ceco3d.cli.overrides import flat_keys
 from ceco3d.predict import PredictSettings

@@ -13,7 +13,6 @@ from plyfile import PlyData, PlyElement
 
 from ceco3d.data.batch import make_batch
 from ceco3d.data.pointclouds import ply_write
-from ceco3d.data.pointclouds.attributes import ply_properties
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.data.scenes.scene import Scene
@@ -296,21 +295,28 @@ def test_every_dimension_of_a_las_is_in_the_result(predict, tmp_path):
     assert vertex["intensity"].dtype == vertex["original_red"].dtype == np.uint16
 
 
-def test_attributes_of_any_name_and_type_become_properties():
-    count = np.arange(3)
+def test_attributes_of_any_name_and_type_are_in_the_result(predict, tmp_path):
+    coord, color = room(300)
+    count = np.arange(300)
     given = {
         "time of day": count.astype(np.int64) + 2**40,
         "index": count.astype(np.uint64),
         "seen": count > 1,
         "half": count.astype(np.float16),
         "label": count.astype(np.uint8),
-        "fpfh": np.ones((3, 2), np.float32),
-        "": count,
+        "fpfh": np.stack([count, -count], 1),
+        "word": count.astype(str),
     }
-    found = ply_properties(given, {"x", "label"})
-    assert list(found) == [*("time_of_day", "index", "seen", "half", "original_label", "fpfh_0", "fpfh_1", "unnamed")]
-    assert [column.dtype.str[1:] for column in found.values()] == ["f8", "i4", "u1", "f4", "u1", "f4", "f4", "i4"]
-    np.testing.assert_array_equal(found["time_of_day"], count + 2**40)
+    np.savez(tmp_path / "a.npz", coord=coord, color=color, **given)
+    outcome = predict(tmp_path / "a.npz")
+    assert outcome.code == 0, outcome.err
+    assert "array word (300,) has no number per po" in outcome.err
+    vertex = PlyData.read(tmp_path / "out/a.ply")["vertex"]
+    names = ("time_of_day", "index", "seen", "half", "original_label", "fpfh_0", "fpfh_1")
+    columns = [column for name, column in given.items() if name not in ("fpfh", "word")] + [count, -count]
+    for name, column in zip(names, columns, strict=True):
+        np.testing.assert_array_equal(vertex[name], column, err_msg=name)
+    assert [vertex[name].dtype.str[1:] for name in names] == ["f8", "i4", "u1", "f4", "u1", "i4", "i4"]
 
 
 def test_a_result_of_another_checkpoint_or_scan_is_kept(predict, checkpoint, tmp_path):

@@ -129,7 +129,7 @@ def test_an_unfinished_run_shows_scenes_without_calling_them_best(project, run_c
     page = (run / "report.html").read_text()
     assert pictures(page) == 2 * VIEWS
     assert "<h2>Validation scenes</h2>" in page
-    assert "Best" not in page
+    assert "Best and worst" not in page
 
 
 def test_a_report_that_fails_does_not_fail_the_training(tiny, tmp_path, run_command, monkeypatch, caplog):

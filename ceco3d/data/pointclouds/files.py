@@ -23,7 +23,6 @@ from ceco3d.utils.untrusted import NotSupportedError, one_line
 
 LABELS = ".labels.txt"  # suffix of predicted labels, which are not scans
 
-
 TABLE_READERS = {**dict.fromkeys((".xyz", ".txt", ".pts", ".csv", ".asc"), read_text), ".npy": read_npy}
 OTHER_READERS = {
     ".ply": read_ply,
@@ -75,12 +74,10 @@ def read_scan(path: Path, columns: Sequence[str] | None = None) -> Scan:
 
 
 def _with_standard_attributes(scan: Scan) -> Scan:
-    """The scan with attributes in types that the output has; a note if numbers are rounded."""
-    notes: list[str] = []
-    attributes = {
-        name: standard_type(column, name, notes) if column.dtype.kind in "biuf" else column
-        for name, column in scan.attributes.items()
-    }
+    """The scan with attributes in types that the output has; notes for what is rounded or no number."""
+    numbers = {name: column for name, column in scan.attributes.items() if column.dtype.kind in "biuf"}
+    notes = [f"{name} holds no numbers: not kept" for name in scan.attributes if name not in numbers]
+    attributes = {name: standard_type(column, name, notes) for name, column in numbers.items()}
     return replace(scan, attributes=attributes, notes=(*scan.notes, *notes))
 
 

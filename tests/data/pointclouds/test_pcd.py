@@ -162,7 +162,7 @@ def test_damaged_headers_name_the_line(tmp_path, content, message):
         (text(TEXT + b"1 2 3\n"), "1 lines behind the last point"),
         (binary(*POINTS) + bytes(7), "7 bytes behind the last point"),
         (text().replace(b"HEIGHT 1", b"HEIGHT 2"), "WIDTH times HEIGHT is 100"),
-        (binary(*POINTS, ("r", 1, "U", 1, None), ("b", 1, "U", 1, None)), "there is no g"),
+        (binary(*POINTS, ("r", 1, "U", 1, None), ("b", 1, "U", 1, None)), "columns r and b are not used: g is missing"),
         (binary(*POINTS, ("i", 1, "U", 1, None), ("i", 1, "U", 1, None)), "two fields i: one is called i_2"),
     ],
 )
