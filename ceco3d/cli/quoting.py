@@ -74,6 +74,8 @@ def _quoted_argument(argument: str, texts: dict[str, bool], sweeps: bool) -> str
             return made if made != f"{key}={value}" else _readable(argument)
     if sweeps and _reads(argument):
         return argument
+    if value[:1] == "[" and texts.get(name) and not os.path.lexists(value):
+        return _readable(argument)
     if name in texts and not ESCAPED.search(value):
         commas = len(list(_split(value))) > 1
         if not (texts[name] and commas) or os.path.lexists(value):

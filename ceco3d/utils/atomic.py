@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import secrets
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,12 +31,15 @@ logger = logging.getLogger(__name__)
 
 
 def check_writable(folder: Path) -> None:
-    """UserError unless ``folder`` is writable or can be created. Creates nothing."""
+    """UserError unless ``folder`` is writable or can be created. Leaves nothing behind."""
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: cannot write there ({existing} is not a writable folder); choose another folder")
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".ceco3d-", dir=existing))  # permissions do not tell, such as those of /proc
+    except OSError:
+        reason = f"{existing} is not a writable folder"
+        raise UserError(f"{folder}: cannot write there ({reason}); choose another folder") from None
 
 
 def retry_on_disk_error(write: Callable[[], None]) -> None:
