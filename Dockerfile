@@ -33,7 +33,7 @@ RUN pip install -c scripts/constraints.txt --extra-index-url "$TORCH_INDEX" torc
 # For both images, on top of the small torch: pip does not install again what is already there.
 FROM torch-cpu AS package
 COPY scripts/requirements.py pyproject.toml ./
-RUN python requirements.py tensorboard wandb las pcd plot >requirements.txt \
+RUN python requirements.py tensorboard wandb las pcd mesh plot >requirements.txt \
     && pip install -c scripts/constraints.txt --prefix /opt/needs -r requirements.txt
 COPY ceco3d/sparse/cpp kernels
 RUN PYTHONPATH=kernels python -c 'import build; build.compile_ahead("/opt/package/lib/ceco3d-kernels")'

@@ -1,7 +1,10 @@
 """``python -m ceco3d`` (or ``ceco3d``): the list of commands; ``ceco3d COMMAND ...`` runs one."""
 
+import difflib
 import runpy
 import sys
+
+import ceco3d
 
 COMMANDS = {
     "train": "train a network; generates its data when there is none",
@@ -23,12 +26,16 @@ def main() -> None:
     if name in COMMANDS:
         sys.argv = [f"ceco3d {name}", *sys.argv[2:]]
         runpy.run_module(f"ceco3d.{name}", run_name="__main__")
-        return
-    print("usage: python -m ceco3d COMMAND [key=value ...]   (COMMAND --help explains)\n")
-    for command, purpose in COMMANDS.items():
-        print(f"  {command:11} {purpose}")
-    if name not in ("--help", "-h", "help"):
-        print(f"\nerror: unknown command {name!r}", file=sys.stderr)
+    elif name == "--version":
+        print(f"ceco3d {ceco3d.__version__}")
+    elif name in ("--help", "-h", "help"):
+        print("usage: python -m ceco3d COMMAND [key=value ...]   (COMMAND --help explains)\n")
+        for command, purpose in COMMANDS.items():
+            print(f"  {command:11} {purpose}")
+    else:
+        close = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"choose {', '.join(COMMANDS)}"
+        print(f"error: unknown command {name!r}; {hint}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("benchmark")  # answers --help and wrong keys before the imports below, which take seconds
+
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -30,7 +35,7 @@ from ceco3d.cli.settings import to_settings
 from ceco3d.data.collate import Collate
 from ceco3d.metrics.tables import markdown_table
 from ceco3d.preprocessing.datasets import DataSet, processed_scenes
-from ceco3d.preprocessing.scannet import LABEL_TABLE, read_label_table
+from ceco3d.preprocessing.label_table import LABEL_TABLE, read_label_table
 from ceco3d.training.run import train
 from ceco3d.training.settings import TrainSettings, TransformSettings
 from ceco3d.utils.atomic import check_writable, write_json, write_text

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("doctor")  # answers --help and wrong keys before the imports below, which take seconds
+
 import importlib.metadata
 import os
 import platform
@@ -11,9 +16,11 @@ from pathlib import Path
 
 import torch
 
-from ceco3d.cli.app import config_dir
+from ceco3d.cli.app import command
+from ceco3d.cli.catalog import config_dir
 from ceco3d.sparse.cpp.build import READY, best_level, load
 from ceco3d.sparse.kernels.triton_launch import unsupported
+from ceco3d.utils.settings import CommonSettings, FilePath, settings
 
 CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors")
 EXTRAS = {
@@ -22,19 +29,29 @@ EXTRAS = {
     "tensorboard": "pip install 'ceco3d[tensorboard]' # logger=tensorboard",
     "open3d": "pip install 'ceco3d[view]'        # visualize window=true",
     "laspy": "pip install 'ceco3d[las]'         # .las and .laz files",
-    "pypcd4": "pip install 'ceco3d[pcd]'        # .pcd files",
+    "python-neo-lzf": "pip install 'ceco3d[pcd]'        # compressed .pcd files",
+    "trimesh": "pip install 'ceco3d[mesh]'       # .glb, .gltf and .stl files",
+    "pye57": "pip install 'ceco3d[e57]'        # .e57 files",
     "matplotlib": "pip install 'ceco3d[plot]'        # python -m ceco3d.visualize",
 }
 
 
-def main() -> None:
+@settings
+class DoctorSettings(CommonSettings):
+    """conf/doctor.yaml."""
+
+    data: FilePath
+
+
+@command("doctor", DoctorSettings)
+def main(settings: DoctorSettings) -> None:
     """Print the report; exit code 0 whatever is missing."""
     for title, lines in (
         ("ceco3d", system_lines()),
         ("packages", package_lines()),
         ("devices", device_lines()),
         ("engines", engine_lines()),
-        ("data", data_lines(Path("data"))),
+        ("data", data_lines(settings.data)),
     ):
         print(title)
         for line in lines:
@@ -50,9 +67,9 @@ def system_lines() -> Iterator[str]:
 def package_lines() -> Iterator[str]:
     """Required and optional packages."""
     for name in CORE:
-        yield f"{name:12} {version(name) or 'MISSING: pip install ceco3d'}"
+        yield f"{name:14} {version(name) or 'MISSING: pip install ceco3d'}"
     for name, hint in EXTRAS.items():
-        yield f"{name:12} {version(name) or f'not installed, optional: {hint}'}"
+        yield f"{name:14} {version(name) or f'not installed, optional: {hint}'}"
 
 
 def device_lines() -> Iterator[str]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("predict")  # answers --help and wrong keys before the imports below, which take seconds
+
 import logging
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -15,13 +20,13 @@ from ceco3d.inference.predictor import load_predictor
 from ceco3d.inference.scan_labeling import LabelingOptions, label_scans
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
-from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, settings
+from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, Positive, settings
 
 logger = logging.getLogger(__name__)
 
 
-def _listed(value: Any) -> list[str]:
-    return [str(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
+def _listed(value: Any) -> list[str] | None:
+    return None if value is None else [str(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
 
 
 @settings
@@ -34,8 +39,11 @@ class PredictSettings(CommonSettings):
     out: FilePath
     unit: Literal["m", "cm", "mm"] = "m"
     up: Literal["z", "y", "-y"] = "z"
+    columns: Annotated[Sequence[str] | None, BeforeValidator(_listed)] = None
     max_voxels: Count = 500_000
     overlap: Index | None = 64
+    voxel_size: Positive | None = None
+    overwrite: bool = False
 
 
 @command("predict", PredictSettings)
@@ -45,9 +53,11 @@ def main(settings: PredictSettings) -> None:
     check_writable(settings.out)
     device = choose_device(settings.device)
     dtype = choose_precision(settings.precision, device)
-    predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype)
-    options = LabelingOptions(settings.unit, settings.up, settings.max_voxels, settings.overlap)
-    label_scans(predictor, space, scans, settings.out, options, str(settings.checkpoint))
+    predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype, settings.voxel_size)
+    options = LabelingOptions(
+        settings.unit, settings.up, settings.columns, settings.max_voxels, settings.overlap, settings.overwrite
+    )
+    label_scans(predictor, space, scans, settings.out, options, settings.checkpoint)
     logger.info(f"written to {settings.out}")
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("preprocess")  # answers --help and wrong keys before the imports below, which take seconds
+
 import logging
 import re
 import sys
@@ -9,7 +14,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from ceco3d.cli.app import command
-from ceco3d.preprocessing.datasets import DataSet, make_processed
+from ceco3d.preprocessing.datasets import DataSet, log_notes, make_processed
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, settings
 
@@ -38,6 +43,8 @@ def main(settings: PreprocessSettings) -> None:
     """Preprocess; exit code 2 when scenes failed."""
     root = settings.dataset.root
     summary = make_processed(settings.dataset, settings.splits, settings.workers, parse_shard(settings.shard))
+    if not summary.done and not summary.failed:
+        log_notes(summary)
     logger.info(f"{root}: {summary.done} scenes made, {summary.skipped} were there, {len(summary.failed)} failed")
     if summary.failed:
         sys.exit(2)

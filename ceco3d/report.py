@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("report", first="what")  # answers --help and wrong keys before the imports below, which take seconds
+
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Literal
 
@@ -33,21 +37,19 @@ class ReportSettings(CommonSettings):
     convention: Literal["present", "union", "zero_filled"] = "present"
 
 
-@command("report", ReportSettings)
-def report(settings: ReportSettings) -> None:
+@command("report", ReportSettings, first="what")
+def main(settings: ReportSettings) -> None:
     """Write what ``what`` names."""
     kinds = {"study": study, "table": table, "run": run}
     kinds[settings.what or ("study" if settings.run is None else "run")](settings)
 
 
 def run(settings: ReportSettings) -> None:
-    """Write ``report.html`` into the folder of a run."""
+    """Write ``report.html`` into the folder of a run, finished or not."""
     if settings.run is None:
-        raise UserError("run is not set: pass the folder of a finished run, e.g. run=outputs/ceco")
-    try:
-        from ceco3d.reports.run_report import write_run_report
-    except ModuleNotFoundError as error:
-        raise UserError(f"the report needs {error.name}: pip install 'ceco3d[plot]'") from error
+        raise UserError("run is not set: pass the folder of a run, e.g. run=outputs/ceco")
+    from ceco3d.reports.run_report import write_run_report
+
     check_writable(settings.run)
     logger.info(f"written to {write_run_report(settings.run, choose_device(settings.device))}")
 
@@ -75,13 +77,6 @@ def table(settings: ReportSettings) -> None:
     write_text(out / "leaderboard.md", text)
     print(text.split("\n## Classes")[0])
     logger.info(f"written to {out / 'leaderboard.html'}, .md and .csv")
-
-
-def main() -> None:
-    """``report table ...`` is short for ``report what=table ...``."""
-    if len(sys.argv) > 1 and sys.argv[1].isidentifier():
-        sys.argv[1] = f"what={sys.argv[1]}"
-    report()
 
 
 if __name__ == "__main__":

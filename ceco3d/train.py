@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("train")  # answers --help and wrong keys before the imports below, which take seconds
+
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +17,8 @@ from ceco3d.cli.settings import to_settings
 from ceco3d.metrics.tables import print_scores
 from ceco3d.pretraining.method import PretrainSettings
 from ceco3d.pretraining.run import pretrain
-from ceco3d.reports.final_report import report_run
+from ceco3d.reports.final_report import report_run, reporting_interruption
+from ceco3d.runs.open_run import open_run
 from ceco3d.training.run import train
 from ceco3d.training.settings import TrainSettings
 from ceco3d.utils.device import choose_device
@@ -23,9 +29,13 @@ SHARED = ("dataset", "model", "features", "engine", "device", "precision", "seed
 
 @command("train", TrainSettings)
 def main(settings: TrainSettings) -> None:
-    """Train, then print the final validation scores and write the report of the run."""
-    scores = train(settings, pretraining(settings))
-    if os.environ.get("RANK", "0") == "0":
+    """Train, then print the final validation scores; write the report of the run, also if it is interrupted."""
+    if os.environ.get("RANK", "0") != "0":  # not the first of the processes that torchrun started
+        train(settings, pretraining(settings))
+        return
+    with open_run(settings.run_dir):
+        with reporting_interruption(settings.run_dir):
+            scores = train(settings, pretraining(settings))
         print_scores(scores, f"{settings.run_dir}, validation")
         report_run(settings.run_dir, choose_device(settings.device))
 
@@ -34,7 +44,7 @@ def pretraining(settings: TrainSettings) -> Callable[[], Path] | None:
     """The pretraining that ``settings.pretrain`` asks for (conf/experiment/csc.yaml), to be called for its weights."""
     if settings.pretrain is None:
         return None
-    return lambda: pretrain(to_settings(PretrainSettings, pretraining_config(settings)))
+    return lambda: pretrain(to_settings(PretrainSettings, pretraining_config(settings)), wait=True)
 
 
 def pretraining_config(settings: TrainSettings) -> dict[str, Any]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ceco3d.cli.start import start
+
+if __name__ == "__main__":
+    start("visualize")  # answers --help and wrong keys before the imports below, which take seconds
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +20,7 @@ from ceco3d.reports.neural_collapse_runs import read_runs
 from ceco3d.utils.atomic import check_writable, write_bytes, write_text
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.settings import BUILT, CommonSettings, Count, FilePath, Text, settings
+from ceco3d.utils.settings import BUILT, CommonSettings, Count, FilePath, Positive, Text, settings
 from ceco3d.visualization.labeled_scenes import find_scene, read_labeled, segment_scene
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
 from ceco3d.visualization.segmented import SegmentedScene
@@ -34,6 +39,7 @@ class VisualizeSettings(CommonSettings):
     out: FilePath
     up: Literal["z", "y", "-y"] = "z"
     points: Count = 500_000
+    voxel_size: Positive | None = None
     window: bool = False
     classes: Sequence[Text] | None = None
 
@@ -86,7 +92,8 @@ def read_scene(settings: VisualizeSettings) -> SegmentedScene:
     device = choose_device(settings.device)
     dtype = choose_precision(settings.precision, device)
     folder = find_scene(str(settings.scene), settings.dataset.root)
-    return segment_scene(folder, space, settings.runs, settings.labels, device, settings.tta.views(), dtype)
+    views, size = settings.tta.views(), settings.voxel_size
+    return segment_scene(folder, space, settings.runs, settings.labels, device, views, dtype, size)
 
 
 def check(settings: VisualizeSettings) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tests.helpers.training import equal
+from tests.helpers.training import TIMINGS, equal
 
 ROOT = Path("outputs/kill-test")
 OPTIONS = [
@@ -76,7 +76,7 @@ def kill(process: subprocess.Popen, run_dir: Path, seconds: float, rng: random.R
 def outcome(run_dir: Path) -> tuple[dict, list]:
     """The last checkpoint and the log without timings."""
     with (run_dir / "metrics.csv").open(newline="") as file:
-        log = [{k: v for k, v in row.items() if k != "voxels_per_second"} for row in csv.DictReader(file)]
+        log = [{k: v for k, v in row.items() if k not in TIMINGS} for row in csv.DictReader(file)]
     return torch.load(run_dir / "checkpoints/last.pt", weights_only=True), log
 
 

@@ -27,6 +27,7 @@ from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.data.transforms import Transform, Transforms
 from ceco3d.data.transforms.geometric import bounds
 from ceco3d.preprocessing import scannet
+from ceco3d.preprocessing.label_table import LabelTable
 from ceco3d.utils.random import seeded_generator
 
 HEADER = ("step", "ms", "fastest", "CPU ms", "scenes/s per core")
@@ -36,7 +37,7 @@ SAMPLES = 10  # memory readings
 Seconds = dict[str, list[float]]  # {"wall" | "cpu": seconds of repeated runs}
 
 
-def time_preprocess(folder: Path, table: scannet.LabelTable, repeats: int) -> dict[str, Seconds]:
+def time_preprocess(folder: Path, table: LabelTable, repeats: int) -> dict[str, Seconds]:
     """The preprocessing steps of the raw scene in ``folder``, then all of them together, with normals and labels."""
     path = folder / f"{folder.name}{scannet.MESH}"
     vertices, _, faces = scannet.read_mesh(path)

@@ -6,28 +6,35 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ceco3d.cli import logs
-from ceco3d.cli.overrides import flat_keys, presets, quote_nested, suggestion
+from ceco3d.cli.arguments import checked, is_checkable
+from ceco3d.cli.catalog import MINKUNETS, config_dir, read_catalog
+from ceco3d.cli.endings import fail, interrupted, one_line
+from ceco3d.cli.hints import among, suggestion
+from ceco3d.cli.overrides import presets
+from ceco3d.cli.quoting import quoted
 from ceco3d.cli.settings import plain, to_settings
-from ceco3d.models.minkunet import VARIANTS
+from ceco3d.cli.start import check, config_dirs, spelled_out
 from ceco3d.utils.allocator import keep_freed_memory, let_segments_grow
 from ceco3d.utils.errors import UserError
 
 S = TypeVar("S")
 
-# Faults of the machine, not of the program: disk full, quota, read-only, not permitted, device or network disk gone.
+# Faults of the machine or of a path, not of the program: disk full, quota, read-only, not permitted, device or network
+# disk gone, a name too long, a file where a folder should be.
 MACHINE_ERRORS = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -36,31 +43,37 @@ MACHINE_ERRORS = (
     errno.EPERM,
     errno.EIO,
     errno.ESTALE,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
 )
-
-
-def config_dir() -> Path:
-    """The configuration folder: ``conf/`` of the checkout, or its copy inside an installed package."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parent / "conf"
 
 
 def offer_models() -> None:
     """Offer ``model=minkunet34c`` and the rest of the family: ``conf/model/minkunet.yaml`` with that name."""
-    for name in VARIANTS:
-        if not (config_dir() / "model" / f"{name.lower()}.yaml").is_file():
-            node = {"defaults": ["minkunet", "_self_"], "name": name}
-            ConfigStore.instance().store(group="model", name=name.lower(), node=node)
+    for name in MINKUNETS:
+        if not (config_dir() / "model" / f"minkunet{name.lower()}.yaml").is_file():
+            node = {"defaults": ["minkunet", "_self_"], "name": f"MinkUNet{name}"}
+            ConfigStore.instance().store(group="model", name=f"minkunet{name.lower()}", node=node)
 
 
-def prepare(name: str, arguments: Sequence[str]) -> list[str]:
-    """``arguments`` of a command as Hydra needs them: nested lists quoted, the presets of the data set added."""
+def prepare(name: str, arguments: Sequence[str], folders: Sequence[Path], kind: type | None = None) -> list[str]:
+    """Checked ``arguments`` of a command as Hydra needs them: values quoted, the presets of the data set added."""
     offer_models()
-    arguments = [quote_nested(argument) for argument in arguments]
+    arguments = quoted(arguments, kind)
     # argparse wants overrides side by side, so the presets go before the first one: ``--cfg job loss=ce``.
     first = next((i for i, text in enumerate(arguments) if "=" in text and text[0] != "-"), len(arguments))
-    return [*arguments[:first], *presets(config_dir(), name, arguments), *arguments[first:]]
+    return [*arguments[:first], *presets(folders, name, arguments), *arguments[first:]]
+
+
+def search_path() -> list[Path]:
+    """The configuration folders of the running command, or that of the package."""
+    if not GlobalHydra.instance().is_initialized():
+        return [config_dir()]
+    places = [element.path for element in GlobalHydra.instance().config_loader().get_search_path().get_path()]
+    own = [Path(place.removeprefix("file://")) for place in places if place and not place.startswith("pkg://")]
+    return [config_dir(), *(path for path in own if path.is_dir() and path != config_dir())]
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -68,85 +81,83 @@ def compose(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
     Works inside and outside a command. UserError if an override names something that does not exist.
     """
-    overrides = prepare(name, overrides)
+    folders = search_path()
+    if is_checkable(overrides):
+        overrides = checked(overrides, read_catalog(name, folders), name)
+    overrides = prepare(name, overrides, folders)
     try:
         if GlobalHydra.instance().is_initialized():
             return plain(hydra.compose(name, overrides))
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
             return plain(hydra.compose(name, overrides))
     except HydraException as error:
-        raise UserError(one_line(error)) from error
+        raise UserError(explain(error, name, folders)) from error
 
 
-def command(name: str, kind: type[S]) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
+def command(name: str, kind: type[S], first: str | None = None) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
     """Make a function of settings of ``kind`` the command that ``conf/<name>.yaml`` configures.
 
-    A field ``config`` of ``kind`` receives the whole configuration as plain values.
+    A field ``config`` of ``kind`` receives the whole configuration as plain values. ``first``: see ``spelled_out``.
     Exit codes: 0 done, 2 with one line on bad input or usage, 130 on Ctrl-C. Anything else is a bug and keeps its
     traceback.
     """
 
     def decorate(task: Callable[[S], Any]) -> Callable[[], None]:
         def run(cfg: DictConfig) -> None:
-            try:
-                content = plain(cfg)
-                settings = to_settings(kind, content)
+            with errors_in_one_line(name):  # here, because Hydra goes on with the next run of a sweep
+                settings = to_settings(kind, plain(cfg))
                 logs.install(getattr(settings, "log_level", "info"))
                 task(settings)
-            except (UserError, OmegaConfBaseException) as error:
-                fail(error)
-            except OSError as error:
-                if error.errno not in MACHINE_ERRORS:
-                    raise
-                fail(error)
 
         entry = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(run)
 
         @wraps(task)
         def main() -> None:
-            keep_freed_memory()
-            let_segments_grow()
-            os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
-            sys.argv[1:] = prepare(name, sys.argv[1:])
-            try:
+            with errors_in_one_line(name):
+                keep_freed_memory()
+                let_segments_grow()
+                os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
+                arguments = check(name, spelled_out(sys.argv[1:], first))
+                sys.argv[1:] = prepare(name, arguments, config_dirs(arguments), kind)
                 entry()
-            except (HydraException, OmegaConfBaseException) as error:
-                fail(UserError(unknown_key(error, name) or one_line(error)))
-            except ValueError as error:
-                if not str(error).startswith("Config group override"):  # Hydra's, of trainer=5
-                    raise
-                fail(UserError(f"a group is chosen by a name, not a number ({one_line(error)}); see --help"))
-            except KeyboardInterrupt:
-                print("interrupted", file=sys.stderr)
-                sys.exit(130)
 
         return main
 
     return decorate
 
 
-def unknown_key(error: Exception, name: str) -> str | None:
-    """The message for an override of a key that the command ``name`` does not have; None for other errors."""
-    found = re.match(r"Could not override '([^']+)'", str(error))
-    if not found:
-        return None
-    GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        keys = flat_keys(OmegaConf.to_container(hydra.compose(name), resolve=False))
-        groups = GlobalHydra.instance().config_loader().list_groups("")
-    return f"{found[1]}: no such key{suggestion(found[1], [*keys, *groups]) or ', see --help'}"
+@contextmanager
+def errors_in_one_line(name: str) -> Iterator[None]:
+    """End the process with one line when the body meets bad input, a fault of the machine, or Ctrl-C."""
+    try:
+        yield
+    except UserError as error:
+        fail(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        fail(UserError(explain(error, name, config_dirs(sys.argv[1:]))))
+    except OSError as error:
+        if error.errno not in MACHINE_ERRORS:
+            raise
+        fail(error)
+    except KeyboardInterrupt:
+        interrupted()
 
 
-def one_line(error: Exception) -> str:
-    """The text of an error on one line, without what Hydra adds for developers."""
-    text = str(error).split("Config search path:")[0]
-    if "\nOriginal Traceback" in text:  # raised in a loader process: the last line is "module.Class: message"
-        text = text.rstrip().splitlines()[-1].partition(": ")[2]
-    lines = [line.strip().rstrip(".:") for line in text.splitlines() if line.strip()]
-    return "; ".join(line for line in lines if not line.startswith("object_type="))
-
-
-def fail(error: Exception) -> NoReturn:
-    """Print ``error`` as one line and exit with 2."""
-    print(f"error: {one_line(error)}", file=sys.stderr)
-    sys.exit(2)
+def explain(error: Exception, name: str, folders: Sequence[Path]) -> str:
+    """An error of Hydra as one line, without its advice to add ``+``."""
+    text = str(error)
+    unknown = re.match(r"(?:Could not override|Could not append to|Could not delete from config\.) '?([^'\s]+)'?", text)
+    if unknown:
+        key = unknown[1].lstrip("+~").partition("=")[0]
+        catalog = read_catalog(name, folders)
+        holders = catalog.holders(key)
+        if holders:
+            return f"{key}: no such key here; {among(holders)} has it"
+        return f"{key}: no such key{suggestion(key, catalog.names()) or ', see --help'}"
+    several = re.match(r"Ambiguous value for argument '([^=]+)=(.*)'", text)
+    if several:
+        key, value = several[1], several[2]
+        return f"{key}={value}: several values; write {key}=[{value}] for a list, or add --multirun for a run with each"
+    if text.startswith("Sweep parameters"):
+        return f"{one_line(error)}; add --multirun"
+    return one_line(error)

@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from ceco3d.cli.hints import suggestion
 from ceco3d.cli.messages import explain
-from ceco3d.cli.overrides import suggestion
 from ceco3d.utils.components import TARGET, Component
 from ceco3d.utils.errors import UserError
 
@@ -80,6 +81,8 @@ def _checked(key: str, hint: Any, value: Any) -> Any:
         checked = adapter.validate_python(value)
     except ValidationError as error:
         raise UserError(explain(error, key)) from error
+    if isinstance(checked, Path):
+        checked = checked.expanduser()
     if isinstance(value, bool) and not isinstance(checked, bool):  # pydantic takes true for 1
         raise UserError(f"{key}={str(value).lower()}: must be a number")
     return checked

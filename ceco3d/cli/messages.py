@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ceco3d.cli.overrides import suggestion
+from ceco3d.cli.hints import suggestion
 
 # By pydantic's error type; pydantic fills in the placeholders.
 TEXTS = {

@@ -12,7 +12,7 @@ from ceco3d.preprocessing.datasets import DataSet, processed_scenes
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.settings import BUILT, CommonSettings, FilePath, settings
+from ceco3d.utils.settings import BUILT, CommonSettings, FilePath, Positive, settings
 
 
 @settings
@@ -36,12 +36,14 @@ class ScoringSettings(CommonSettings):
     tta: ViewSettings
     checkpoint: FilePath
     split: Literal["train", "val", "test"]
+    voxel_size: Positive | None = None
     out: FilePath | None = None
 
     @property
     def title(self) -> str:
         """The title of the result in tables."""
-        return f"{self.checkpoint} on {self.dataset.name} {self.split}"
+        size = "" if self.voxel_size is None else f", voxels of {self.voxel_size:g} m"
+        return f"{self.checkpoint} on {self.dataset.name} {self.split}{size}"
 
     def output_folder(self, command: str) -> Path:
         """``out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable."""
@@ -56,7 +58,7 @@ class ScoringSettings(CommonSettings):
         """
         device = choose_device(self.device)
         dtype = choose_precision(self.precision, device)
-        predictor, space = load_predictor(self.checkpoint, device, self.tta.views(), dtype)
+        predictor, space = load_predictor(self.checkpoint, device, self.tta.views(), dtype, self.voxel_size)
         if space.name != self.dataset.label_space:
             raise UserError(
                 f"{self.checkpoint}: predicts {space.name}, but dataset={self.dataset.name} has other classes"

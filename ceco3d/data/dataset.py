@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ceco3d.data.scenes.processed import Load, read_scene
+from ceco3d.data.scenes.missing import warn_missing
+from ceco3d.data.scenes.processed import FEATURES, Load, read_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms.crop import SphereCrop
@@ -52,6 +53,7 @@ class SceneDataset(SeededDataset[Sample]):
     seed        of every draw
     crop        chooses the points to read from each scene; None reads them all
     load        reads one array from its path, for example through a ``ceco3d.data.scenes.cache.ArrayCache``
+    features    that the network needs; warns of scenes without them
 
     If a scene cannot be read, the next readable one replaces it, so batches stay full and all processes take the same
     number of steps. Raises UserError if no scene can be read.
@@ -66,6 +68,7 @@ class SceneDataset(SeededDataset[Sample]):
         repeat: int = 1,
         crop: SphereCrop | None = None,
         load: Load = read_npy,
+        features: Sequence[str] = FEATURES,
     ) -> None:
         super().__init__(seed)
         self.folders = [Path(folder) for folder in folders]
@@ -74,6 +77,8 @@ class SceneDataset(SeededDataset[Sample]):
         self.repeat = repeat
         self.crop = crop
         self.load = load
+        self.features = tuple(features)
+        warn_missing(self.folders, self.features)
 
     def __len__(self) -> int:
         return len(self.folders) * self.repeat
@@ -102,7 +107,7 @@ class SceneDataset(SeededDataset[Sample]):
             chosen = None if self.crop is None else self.crop.rows(torch.from_numpy(coord), rng)
             return None if chosen is None else chosen.numpy()
 
-        scene = read_scene(folder, self.label_space, rows, self.load)
+        scene = read_scene(folder, self.label_space, rows, self.load, self.features)
         return augment(scene, self.transforms, self.seed, epoch, index)
 
 

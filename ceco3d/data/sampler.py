@@ -17,6 +17,8 @@ from ceco3d.data.seeded import SeededDataset
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.random import Stream, seeded_generator
 
+FEATURE = ["coord"]  # enough to count voxels
+
 
 @dataclass(frozen=True)
 class VoxelCap:
@@ -47,7 +49,7 @@ def count_voxels(folders: Sequence[Path], label_space: str, voxel_size: float) -
     counts = []
     for folder in folders:
         try:
-            counts.append(len(make_batch([read_scene(folder, label_space)], voxel_size, ["coord"])))
+            counts.append(len(make_batch([read_scene(folder, label_space, features=FEATURE)], voxel_size, FEATURE)))
         except UserError:  # the data set reports it
             counts.append(0)
     return counts

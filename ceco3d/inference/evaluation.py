@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import ClassMoments, Confusion, neural_collapse, segmentation_scores
@@ -32,6 +33,7 @@ class Evaluation:
     moments   of the voxels' features, from which ``collapse`` is computed
     counts    (K, K + 1) int64, see ``metrics.Confusion``
     scenes    by scene name: mIoU over the classes present in the scene, None without ground truth
+    protocol  how it was measured: voxel size, views of test-time augmentation, precision
     """
 
     scores: dict[str, Any]
@@ -39,9 +41,15 @@ class Evaluation:
     moments: ClassMoments
     counts: Tensor
     scenes: dict[str, float | None]
+    protocol: dict[str, Any]
 
-    def write(self, folder: Path) -> None:
-        """Write ``neural_collapse.json``, ``confusion.npz``, ``scenes.json`` and, last, ``metrics.json``."""
+    def write(self, folder: Path, split: str, **about: str) -> None:
+        """Write ``neural_collapse.json``, ``confusion.npz``, ``scenes.json``, ``evaluation.json``, ``metrics.json``.
+
+        ``evaluation.json`` holds ``split``, the ``protocol`` and what else there is to say ``about`` the evaluation.
+        ``metrics.json`` is the last to be written.
+        """
+        write_json(folder / "evaluation.json", {"split": split, **self.protocol, **about})
         write_json(folder / "neural_collapse.json", self.collapse)
         with whole_file(folder / "confusion.npz") as file:
             np.savez(file, counts=self.counts.numpy())
@@ -72,7 +80,12 @@ def evaluate_scenes(
     moments.share()
     scenes = dict(sorted(item for part in gather(scenes) for item in part.items()))
     scores, collapse = segmentation_scores(confusion, space), neural_collapse(moments, weight, bias)
-    return Evaluation(scores, collapse, moments, confusion.counts, scenes)
+    protocol = {
+        "voxel_size": predictor.voxel_size,
+        "precision": str(predictor.dtype).removeprefix("torch."),
+        "views": [asdict(view) for view in predictor.views],
+    }
+    return Evaluation(scores, collapse, moments, confusion.counts, scenes, protocol)
 
 
 def label_scenes(
@@ -89,11 +102,12 @@ def label_scenes(
     moments        adds the features of their voxels
     report_failed  see ``evaluate_scenes``
     """
+    warn_missing(folders, predictor.features)
     mine = range(rank(), len(folders), world())
     for number in track(mine, len(mine), "labeling scenes"):
         folder = folders[number]
         try:
-            scene = read_scene(folder, space.name)
+            scene = read_scene(folder, space.name, features=predictor.features)
         except UserError as error:
             if report_failed is None:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,14 +11,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ceco3d.data.pointclouds.attributes import vertex_properties
+from ceco3d.data.pointclouds.earlier_result import PREFIX
 from ceco3d.data.pointclouds.files import LABELS
-from ceco3d.data.pointclouds.ply_write import PREFIX, extend_ply, write_ply
-from ceco3d.data.pointclouds.scan import COLOR_NAMES, Scan, find_columns
+from ceco3d.data.pointclouds.ply_write import extend_ply, write_ply
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.metrics.tables import percent
 from ceco3d.utils.atomic import whole_file
 
-UNLABELED = 0  # raw id of points without finite coordinates; no label space has a class 0
+SUMMARY = ".summary.json"
+SUFFIXES = (".ply", LABELS, SUMMARY)  # of the files written for each scan
+UNLABELED = 0  # raw id of points that are not usable; no label space has a class 0
 # Open3D ignores properties of type ushort, so labels are written as int.
 ADDED_FIELDS = np.dtype([("red", "u1"), ("green", "u1"), ("blue", "u1"), ("label", "<i4"), ("confidence", "<f4")])
 LINES = 1 << 20  # per write
@@ -26,16 +31,16 @@ SHOWN = 20  # classes in the printed table; the summary has all
 
 @dataclass(frozen=True)
 class LabeledScan:
-    """A scan of N points with predictions for the M of them that have finite coordinates.
+    """A scan of N points with predictions for the M of them that are usable.
 
-    finite      (N,) bool
+    usable      (N,) bool
     labels      (M,) training indices
     confidence  (M,) float32 probability of the predicted class
     space       label space of ``labels``
     """
 
     scan: Scan
-    finite: np.ndarray
+    usable: np.ndarray
     labels: np.ndarray
     confidence: np.ndarray
     space: LabelSpace
@@ -63,37 +68,43 @@ class LabeledScan:
             if points[k]
         ]
 
-    def write(self, target: Path) -> None:
-        """Write ``<target>.labels.txt``, one raw id per point, and ``<target>.ply`` in the colors of the classes."""
+    def write(self, target: Path, summary: dict[str, Any]) -> None:
+        """Write ``<target>.labels.txt``, one raw id per point, ``<target>.ply`` in class colors, and the summary.
+
+        The three appear together, once all are complete.
+        """
         added = self._added()
-        with whole_file(target.with_name(target.name + LABELS)) as file:
+        paths = [target.with_name(target.name + suffix) for suffix in SUFFIXES]
+        with whole_file(paths[0]) as ply, whole_file(paths[1]) as text, whole_file(paths[2]) as table:
             for start in range(0, len(added), LINES):
                 ids = added["label"][start : start + LINES].tolist()
-                file.write(("\n".join(map(str, ids)) + "\n").encode())
-        with whole_file(target.with_name(target.name + ".ply")) as file:
-            self._write_ply(file, added)
+                text.write(("\n".join(map(str, ids)) + "\n").encode())
+            self._write_ply(ply, added)
+            table.write((json.dumps(summary, indent=2) + "\n").encode())
 
     def _added(self) -> np.ndarray:
         """Color, raw id and confidence of all N points (``ADDED_FIELDS``); zeros where nothing is predicted."""
         added = np.zeros(len(self.scan), ADDED_FIELDS)
         for channel, name in enumerate(("red", "green", "blue")):
-            added[name][self.finite] = self.space.colors[self.labels, channel]
-        added["label"][~self.finite] = UNLABELED
-        added["label"][self.finite] = np.array(self.space.ids)[self.labels]
-        added["confidence"][self.finite] = self.confidence
+            added[name][self.usable] = self.space.colors[self.labels, channel]
+        added["label"][~self.usable] = UNLABELED
+        added["label"][self.usable] = np.array(self.space.ids)[self.labels]
+        added["confidence"][self.usable] = self.confidence
         return added
 
     def _write_ply(self, file: BinaryIO, added: np.ndarray) -> None:
         scan = self.scan
         if scan.ply is not None:
-            extend_ply(file, scan.ply, added, set(find_columns(scan.ply.vertex.properties, COLOR_NAMES) or ()))
+            extend_ply(file, scan.ply, added, set(scan.color_names))
             return
-        columns = dict(zip("xyz", scan.coord.T, strict=True))
+        given = dict(zip("xyz", scan.coord.T, strict=True))
         if scan.normal is not None:
-            columns |= dict(zip(("nx", "ny", "nz"), scan.normal.T, strict=True))
+            given |= dict(zip(("nx", "ny", "nz"), scan.normal.T, strict=True))
         if scan.color is not None:
-            columns |= {PREFIX + name: scan.color[:, i] for i, name in enumerate(("red", "green", "blue"))}
-        write_ply(file, columns | {name: added[name] for name in added.dtype.names or ()})
+            given |= {PREFIX + name: scan.color[:, i] for i, name in enumerate(("red", "green", "blue"))}
+        result = {name: added[name] for name in added.dtype.names or ()}
+        given |= vertex_properties(scan.attributes, {*given, *result})
+        write_ply(file, given | result, scan.faces)
 
 
 def print_class_table(classes: list[dict[str, Any]], title: str) -> None:

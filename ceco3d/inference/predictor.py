@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from ceco3d.models.fold import fold_batch_norms
 from ceco3d.sparse import SparseTensor
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,13 @@ def load_predictor(
     device: torch.device | str = "auto",
     views: Sequence[View] = (View(),),
     dtype: torch.dtype = torch.float32,
+    voxel_size: float | None = None,
 ) -> tuple[Predictor, LabelSpace]:
     """Load the network of a checkpoint of ceco3d.train, with the label space it predicts.
 
     device        "auto": the GPU if there is one, else the CPU
     views, dtype  see ``Predictor``
+    voxel_size    meters; None: that of the training. A warning tells when they differ
 
     UserError if the file is not such a checkpoint.
     """
@@ -142,5 +147,8 @@ def load_predictor(
             f"{path}: pretrained only, predicts no labels; train it with python -m ceco3d.train init={path}"
         )
     device = choose_device(device) if isinstance(device, str) else device
-    predictor = Predictor(fold_batch_norms(model), setup["features"], setup["voxel_size"], device, views, dtype)
+    trained = setup["voxel_size"]
+    if voxel_size is not None and voxel_size != trained:
+        logger.warning(f"voxel_size={voxel_size:g}: {path} was trained at {trained:g} m; expect other scores")
+    predictor = Predictor(fold_batch_norms(model), setup["features"], voxel_size or trained, device, views, dtype)
     return predictor, label_space(setup["label_space"])

@@ -12,6 +12,7 @@ from ceco3d.data.scenes.labels import GROUPS, LabelSpace
 from ceco3d.metrics.published import SCANNET200_TEST
 from ceco3d.metrics.scores import CONVENTIONS
 
+PERCENT_HEADINGS = tuple(f"{name} %" for name in ("mIoU", *GROUPS))  # of tables for people; files hold fractions
 CONVENTION_NOTES = {
     "present": "mean over classes with ground truth",
     "union": "mean over classes with ground truth or predictions",
@@ -27,7 +28,7 @@ def scores_rows(scores: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def scores_markdown(scores: dict[str, Any], space: LabelSpace, title: str) -> str:
     """Return ``scores.md``: the run under three conventions, published results, and every class."""
-    header = ("", "mIoU", "head", "common", "tail")
+    header = ("", *PERCENT_HEADINGS)
     own = [(f"{title}, {name}", *values) for name, *values in scores_rows(scores)]
     notes = [f"- `{name}`: {CONVENTION_NOTES[name]}" for name in CONVENTIONS]
     lines = ["# Scores", "", "IoU in percent on the mesh vertices.", "", *markdown_table(header, own), "", *notes]
@@ -49,7 +50,7 @@ def scores_markdown(scores: dict[str, Any], space: LabelSpace, title: str) -> st
         for i, name in enumerate(space.names)
     ]
     lines += ["", "## Classes", "", "`-`: neither in the ground truth nor predicted.", ""]
-    return "\n".join(lines + markdown_table(("class", "id", "group", "IoU"), classes)) + "\n"
+    return "\n".join(lines + markdown_table(("class", "id", "group", "IoU %"), classes)) + "\n"
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -65,7 +66,7 @@ def percent(value: float | None) -> str:
 
 def print_scores(scores: dict[str, Any], title: str) -> None:
     """Print the table of scores to the terminal."""
-    table = Table("IoU in percent", "mIoU", "head", "common", "tail", title=title, title_justify="left")
+    table = Table("mean over classes", *PERCENT_HEADINGS, title=title, title_justify="left")
     for row in scores_rows(scores):
         table.add_row(*row)
     Console().print(table)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ceco3d.data.scenes.processed import list_scenes
-from ceco3d.preprocessing.pipeline import Summary, preprocess_scenes, summary_lines
+from ceco3d.preprocessing.pipeline import preprocess_scenes
+from ceco3d.preprocessing.summary import Summary, summary_lines
 from ceco3d.synthetic import generate_rooms
 from ceco3d.utils.distributed import main_first
 from ceco3d.utils.errors import UserError
@@ -50,8 +51,8 @@ class ScanNet:
     voxel_size: float = 0.02
 
     def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
-        """See DataSet. UserError when the raw folder is missing or incomplete."""
-        return preprocess_scenes(self.raw, self.root, splits, workers, self.align, shard)
+        """See DataSet. UserError when the raw folder is missing or incomplete, or its label table does not fit."""
+        return preprocess_scenes(self.raw, self.root, splits, workers, self.align, shard, self.label_space)
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,19 @@ class Rooms200(ScanNet):
 def make_processed(
     dataset: DataSet, splits: Sequence[str] | None, workers: int | None, shard: tuple[int, int] = (1, 1)
 ) -> Summary:
-    """``dataset.preprocess`` with one worker a core unless told otherwise; logs what was done."""
+    """``dataset.preprocess`` with one worker a core unless told otherwise; logs what was done, and notes on it."""
     summary = dataset.preprocess(splits, workers or os.cpu_count() or 1, shard)
     if summary.done or summary.failed:
         level = logging.WARNING if summary.failed else logging.INFO
         logger.log(level, "\n".join(summary_lines(summary)))
+        log_notes(summary)
     return summary
+
+
+def log_notes(summary: Summary) -> None:
+    """Warn about labels that are missing."""
+    for note in summary.notes:
+        logger.warning(note)
 
 
 def processed_scenes(dataset: DataSet, splits: Sequence[str], workers: int | None) -> dict[str, list[Path]]:

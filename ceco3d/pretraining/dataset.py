@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ceco3d.data.scenes.processed import read_scene
+from ceco3d.data.scenes.missing import warn_missing
+from ceco3d.data.scenes.processed import FEATURES, read_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.pretraining.frames import read_frame
@@ -73,6 +74,7 @@ class ScanPairs(PairDataset):
     ) -> None:
         super().__init__(len(folders), make, seed, repeat)
         self.folders, self.label_space, self.min_overlap = list(folders), label_space, min_overlap
+        warn_missing(self.folders, FEATURES)  # cameras need normals, whatever the network sees
 
     def name(self, source: int) -> str:
         """The scene's name."""

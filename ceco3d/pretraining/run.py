@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +13,7 @@ import torch
 from ceco3d.models.minkunet import count_parameters
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.runs.metrics_csv import read_rows
+from ceco3d.runs.open_run import open_run
 from ceco3d.training import build
 from ceco3d.training.loggers import CsvLogger
 from ceco3d.training.loop import Trainer
@@ -24,9 +26,10 @@ from ceco3d.utils.distributed import is_main, main_first, of_main, process_group
 from ceco3d.utils.errors import UserError
 
 
-def pretrain(settings: PretrainSettings) -> Path:
+def pretrain(settings: PretrainSettings, wait: bool = False) -> Path:
     """Pretrain; returns the checkpoint, for ``train init=...``.
 
+    wait  for another process that pretrains in ``run_dir``, instead of UserError
     With ``resume=auto``, a finished run is not repeated. UserError on bad settings, data or checkpoints.
     """
     if settings.trainer.ema is not None:
@@ -36,9 +39,12 @@ def pretrain(settings: PretrainSettings) -> Path:
     device = choose_device(settings.device)
     with process_group(device):
         run_dir = of_main(str(settings.run_dir))
-        return _pretrain(
-            replace(settings, run_dir=Path(run_dir), config={**settings.config, "run_dir": run_dir}), device
-        )
+        settings = replace(settings, run_dir=Path(run_dir), config={**settings.config, "run_dir": run_dir})
+        with ExitStack() as stack:
+            with main_first():  # the other processes may wait for long
+                if is_main():
+                    stack.enter_context(open_run(Path(run_dir), wait))
+            return _pretrain(settings, device)
 
 
 def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:

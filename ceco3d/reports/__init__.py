@@ -1,6 +1,6 @@
-"""Tables, figures and pages about finished runs. What draws needs matplotlib and is imported by module."""
+"""Tables, figures and pages about runs. What draws needs matplotlib and is imported by module."""
 
-from ceco3d.reports.final_report import report_evaluation, report_run
+from ceco3d.reports.final_report import report_evaluation, report_run, reporting_interruption
 from ceco3d.reports.leaderboard import (
     Leaderboard,
     Row,
@@ -26,5 +26,6 @@ __all__ = [
     "read_study",
     "report_evaluation",
     "report_run",
+    "reporting_interruption",
     "study_markdown",
 ]

@@ -11,12 +11,14 @@ from pathlib import Path
 from ceco3d.data.scenes.labels import GROUPS
 from ceco3d.metrics.published import SCANNET200_TEST, PublishedRow
 from ceco3d.metrics.scores import CONVENTIONS
-from ceco3d.metrics.tables import markdown_table
-from ceco3d.runs.folder import read_config, read_scores
+from ceco3d.metrics.tables import PERCENT_HEADINGS, markdown_table
+from ceco3d.runs.folder import read_config, read_evaluation, read_scores
 from ceco3d.runs.naming import check_labels, distinct_names
 from ceco3d.utils.errors import UserError
 
-OVERVIEW = ("avg", *GROUPS)
+OVERVIEW = ("miou", *GROUPS)
+HEADINGS = dict(zip(OVERVIEW, PERCENT_HEADINGS, strict=True))
+UNEQUAL_NOTE = "The runs were evaluated in different ways (last column): differences between them are not only theirs."
 PUBLISHED_NOTE = "Published results on the ScanNet200 test set; the rows above are on other scenes"
 
 
@@ -26,11 +28,13 @@ class Row:
 
     values  IoU in percent by column (OVERVIEW, then class names); absent where undefined or not published
     ranks   rank in each column among the rows on the same data, 1 = best; ties share the better rank
+    how     split, test-time augmentation and voxel size of the evaluation that the values are from
     """
 
     name: str
     values: dict[str, float]
     ranks: dict[str, int]
+    how: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ class Leaderboard:
     def columns(self) -> tuple[str, ...]:
         return (*OVERVIEW, *self.classes)
 
+    @property
+    def note(self) -> str:
+        """A warning if the runs were evaluated in different ways, else ""."""
+        return UNEQUAL_NOTE if len({row.how for row in self.rows}) > 1 else ""
+
 
 def read_leaderboard(
     folders: Sequence[Path], convention: str = "present", labels: Sequence[str] | None = None
@@ -57,7 +66,7 @@ def read_leaderboard(
     """Read the finished runs in ``folders``, displayed as ``labels`` or by default as their names.
 
     The scores of a run are those of its ``evaluate-val/metrics.json`` (test-time augmentation) if there is one, else
-    those at the end of training. Raises UserError if a run is unfinished or the datasets differ.
+    those at the end of training; each row says which. Raises UserError if a run is unfinished or the datasets differ.
     """
     if convention not in CONVENTIONS:
         raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
@@ -72,52 +81,69 @@ def read_leaderboard(
     if labels is None:
         labels = distinct_names([cfg.name for cfg in configs], folders, "{name} ({folder})")
     classes = tuple(sorted(space.names))
-    values = [_values(folder, convention) for folder in folders]
-    rows = _ranked(list(zip(map(str, labels), values, strict=True)), (*OVERVIEW, *classes))
+    paths = [_scores_path(folder) for folder in folders]
+    values = [_values(path, folder, convention) for path, folder in zip(paths, folders, strict=True)]
+    how = [_how(path, folder) for path, folder in zip(paths, folders, strict=True)]
+    rows = _ranked(list(zip(map(str, labels), values, how, strict=True)), (*OVERVIEW, *classes))
     published = _ranked([_published(row) for row in SCANNET200_TEST], (*OVERVIEW, *classes))
     title = f"{data.pop()}, validation, mean over classes: {convention}"
     return Leaderboard(title, classes, rows, published if space.groups else ())
 
 
-def _values(folder: Path, convention: str) -> dict[str, float]:
+def _scores_path(folder: Path) -> Path:
     path = folder / "evaluate-val" / "metrics.json"
     if not path.is_file():
         path = folder / "metrics.json"
     if not path.is_file():
         raise UserError(f"{folder} is not finished (no metrics.json): run its command again with resume=auto")
-    scores = read_scores(path, folder, ("miou", *GROUPS), CONVENTIONS) | read_scores(path, folder, ("per_class",))
-    means = {"avg": scores["miou"][convention]} | {group: scores[group][convention] for group in GROUPS}
-    values = means | scores["per_class"]
+    return path
+
+
+def _values(path: Path, folder: Path, convention: str) -> dict[str, float]:
+    scores = read_scores(path, folder, OVERVIEW, CONVENTIONS) | read_scores(path, folder, ("per_class",))
+    values = {key: scores[key][convention] for key in OVERVIEW} | scores["per_class"]
     return {name: 100 * value for name, value in values.items() if value is not None}
 
 
-def _published(row: PublishedRow) -> tuple[str, dict[str, float]]:
-    overview = {"avg": row.miou, "head": row.head, "common": row.common, "tail": row.tail}
-    return row.method, overview | {name: 100 * iou for name, iou in row.classes.items()}
+def _how(path: Path, folder: Path) -> str:
+    """The evaluation that wrote the scores at ``path``, as in "evaluate, val, 4 views, 2 cm"."""
+    command = "end of training" if path.parent == folder else "evaluate"
+    about = read_evaluation(path.parent)
+    if about is None:  # an older version wrote it
+        return f"{command}, val, " + ("1 view" if path.parent == folder else "views unknown")
+    views = "1 view" if about.views == 1 else f"{about.views} views"
+    return f"{command}, {about.split}, {views}, {100 * about.voxel_size:g} cm"
 
 
-def _ranked(entries: list[tuple[str, dict[str, float]]], columns: Sequence[str]) -> tuple[Row, ...]:
+def _published(row: PublishedRow) -> tuple[str, dict[str, float], str]:
+    overview = {"miou": row.miou, "head": row.head, "common": row.common, "tail": row.tail}
+    return row.method, overview | {name: 100 * iou for name, iou in row.classes.items()}, "published, ScanNet200 test"
+
+
+def _ranked(entries: list[tuple[str, dict[str, float], str]], columns: Sequence[str]) -> tuple[Row, ...]:
     """Return rows with their ranks, best average first."""
-    known = {column: [values[column] for _, values in entries if column in values] for column in columns}
+    known = {column: [values[column] for _, values, _ in entries if column in values] for column in columns}
     rows = [
-        Row(name, values, {c: 1 + sum(v > values[c] for v in known[c]) for c in columns if c in values})
-        for name, values in entries
+        Row(name, values, {c: 1 + sum(v > values[c] for v in known[c]) for c in columns if c in values}, how)
+        for name, values, how in entries
     ]
-    return tuple(sorted(rows, key=lambda row: -row.values.get("avg", -1.0)))
+    return tuple(sorted(rows, key=lambda row: -row.values.get("miou", -1.0)))
 
 
 def leaderboard_markdown(board: Leaderboard) -> str:
     """Return the overview with ranks in parentheses, then a second table with one line per class."""
-    rows = [(row.name, *(_cell(row, column) for column in OVERVIEW)) for row in board.rows]
+    heading = ("", *HEADINGS.values())
+    rows = [(row.name, *(_cell(row, column) for column in OVERVIEW), row.how) for row in board.rows]
     lines = [f"# {board.title}", "", "IoU in percent; rank among the runs in parentheses.", ""]
-    lines += markdown_table(("", *OVERVIEW), rows)
+    lines += [board.note, ""] if board.note else []
+    lines += markdown_table((*heading, "evaluation"), rows)
     if board.published:
         lines += ["", f"## {PUBLISHED_NOTE}", ""]
-        lines += markdown_table(("", *OVERVIEW), [(r.name, *(_cell(r, c) for c in OVERVIEW)) for r in board.published])
+        lines += markdown_table(heading, [(r.name, *(_cell(r, c) for c in OVERVIEW)) for r in board.published])
     shown = [*board.rows, *board.published]
     names = [row.name for row in board.rows] + [f"{row.name}, published" for row in board.published]
     classes = [(name, *(_cell(row, name) for row in shown)) for name in board.classes]
-    lines += ["", "## Classes", "", *markdown_table(("class", *names), classes)]
+    lines += ["", "## Classes", "", *markdown_table(("class (IoU %)", *names), classes)]
     return "\n".join(lines) + "\n"
 
 
@@ -126,12 +152,15 @@ def _cell(row: Row, column: str) -> str:
 
 
 def leaderboard_csv(board: Leaderboard) -> str:
-    """Return one line per row: name, data ("run" or "published, ScanNet200 test"), then every column in percent."""
+    """Return one line per row: name, data ("run" or "published"), evaluation, then every column.
+
+    The columns and their scale, 0..1, are those of ``metrics.json``.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("name", "data", *board.columns))
-    for data, rows in (("run", board.rows), ("published, ScanNet200 test", board.published)):
+    writer.writerow(("name", "data", "evaluation", *board.columns))
+    for data, rows in (("run", board.rows), ("published", board.published)):
         for row in rows:
-            cells = (f"{row.values[column]:.4f}" if column in row.values else "" for column in board.columns)
-            writer.writerow((row.name, data, *cells))
+            cells = (f"{row.values[column] / 100:.6f}" if column in row.values else "" for column in board.columns)
+            writer.writerow((row.name, data, row.how, *cells))
     return out.getvalue()

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from html import escape
 
-from ceco3d.reports.leaderboard import OVERVIEW, PUBLISHED_NOTE, Leaderboard, Row
+from ceco3d.reports.leaderboard import HEADINGS, OVERVIEW, PUBLISHED_NOTE, Leaderboard, Row
+from ceco3d.reports.page_style import asset
 
 STYLE = """
-:root { color-scheme: light dark; --line: #d0d4da; --head: #f3f5f8; --best: #0a7d55; --muted: #68707c; --page: #fff; }
-@media (prefers-color-scheme: dark) {
-  :root { --line: #3a4048; --head: #23272d; --best: #4fd3a2; --muted: #9aa3af; --page: #16191d; }
-}
-body { font: 14px/1.4 system-ui, sans-serif; margin: 24px; background: var(--page); }
-h1 { font-size: 20px; margin: 0 0 4px; } p { margin: 0 0 14px; color: var(--muted); }
-.scroll { overflow: auto; max-height: 85vh; border: 1px solid var(--line); border-radius: 6px; }
-table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 10px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-thead th { position: sticky; top: 0; background: var(--head); z-index: 2; vertical-align: bottom; }
-thead button { all: unset; cursor: pointer; font-weight: 600; }
-thead button:focus-visible { outline: 2px solid var(--best); outline-offset: 2px; }
-th:first-child { position: sticky; left: 0; background: var(--head); text-align: left; z-index: 1; }
-thead th:first-child { z-index: 3; }
 .overview { background: color-mix(in srgb, var(--head) 60%, transparent); font-weight: 600; }
 sup { color: var(--muted); font-size: 10px; margin-left: 3px; font-weight: 400; }
 .first { color: var(--best); font-weight: 700; }
-.note th { position: sticky; left: 0; font-weight: 400; color: var(--muted); text-align: left; padding-top: 16px; }
-th[aria-sort=descending] button::after { content: " ▾"; } th[aria-sort=ascending] button::after { content: " ▴"; }
+.note th { max-width: none; }
+.note span { position: sticky; left: 10px; display: inline-block; max-width: calc(100vw - 60px); }
 """
 
 # Sort within each group of rows only: runs and published results are on different data.
@@ -36,7 +23,8 @@ document.querySelectorAll("thead th").forEach((head, column) => head.addEventLis
   head.ariaSort = descending ? "descending" : "ascending";
   document.querySelectorAll("tbody.rows").forEach(body => {
     const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
-    const compare = (a, b) => column === 0 ? key(a).localeCompare(key(b)) : Number(key(a)) - Number(key(b));
+    const text = column === 0 || head === head.parentElement.lastElementChild;
+    const compare = (a, b) => text ? key(a).localeCompare(key(b)) : Number(key(a)) - Number(key(b));
     const sorted = [...body.rows].sort((a, b) => descending ? compare(b, a) : compare(a, b));
     body.append(...sorted);
   });
@@ -46,18 +34,19 @@ document.querySelectorAll("thead th").forEach((head, column) => head.addEventLis
 
 def leaderboard_html(board: Leaderboard) -> str:
     """Return the page: one column per average and class, with the rank as a superscript."""
-    heads = "".join(f'<th scope="col"><button>{escape(name)}</button></th>' for name in ("name", *board.columns))
+    headings = (*HEADINGS.values(), *(f"{name} %" for name in board.classes), "evaluation")
+    heads = "".join(f'<th scope="col"><button>{escape(name)}</button></th>' for name in ("name", *headings))
     groups = [f'<tbody class="rows">{"".join(_line(row, board) for row in board.rows)}</tbody>']
     if board.published:
-        note = (
-            f'<tbody class="note"><tr><th colspan="{1 + len(board.columns)}">{escape(PUBLISHED_NOTE)}</th></tr></tbody>'
-        )
+        note = f'<tr><th colspan="{1 + len(headings)}"><span>{escape(PUBLISHED_NOTE)}</span></th></tr>'
+        note = f'<tbody class="note">{note}</tbody>'
         groups += [note, f'<tbody class="rows">{"".join(_line(row, board) for row in board.published)}</tbody>']
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{escape(board.title)}</title><style>{STYLE}</style></head><body>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(board.title)}</title><style>{asset("page.css")}{STYLE}</style></head><body>
 <h1>{escape(board.title)}</h1>
-<p>IoU in percent, with the rank among the rows on the same data. Click a column to sort by it.</p>
+<p>IoU in percent, with the rank among the rows on the same data. Click a column to sort by it.
+{escape(board.note)}</p>
 <div class="scroll"><table><thead><tr>{heads}</tr></thead>{"".join(groups)}</table></div>
 <script>{SCRIPT}</script></body></html>
 """
@@ -65,7 +54,7 @@ def leaderboard_html(board: Leaderboard) -> str:
 
 def _line(row: Row, board: Leaderboard) -> str:
     cells = "".join(_cell(row, column) for column in board.columns)
-    return f'<tr><th scope="row">{escape(row.name)}</th>{cells}</tr>'
+    return f'<tr><th scope="row">{escape(row.name)}</th>{cells}<td>{escape(row.how)}</td></tr>'
 
 
 def _cell(row: Row, column: str) -> str:

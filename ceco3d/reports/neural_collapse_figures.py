@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -26,6 +25,7 @@ from mpl_toolkits.mplot3d.proj3d import proj_transform  # type: ignore[import-un
 from ceco3d.metrics.neural_collapse import frame_distance
 from ceco3d.reports.neural_collapse_geometry import TETRAHEDRON, Sticks, centered_centers, class_groups, project
 from ceco3d.reports.neural_collapse_runs import Run
+from ceco3d.utils.atomic import whole_file
 
 FORMATS = ("png", "svg")
 # Okabe and Ito's palette, safe for color-blind readers.
@@ -72,11 +72,10 @@ def _figures(runs: Sequence[Run], classes: np.ndarray) -> Iterator[tuple[str, Fi
 def _save(figure: Figure, out: Path, name: str) -> Iterator[Path]:
     for extension in FORMATS:
         path = out / f"{name}.{extension}"
-        part = path.with_name(path.name + ".part")
         # Omit the date and the version of matplotlib: files differ only where figures do.
         metadata = {"Date": None, "Creator": None} if extension == "svg" else {"Software": None}
-        figure.savefig(part, format=extension, metadata=metadata)
-        os.replace(part, path)
+        with whole_file(path) as file:
+            figure.savefig(file, format=extension, metadata=metadata)
         yield path
 
 

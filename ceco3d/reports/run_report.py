@@ -2,166 +2,219 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ceco3d.data.scenes.labels import GROUPS, LabelSpace
-from ceco3d.inference.predictor import View
-from ceco3d.metrics.published import SCANNET200_TEST
-from ceco3d.metrics.tables import CONVENTION_NOTES, percent, scores_rows
-from ceco3d.reports.leaderboard_html import STYLE
-from ceco3d.reports.run_report_figures import COLLAPSE, draw_collapse, draw_confusion, draw_curves
-from ceco3d.runs.folder import Scores, damaged_file, read_config, read_curves, read_scores, require_file
+from ceco3d.metrics.tables import percent
+from ceco3d.reports import run_report_kept as kept
+from ceco3d.reports.page_style import asset
+from ceco3d.reports.run_report_charts import collapse_charts, training_charts
+from ceco3d.reports.run_report_facts import duration, environment, evaluations, how_scored, log_notes, model_facts
+from ceco3d.reports.run_report_pictures import UNSCORED, scene_pictures
+from ceco3d.reports.run_report_progress import banner, read_progress
+from ceco3d.reports.run_report_tables import classes_section, confusion_section, scores_table, tiles
+from ceco3d.reports.run_report_terms import collapse_terms, column_terms, score_terms
+from ceco3d.runs.folder import Scores, damaged_file, read_config, read_log, read_scores
+from ceco3d.runs.metrics_csv import Row, curves
 from ceco3d.utils.atomic import write_text
-from ceco3d.utils.untrusted import read_json, read_npz, read_yaml
-from ceco3d.visualization.labeled_scenes import segment_scene
-from ceco3d.visualization.picture import scene_picture
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import read_npz, read_yaml
 
-PUBLISHED = "Published results on the ScanNet200 test set; the rows above are on other data."
+TITLES = {
+    "scores": "Scores",
+    "training": "Training",
+    "pictures": "Best and worst validation scenes",
+    "classes": "Classes",
+    "confusion": "Confusion of the classes with the lowest IoU",
+    "collapse": "Neural collapse",
+    "command": "Command and environment",
+}
 LOWER = "<p>Measured on the class centers of the validation split. Lower is better; 0 is a perfect simplex.</p>"
-PAGE_STYLE = """
-body { max-width: 1180px; margin: 24px auto; padding: 0 24px; } h2 { font-size: 16px; margin: 28px 0 8px; }
-pre { background: var(--head); padding: 10px 12px; border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; }
-img { display: block; max-width: 100%; border-radius: 6px; background: #fff; margin-bottom: 12px; }
-.scroll { width: fit-content; max-width: 100%; max-height: none; margin-bottom: 10px; } thead th { position: static; }
-.classes { columns: 3 340px; column-gap: 24px; font-variant-numeric: tabular-nums; font-size: 12px; }
-.class { display: grid; grid-template-columns: 8.5em 5.5em 1fr 3em; gap: 8px; break-inside: avoid; }
-.class > :first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.number { text-align: right; } .bar { align-self: center; height: 8px; background: var(--head); }
-.bar i { display: block; height: 100%; background: #0072B2; }
-.bar .common { background: #E69F00; } .bar .tail { background: #D55E00; }
-"""
+UNEXPLAINED = ("step", "epoch", "seconds")  # columns that need no words
+ABSENT = "the files that it is made of are not in the folder any more"
 
 
-def write_run_report(run: Path, device: torch.device) -> Path:
-    """Write ``report.html`` of the finished run in the folder ``run`` and return its path.
+@dataclass
+class Page:
+    """What a report is made of.
 
-    ``device`` predicts the best and the worst validation scene if the data and a checkpoint of the run still exist.
-    Raises UserError if a file of the run is missing or damaged.
+    folder   where it is written and where the results are
+    title    heading
+    space    classes; None if unknown
+    config   ``config.yaml`` of a run; {} for an evaluation
+    facts    how the scores were measured, by what it is called
+    notice   HTML above everything, for unfinished runs
+    ended    why the run ended early
+    pictures HTML, and the reason why there are none
     """
-    config = read_config(run)
-    title = f"{config.name} on {config.data}" + (f", training seed {config.seed}" if config.seed else "")
-    return write_page(run, config.space, title, _scene_images(run, config.space, device))
+
+    folder: Path
+    title: str
+    space: LabelSpace | None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notice: str = ""
+    ended: str = ""
+    pictures: tuple[str, str] = ("", "")
 
 
-def write_page(folder: Path, space: LabelSpace, title: str, scenes: Mapping[str, bytes] | None = None) -> Path:
-    """Write ``report.html`` into ``folder``, with a section for each result it holds, and return its path.
+def write_run_report(run: Path, device: torch.device | None, ended: str = "") -> Path:
+    """Write ``report.html`` of the run in the folder ``run``, finished or not, and return its path.
 
-    scenes  PNG by caption
-    Raises UserError if ``metrics.json`` is missing or a file is damaged.
+    A section that can no longer be made is kept from the page that is there, with a note.
+
+    device  predicts the best and the worst validation scene; None: no new pictures
+    ended   why the run is ending early
+    Raises UserError if the folder holds no run, or a file of the run is damaged.
     """
-    scores = read_scores(require_file(folder, "metrics.json"), folder, ("miou", *GROUPS, "per_class"))
-    iou = np.array([scores["per_class"].get(name) for name in space.names], np.float64)
-    curves = read_curves(folder)
-    counts = _array(folder, "confusion.npz", "counts", (len(space), len(space) + 1))
-    train = _array(folder, "collapse.npz", "train_counts", (len(space),))
-    sections = {
-        "Command and environment": _environment(folder),
-        "Scores": _scores(scores, space),
-        "Training": _image(draw_curves(curves)) if curves else "",
-        "Neural collapse": LOWER + _image(draw_collapse(curves)) if curves.keys() & COLLAPSE.keys() else "",
-        "Best and worst validation scenes": "".join(
-            f"<p>{escape(k)}</p>{_image(v)}" for k, v in (scenes or {}).items()
-        ),
-        "Confusion of the classes with the lowest IoU": "" if counts is None else _confusion(counts, iou, space),
-        "Classes": _classes(iou, space, counts, train),
-    }
-    body = "".join(f"<section><h2>{name}</h2>{content}</section>\n" for name, content in sections.items() if content)
-    path = folder / "report.html"
-    write_text(
-        path,
-        f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{escape(title)}</title><style>{STYLE}{PAGE_STYLE}</style></head><body>
-<h1>{escape(title)}</h1>
-{body}</body></html>
-""",
+    if not any((run / name).is_file() for name in ("config.yaml", "metrics.csv", "metrics.json")):
+        raise UserError(f"{run}: no run in it (no config.yaml, metrics.csv or metrics.json); pass the folder of a run")
+    rows, config, space, title = read_log(run), {}, None, run.absolute().name
+    if (run / "config.yaml").is_file():
+        identity = read_config(run)
+        config, space = read_yaml(run / "config.yaml"), identity.space
+        title = f"{identity.name} on {identity.data}" + (f", training seed {identity.seed}" if identity.seed else "")
+    earlier = kept.read_page(run / "report.html")
+    progress = read_progress(run, config, rows, ended or _known_end(earlier, rows))
+    pictures = ("", "its config.yaml is missing")
+    if space is not None:
+        folder = environment(run).get("folder", "")
+        pictures = scene_pictures(run, config, folder, space, device)
+    page = Page(run, title, space, config, how_scored(run, config), banner(progress, run), progress.ended, pictures)
+    return write_page(page, rows, earlier)
+
+
+def write_evaluation_report(folder: Path, space: LabelSpace, title: str) -> Path:
+    """Write ``report.html`` of the evaluation in ``folder`` and return its path. UserError if a file is damaged."""
+    return write_page(Page(folder, title, space, facts=how_scored(folder, {})), [], kept.EarlierPage())
+
+
+def write_page(page: Page, rows: list[Row], earlier: kept.EarlierPage) -> Path:
+    """Write ``report.html`` of ``page``, with a section for each result in its folder, and return its path.
+
+    rows     of ``metrics.csv``
+    earlier  the page that is replaced
+    Raises UserError if a file is damaged.
+    """
+    contents = _contents(page, rows)
+    same = earlier.meta.get("run") == kept.identity(page.config, page.title)
+    reasons = {"pictures": page.pictures[1]}
+    for name, content in earlier.sections.items():
+        if same and name in TITLES and name != "command" and kept.worth(content) and not contents[name]:
+            contents[name] = kept.keep(content, earlier.meta.get("written", ""), reasons.get(name) or ABSENT)
+    if not contents["pictures"] and page.pictures[1]:
+        contents["pictures"] = f"{kept.NOTHING}No pictures: {escape(page.pictures[1])}.</p>"
+    shown = {name: content for name, content in contents.items() if content}
+    body = "".join(
+        f'<section id="{name}"><h2>{_heading(name, content)}</h2>{content}</section>\n'
+        for name, content in shown.items()
     )
+    path = page.folder / "report.html"
+    write_text(path, _document(page, rows, body, shown))
     return path
 
 
-def _environment(folder: Path) -> str:
-    if not (folder / "environment.json").exists():
-        return ""
-    try:
-        content = dict(read_json(folder / "environment.json"))
-        command = content.pop("command")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged_file(folder / "environment.json", folder, error) from error
-    facts = " · ".join(f"{key} {value}" for key, value in content.items())
-    return f"<pre>{escape(str(command))}</pre><p>{escape(facts)}</p>"
+def _heading(name: str, content: str) -> str:
+    """Return the title of a section; scenes of a run without scores are neither the best nor the worst."""
+    return "Validation scenes" if f"<figcaption>{UNSCORED}:" in content else TITLES[name]
 
 
-def _scores(scores: Scores, space: LabelSpace) -> str:
-    notes = [(f"this run, {name}: {CONVENTION_NOTES[name]}", *values) for name, *values in scores_rows(scores)]
-    head = "".join(f"<th>{name}</th>" for name in ("IoU in percent, mesh vertices", "mIoU", *GROUPS))
-    body = f"<tbody>{_rows(notes)}</tbody>"
-    if space.groups:
-        rows = [(r.method, *(f"{value:.1f}" for value in (r.miou, r.head, r.common, r.tail))) for r in SCANNET200_TEST]
-        note = f'<tr><th colspan="5">{PUBLISHED}</th></tr>'
-        body += f'<tbody class="note">{note}</tbody><tbody>{_rows(rows)}</tbody>'
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead>{body}</table></div>'
-
-
-def _rows(rows: Sequence[Sequence[str]]) -> str:
-    cells = ("".join(f"<td>{value}</td>" for value in values) for _, *values in rows)
-    return "".join(f"<tr><th>{escape(name)}</th>{line}</tr>" for (name, *_), line in zip(rows, cells, strict=True))
-
-
-def _confusion(counts: np.ndarray, iou: np.ndarray, space: LabelSpace) -> str:
-    if not counts.any():
-        return ""
-    return "<p>Share of the points of each class by predicted class, in percent.</p>" + _image(
-        draw_confusion(counts, iou, space.names)
+def _document(page: Page, rows: list[Row], body: str, shown: Mapping[str, str]) -> str:
+    now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
+    end = json.dumps({"step": _last_step(rows), "why": page.ended}) if page.ended else ""
+    meta = kept.meta_tags({"run": kept.identity(page.config, page.title), "written": now, "ended": end})
+    links = "".join(
+        f'<a href="#{name}">{_heading(name, content).split(" of ")[0]}</a>' for name, content in shown.items()
     )
+    facts = " · ".join([*model_facts(page.config, page.facts), f"report of {now}"])
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+{meta}<title>{escape(page.title)}</title>
+<style>{asset("page.css")}{asset("run_report.css")}</style></head><body>
+<h1>{escape(page.title)}</h1><p>{escape(facts)}</p>
+{page.notice}<nav aria-label="sections">{links}</nav>
+{body}<script>{asset("run_report.js")}</script></body></html>
+"""
 
 
-def _classes(iou: np.ndarray, space: LabelSpace, counts: np.ndarray | None, train: np.ndarray | None) -> str:
-    """Return a bar for the IoU of every class, sorted by training points or else by ground-truth points."""
-    what = "training points" if train is not None else "ground-truth points"
-    points = train if train is not None else np.zeros(len(space), int) if counts is None else counts.sum(1)
-    group_of = {k: group for group, members in space.groups.items() for k in members}
-    bars = []
-    for k in np.argsort(-points, kind="stable"):
-        value = None if np.isnan(iou[k]) else float(iou[k])
-        name, width = escape(space.names[k]), 100 * (value or 0)
-        bar = f'<span class="bar"><i class="{group_of.get(k, "all")}" style="width:{width:.1f}%"></i></span>'
-        number = f'<span class="number">{int(points[k]):,}</span>'
-        bars.append(
-            f'<div class="class"><span title="{name}">{name}</span>{number}{bar}'
-            f'<span class="number">{percent(value)}</span></div>'
-        )
-    colors = " Blue is head, orange common, red tail." if space.groups else ""
-    return (
-        f"<p>Sorted by {what} (the first number); the bar and the last number show the IoU in percent "
-        f'(-: neither in the ground truth nor predicted).{colors}</p><div class="classes">{"".join(bars)}</div>'
-    )
-
-
-def _scene_images(run: Path, space: LabelSpace, device: torch.device) -> dict[str, bytes]:
-    """Return pictures of the best and the worst scene in ``scenes.json`` by caption; {} without the file."""
-    path = run / "scenes.json"
-    if not path.exists() or not any((run / "checkpoints" / name).exists() for name in ("best.pt", "last.pt")):
-        return {}
-    try:
-        scored = {str(name): float(value) for name, value in read_json(path).items() if value is not None}
-        root = Path(str(read_yaml(run / "config.yaml")["dataset"]["root"])) / "val"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged_file(path, run, error) from error
-    found = sorted((name for name in scored if (root / name / "coord.npy").is_file()), key=lambda name: scored[name])
-    ends = {"Best": found[-1:], "Worst": found[:1]} if len(found) > 1 else {"Only": found}
+def _contents(page: Page, rows: list[Row]) -> dict[str, str]:
+    """Return the content of every section by its id, "" where the data are missing."""
+    folder, space, found = page.folder, page.space, curves(rows)
+    tables = evaluations(folder, bool(page.config or rows))
+    per_class = read_scores(folder / "metrics.json", folder, ("per_class",))["per_class"] if tables else {}
+    counts = train = None
+    if space is not None:
+        counts = _array(folder, "confusion.npz", "counts", (len(space), len(space) + 1))
+        train = _array(folder, "collapse.npz", "train_counts", (len(space),))
+    iou = np.array([per_class.get(name) for name in space.names] if space is not None else [], np.float64)
+    charts, collapse = training_charts(found), collapse_charts(found)
+    columns = [name for name in found if not name.startswith("val_") and name not in UNEXPLAINED]
+    scored = space is not None and bool(tables)
     return {
-        f"{which}: {name}, mIoU {100 * scored[name]:.1f}": scene_picture(
-            segment_scene(root / name, space, [run], None, device, [View()], torch.float32)
-        )
-        for which, names in ends.items()
-        for name in names
+        "scores": _scores(tables, page, rows) if tables else "",
+        "training": log_notes(rows) + charts + column_terms(columns, page.config) if charts else "",
+        "pictures": page.pictures[0],
+        "classes": classes_section(iou, space, counts, train) if scored and space is not None else "",
+        "confusion": confusion_section(counts, iou, space)
+        if scored and space is not None and counts is not None
+        else "",
+        "collapse": LOWER + collapse + collapse_terms() if collapse else "",
+        "command": _command(folder, page.config),
     }
+
+
+def _scores(tables: Mapping[str, Scores], page: Page, rows: list[Row]) -> str:
+    first = next(iter(tables.values()))
+    shown = ("miou", *(group for group in GROUPS if page.space is None or page.space.groups))
+    values = {
+        "mIoU" if key == "miou" else key: (f"{percent(first[key]['present'])} %", "classes present") for key in shown
+    }
+    found = curves(rows)
+    if "val_accuracy" in found:
+        values["accuracy"] = (f"{100 * found['val_accuracy'][-1, 1]:.1f} %", "of the labeled points")
+    if "seconds" in found:
+        values["time"] = (duration(float(found["seconds"][:, 1].max())), "training and validation")
+    best = found.get("val_miou")
+    if best is not None:
+        step, miou = best[int(best[:, 1].argmax())]
+        values["best mIoU in training"] = (f"{100 * miou:.1f} %", f"at step {int(step):,}")
+    how = "; ".join(f"{name} {text.split(':')[0]}" for name, text in page.facts.items())
+    return (
+        f"<p>{escape(how)}</p>" + tiles(values) + scores_table(tables, page.space) + score_terms(page.space, page.facts)
+    )
+
+
+def _command(folder: Path, config: Mapping[str, Any]) -> str:
+    content = environment(folder)
+    command = content.pop("command", "")
+    parts = [f"<pre>{escape(command)}</pre>"] if command else []
+    parts += [f"<p>{escape(' · '.join(f'{key} {value}' for key, value in content.items()))}</p>"] if content else []
+    if config:
+        text = (folder / "config.yaml").read_text(encoding="utf-8", errors="replace")
+        parts.append(f"<details><summary>config.yaml: every key</summary><pre>{escape(text)}</pre></details>")
+    return "".join(parts)
+
+
+def _known_end(earlier: kept.EarlierPage, rows: list[Row]) -> str:
+    """Return why the run ended, if the page that is replaced says so and no row was logged since."""
+    try:
+        end = json.loads(earlier.meta.get("ended", "") or "{}")
+        return str(end["why"]) if end and end["step"] == _last_step(rows) else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _last_step(rows: list[Row]) -> int:
+    return max((int(row["step"]) for row in rows), default=0)
 
 
 def _array(folder: Path, name: str, key: str, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -176,7 +229,3 @@ def _array(folder: Path, name: str, key: str, shape: tuple[int, ...]) -> np.ndar
     except (OSError, ValueError) as error:
         raise damaged_file(path, folder, error) from error
     return array
-
-
-def _image(png: bytes) -> str:
-    return f'<img alt="" src="data:image/png;base64,{b64encode(png).decode()}">'

@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from ceco3d.data.scenes.labels import GROUPS
 from ceco3d.metrics.scores import CONVENTIONS
-from ceco3d.metrics.tables import markdown_table
+from ceco3d.metrics.tables import PERCENT_HEADINGS, markdown_table
 from ceco3d.runs.folder import read_collapse, read_config, read_scores
 from ceco3d.utils.errors import UserError
 
@@ -77,7 +77,7 @@ def study_markdown(results: Results, baseline: str = "ce") -> str:
     names = [baseline, *(name for name in results if name != baseline)]
     lines = ["# Study", "", "IoU in percent on the validation vertices, mean ± standard deviation over seeds.", ""]
     rows = [(name, str(len(results[name])), *(_cell(results[name], key) for key in SCORES)) for name in names]
-    lines += markdown_table(("loss", "seeds", "mIoU", *GROUPS), rows)
+    lines += markdown_table(("loss", "seeds", *PERCENT_HEADINGS), rows)
     lines += [
         "",
         "Neural collapse of the centered class centers. 0 is a perfect simplex; nearest_center is best at 1.",
@@ -87,7 +87,7 @@ def study_markdown(results: Results, baseline: str = "ce") -> str:
     lines += markdown_table(("loss", *COLLAPSE), rows)
     lines += ["", f"Paired difference from {baseline} over shared seeds: mean [95 % interval].", ""]
     rows = [(name, *_differences(results[name], results[baseline])) for name in names[1:]]
-    lines += markdown_table(("loss", "mIoU", *GROUPS, *FRAME), rows)
+    lines += markdown_table(("loss", *PERCENT_HEADINGS, *FRAME), rows)
     return "\n".join(lines) + "\n"
 
 

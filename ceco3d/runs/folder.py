@@ -97,6 +97,30 @@ def read_scores(path: Path, folder: Path, tables: Sequence[str], columns: Sequen
     return found
 
 
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """How scores were measured, from ``evaluation.json``: the split, the number of views, and meters of a voxel."""
+
+    split: str
+    views: int
+    voxel_size: float
+
+
+def read_evaluation(folder: Path) -> EvaluationRecord | None:
+    """Read ``evaluation.json`` beside a ``metrics.json``; None if there is none, as in folders of older versions."""
+    path = folder / "evaluation.json"
+    try:
+        content = read_json(path)
+        split, views, voxel_size = content["split"], content["views"], content["voxel_size"]
+        if not (isinstance(split, str) and isinstance(views, list) and _is_number(voxel_size)):
+            raise ValueError("it is not the record of an evaluation")
+        return EvaluationRecord(one_line(split), len(views), float(voxel_size))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged_file(path, folder, error) from error
+
+
 def read_collapse(folder: Path, keys: Sequence[str], of_centers: Sequence[str]) -> dict[str, float]:
     """Read neural-collapse measures over all classes: ``keys``, and ``of_centers`` of the centered class means.
 

@@ -1,4 +1,7 @@
-"""The one reader of ``metrics.csv``, the log of a run: one row per logged step, one column per value."""
+"""The one reader of ``metrics.csv``, the log of a run: one row per logged step or validation, one column per value.
+
+The column ``phase`` says which of the two a row is: "train" or "val". Logs of older versions lack it, and ``seconds``.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,30 @@ import csv
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 # What the training loop logs beside the terms of the loss, and the prefix of what a validation measures.
-LOOP_COLUMNS = {"step", "epoch", "lr", "grad_norm", "voxels_per_second", "skipped", "gpu_gib", "gpu_reserved_gib"}
+LOOP_COLUMNS = {"step", "epoch", "seconds", "lr", "grad_norm", "voxels_per_second", "skipped"}
+LOOP_COLUMNS |= {"gpu_gib", "gpu_reserved_gib", "phase"}
 VALIDATION = "val_"
+PHASE = "phase"
 
-Row = dict[str, float]  # number by column, always with "step"; empty cells are absent
+Row = dict[str, float]  # number by column, always with "step"; empty cells and the phase are absent, see ``phase``
 _WHOLE = re.compile(r"-?\d{1,15}")
+
+
+def phase(names: Iterable[str]) -> str:
+    """What a row with values of these ``names`` is about: "train" or "val"."""
+    return "val" if any(name.startswith(VALIDATION) for name in names) else "train"
+
+
+def moment(row: Row) -> float:
+    """The step of a row, plus 0.5 for a validation, which comes after the step."""
+    return row["step"] + (0.5 if phase(row) == "val" else 0.0)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -37,6 +52,15 @@ def read_complete_rows(path: Path) -> list[Row]:
             with suppress(ValueError):
                 rows.append(_checked(cells))
     return [row for row in rows if row]
+
+
+def seconds_until(path: Path, start: float) -> float:
+    """The largest ``seconds`` of the rows up to the ``moment`` ``start``; 0 if there are none."""
+    if not start or not path.is_file():
+        return 0.0
+    with suppress(OSError, ValueError):
+        return max((row.get("seconds", 0.0) for row in read_complete_rows(path) if moment(row) <= start), default=0.0)
+    return 0.0
 
 
 def curves(rows: Sequence[Row]) -> dict[str, np.ndarray]:
@@ -63,7 +87,7 @@ def _checked(cells: dict[str | None, str | list[str] | None]) -> Row:
     for name, text in cells.items():
         if name is None or isinstance(text, list):
             raise ValueError("a row has more cells than the header")
-        if text:
+        if text and name != PHASE:
             row[name] = _number(text)
     if row and "step" not in row:
         raise ValueError("a row has no step")

@@ -104,8 +104,9 @@ def _check_same_voxels(tensors: Sequence[SparseTensor]) -> None:
 
 
 def _check_features(features: Tensor, coordinates: Tensor) -> None:
-    for name, value in {"features": features, "coordinates": coordinates}.items():
-        if not isinstance(value, Tensor):  # type: ignore[unreachable]  # from code without types
+    given: dict[str, object] = {"features": features, "coordinates": coordinates}
+    for name, value in given.items():
+        if not isinstance(value, Tensor):
             how = "torch.from_numpy" if type(value).__name__ == "ndarray" else "torch.as_tensor"
             raise TypeError(f"{name} must be a torch.Tensor, not {type(value).__name__}: pass {how}({name})")
     if features.ndim != 2 or not features.is_floating_point():

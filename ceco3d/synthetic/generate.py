@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def generate_rooms(raw: Path, train: int, val: int, test: int, vertices: int, se
     if raw.exists():
         raise UserError(f"{raw} exists already; delete it to generate rooms200 again")
     jobs = _plan_scans(train, val, test, vertices, seed)
-    partial_root = raw.with_name(raw.name + f".partial{os.getpid()}")
+    partial_root = raw.with_name(raw.name + f".partial-{uuid.uuid4().hex}")
     try:
         partial_root.mkdir(parents=True)
         make = partial(_make_scan, root=partial_root, vertices=vertices, seed=seed)
@@ -77,7 +77,11 @@ def generate_rooms(raw: Path, train: int, val: int, test: int, vertices: int, se
         for split in ("train", "val", "test"):
             names = "".join(f"{job.name}\n" for job in jobs if job.split == split)
             (partial_root / f"scannetv2_{split}.txt").write_text(names)
-        partial_root.rename(raw)
+        try:
+            partial_root.rename(raw)
+        except OSError:
+            if not raw.is_dir():  # else another process has generated the same rooms meanwhile
+                raise
     finally:
         shutil.rmtree(partial_root, ignore_errors=True)
 

@@ -20,6 +20,7 @@ from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.scenes.processed import FEATURES
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 from ceco3d.models import Network, build_model, load_weights
@@ -120,7 +121,7 @@ def training_batches(settings: RunSettings, folders: Sequence[Path], device: tor
     """Augmented batches of the training scenes, made where ``trainer.augment_on`` says."""
     trainer, space = settings.trainer, settings.dataset.label_space
     known = {"structure": label_space(space).structure, "label_space": space}
-    steps = object_steps(settings.transforms, folders, space)
+    steps = object_steps(settings.transforms, folders, space, settings.features)
     transforms = Transforms(steps + [make(**known) for make in settings.transforms.train])
     on_device = trainer.augment_on == "device"
     dataset = SceneDataset(
@@ -131,6 +132,7 @@ def training_batches(settings: RunSettings, folders: Sequence[Path], device: tor
         trainer.repeat,
         settings.transforms.crop,
         read_npy if trainer.cache is None else ArrayCache(folders, int(trainer.cache * 1e9)),
+        settings.features,
     )
     cap = None
     if trainer.batch_voxels is not None:
@@ -176,13 +178,15 @@ def make_prefetcher(
     return Prefetcher(loader, finish, device, trainer.accumulate)
 
 
-def object_steps(transforms: TransformSettings, folders: Sequence[Path], space: str) -> list[Transform]:
+def object_steps(
+    transforms: TransformSettings, folders: Sequence[Path], space: str, features: Sequence[str] = FEATURES
+) -> list[Transform]:
     """Instance pasting and object augmentation, where set. They run before all other transforms."""
     steps: list[Transform] = []
     if transforms.paste is not None:
         options = asdict(transforms.paste)
         places = {name: options.pop(name) for name in ("count", "tries")}
-        steps.append(PasteInstances(InstanceBank(folders, space, **options), **places))
+        steps.append(PasteInstances(InstanceBank(folders, space, **options, features=features), **places))
     if transforms.instances is not None:
         steps.append(InstanceAugmentation(label_space(space).structure, **asdict(transforms.instances)))
     return steps

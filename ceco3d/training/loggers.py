@@ -1,5 +1,6 @@
 """Where the numbers of a run go: a CSV file, TensorBoard, Weights & Biases.
 
+Scores are fractions, 0..1, wherever numbers are logged; tables for people are in percent and say so.
 To add a logger: a class with the methods of Logger, and a file in conf/logger that names it.
 """
 
@@ -8,16 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from ceco3d.runs.metrics_csv import VALIDATION, Row, read_complete_rows
+from ceco3d.metrics.tables import markdown_table
+from ceco3d.runs.metrics_csv import PHASE, moment, phase, read_complete_rows
+from ceco3d.training.reporting import POSITION, flat_settings, tag
+from ceco3d.training.results import CLASS_COLUMNS, Results, png_pixels
+from ceco3d.training.wandb_logger import WandbLogger as WandbLogger
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +31,8 @@ class Logger(Protocol):
     """Takes the values of one step by name, always with ``step``; what a validation measures begins with "val_".
 
     A logger is made with the run's folder and ``start``, the step that a resumed run continues from, plus a half where
-    the validation after that step is done.
+    the validation after that step is done; and, if it has a parameter for it, ``config``, the whole configuration. If
+    it has a method ``finish``, that is called with the ``Results`` of a finished training.
     """
 
     def log(self, values: Mapping[str, float]) -> None:
@@ -35,6 +41,15 @@ class Logger(Protocol):
 
     def close(self) -> None:
         """Flush and close."""
+        ...
+
+
+@runtime_checkable
+class FinishingLogger(Logger, Protocol):
+    """A logger that also takes the results of a finished training."""
+
+    def finish(self, results: Results) -> None:
+        """Record the results."""
         ...
 
 
@@ -50,14 +65,14 @@ class CsvLogger:
         self._columns: list[str] = []
         kept: list[Mapping[str, Any]] = []
         if start and self._path.is_file():
-            kept = [row for row in read_complete_rows(self._path) if _moment(row) <= start]
+            kept = [_with_phase(row) for row in read_complete_rows(self._path) if moment(row) <= start]
             self._columns = list(dict.fromkeys(name for row in kept for name in row))
         self._waiting: list[Mapping[str, Any]] = []
         write_text(self._path, self._text(kept, header=True) if self._columns else "")
 
     def log(self, values: Mapping[str, float]) -> None:
         """Append a row; a name that is new adds a column to the file."""
-        self._waiting.append(values)
+        self._waiting.append(_with_phase(values))
         new = [name for name in dict.fromkeys(chain(*self._waiting)) if name not in self._columns]
         if new:
             self._widen(new)
@@ -79,7 +94,7 @@ class CsvLogger:
                 raise
 
     def _widen(self, new: Iterable[str]) -> None:
-        rows: list[Mapping[str, Any]] = [*read_complete_rows(self._path)] if self._columns else []
+        rows = [_with_phase(row) for row in read_complete_rows(self._path)] if self._columns else []
         before = list(self._columns)
         self._columns += new
         try:
@@ -97,59 +112,53 @@ class CsvLogger:
         return text.getvalue()
 
 
-def _moment(row: Row) -> float:
-    """When a row was written, as ``start``."""
-    return row["step"] + (0.5 if any(name.startswith(VALIDATION) for name in row) else 0.0)
+def _with_phase(values: Mapping[str, float]) -> dict[str, Any]:
+    return {"step": values["step"], PHASE: phase(values), **values}
 
 
 class TensorBoardLogger:
-    """Event files in ``run_dir/tensorboard``. UserError when TensorBoard is not installed."""
+    """Event files in ``run_dir/tensorboard``: scalars in groups, and at the end pictures, classes and hparams.
 
-    def __init__(self, run_dir: Path, start: float) -> None:
+    UserError when TensorBoard is not installed.
+    """
+
+    def __init__(self, run_dir: Path, start: float, config: Mapping[str, Any] | None = None) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UserError("logger=tensorboard needs tensorboard: pip install 'ceco3d[tensorboard]'") from error
         self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=int(start) + 1 if start else None)
+        self._config, self._step = config or {}, int(start)
 
     def log(self, values: Mapping[str, float]) -> None:
         """One scalar for each value."""
+        self._step = int(values["step"])
         for name, value in values.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, int(values["step"]))
+            if name != "step" and not (name in POSITION and phase(values) == "val"):
+                self._writer.add_scalar(tag(name), value, self._step)
+
+    def finish(self, results: Results) -> None:
+        """Add the pictures, the table of classes, and the settings beside the final scores."""
+        for caption, picture in results.pictures.items():
+            name = f"val/{caption.partition(':')[0]}"
+            self._writer.add_image(name, png_pixels(picture), self._step, dataformats="HWC")
+        rows = [
+            (name, group, f"{points:,}", "-" if iou is None else f"{iou:.1f}")
+            for name, group, points, iou in results.classes
+        ]
+        self._writer.add_text("val/classes", "\n".join(markdown_table(CLASS_COLUMNS, rows)), self._step)
+        self._add_settings({tag(name): value for name, value in results.values.items()})
+
+    def _add_settings(self, scores: dict[str, float]) -> None:
+        from torch.utils.tensorboard.summary import hparams
+
+        # As SummaryWriter.add_hparams does, but in the event file of the run instead of a folder of its own.
+        for summary in hparams(flat_settings(self._config), scores):
+            self._writer._get_file_writer().add_summary(summary)
 
     def close(self) -> None:
         """Flush and close the event file."""
         self._writer.close()
-
-
-class WandbLogger:
-    """Weights & Biases: online when logged in, else offline into ``run_dir/wandb`` (``wandb sync`` uploads later).
-
-    name  of the run; None: the name of ``run_dir``
-    mode  online | offline; None: online when logged in
-    UserError when wandb is not installed.
-    """
-
-    def __init__(
-        self, run_dir: Path, start: float, project: str = "ceco3d", name: str | None = None, mode: str | None = None
-    ) -> None:
-        try:
-            import wandb
-        except ImportError as error:
-            raise UserError("logger=wandb needs wandb: pip install 'ceco3d[wandb]'") from error
-        if mode is None:
-            logged_in = bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
-            mode = os.environ.get("WANDB_MODE") or ("online" if logged_in else "offline")
-        self._run = wandb.init(project=project, name=name or run_dir.name, dir=str(run_dir), mode=mode)
-
-    def log(self, values: Mapping[str, float]) -> None:
-        """One row of the run's history."""
-        self._run.log({k: v for k, v in values.items() if k != "step"}, step=int(values["step"]))
-
-    def close(self) -> None:
-        """Finish the run."""
-        self._run.finish()
 
 
 class Loggers:
@@ -168,6 +177,15 @@ class Loggers:
                 if number not in self._warned:
                     logger.warning(f"{type(one).__name__}: {error}; training continues")
                 self._warned.add(number)
+
+    def finish(self, results: Results) -> None:
+        """Pass the results of a finished training to every logger that takes them; a failure is a warning."""
+        for one in self._loggers:
+            if isinstance(one, FinishingLogger):
+                try:
+                    one.finish(results)
+                except Exception as error:  # the results are on disk already
+                    logger.warning(f"{type(one).__name__}: results not logged ({one_line(error)})")
 
     def close(self) -> None:
         """Flush and close all."""

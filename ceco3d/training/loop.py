@@ -18,7 +18,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.metrics.neural_collapse import summary
-from ceco3d.runs.metrics_csv import VALIDATION
 from ceco3d.training.checkpoint import BEST, LAST, Position, inference_state, training_state
 from ceco3d.training.checkpoint_writer import CheckpointWriter
 from ceco3d.training.guards import NonFiniteGuard, UnreadableSceneGuard, loader_guard
@@ -27,7 +26,15 @@ from ceco3d.training.loggers import Logger
 from ceco3d.training.objective import TrainingBatch, TrainingObjective
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.random_state import random_state
-from ceco3d.training.reporting import check_terms, gpu_memory, mean_over_processes, validation_values
+from ceco3d.training.reporting import (
+    Clock,
+    check_terms,
+    gpu_memory,
+    mean_over_processes,
+    step_texts,
+    validation_text,
+    validation_values,
+)
 from ceco3d.training.schedule import Schedule
 from ceco3d.training.settings import TrainerSettings
 from ceco3d.utils.distributed import broadcast_buffers, gather, is_main, reduce, world
@@ -72,6 +79,7 @@ class Trainer:
         self.peak_rates = [group["lr"] for group in optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.position = Position()
+        self.clock = Clock()
         self.writer = CheckpointWriter(folder)
         self.scene_guard = UnreadableSceneGuard(prefetcher.sources, settings.max_bad_scenes)
         self.step_guard = NonFiniteGuard(folder.parent / "skipped", settings.max_skipped)
@@ -215,11 +223,12 @@ class Trainer:
         position, rate = self.position, self.optimizer.param_groups[0]["lr"]
         rates = {"voxels_per_second": voxels_per_second, "skipped": self.step_guard.total}
         values = mean_over_processes(losses | rates | self._memory())
-        log.log({"step": position.step, "epoch": position.epoch + 1, "lr": rate} | values)
-        terms = " ".join(f"{name} {values[name]:.3f}" for name in losses if name != "grad_norm")
-        speed = f"{values['voxels_per_second'] / 1000:.1f}k voxels/s"
-        where = f"epoch {position.epoch + 1} step {position.step}/{self.total_steps}"
-        self.display.line(f"{where} {terms} lr {rate:.2g} {speed}", passing=True)
+        log.log(
+            {"step": position.step, "epoch": position.epoch + 1, "seconds": self.clock.seconds, "lr": rate} | values
+        )
+        self.display.passing(
+            step_texts(position.epoch + 1, position.step, self.total_steps, list(losses), values, rate)
+        )
 
     def _memory(self) -> dict[str, float]:
         return gpu_memory(self.device)
@@ -228,9 +237,9 @@ class Trainer:
         """Evaluate, log and show the scores; save the network if it is the best so far."""
         evaluation = self._evaluate()
         values = validation_values(evaluation)
-        log.log({"step": self.position.step, "epoch": self.position.epoch} | values | summary(evaluation.collapse))
-        shown = " ".join(f"{key.removeprefix(VALIDATION)} {value:.4f}" for key, value in values.items())
-        self.display.line(f"validation after epoch {self.position.epoch}: {shown}")
+        moment = {"step": self.position.step, "epoch": self.position.epoch, "seconds": self.clock.seconds}
+        log.log(moment | values | summary(evaluation.collapse))
+        self.display.line(f"validation after epoch {self.position.epoch}: {validation_text(values)}")
         if values.get("val_miou", -1.0) > self.position.best:
             self.position.best = values["val_miou"]
             self._save(BEST)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -10,6 +12,8 @@ from ceco3d.inference.evaluation import Evaluation
 from ceco3d.runs.metrics_csv import LOOP_COLUMNS, VALIDATION
 from ceco3d.utils.distributed import reduce
 from ceco3d.utils.errors import UserError
+
+POSITION = ("epoch", "seconds")  # where every row is in the run, besides its step
 
 
 def check_terms(names: Iterable[str]) -> None:
@@ -39,3 +43,50 @@ def validation_values(evaluation: Evaluation) -> dict[str, float]:
     values = {f"{VALIDATION}{key}": scores[key]["present"] for key in ("miou", "head", "common", "tail")}
     values[f"{VALIDATION}accuracy"] = scores["accuracy"]
     return {key: value for key, value in values.items() if value is not None}
+
+
+def validation_text(values: Mapping[str, float]) -> str:
+    """``validation_values`` for people, in percent."""
+    names = {"miou": "mIoU"}
+    shown = {key.removeprefix(VALIDATION): value for key, value in values.items()}
+    return " ".join(f"{names.get(key, key)} {100 * value:.1f}%" for key, value in shown.items())
+
+
+def step_texts(
+    epoch: int, step: int, total: int, losses: Sequence[str], values: Mapping[str, float], rate: float
+) -> list[str]:
+    """What the progress line says about a step, the most important first."""
+    terms = [f"{name} {values[name]:.3f}" for name in losses if name != "grad_norm"]
+    speed = f"{values['voxels_per_second'] / 1000:.1f}k voxels/s"
+    return [f"epoch {epoch} step {step}/{total}", *terms, speed, f"lr {rate:.2g}"]
+
+
+class Clock:
+    """The wall-clock seconds of a run: those ``before`` it was resumed, and those since this object was made."""
+
+    def __init__(self, before: float = 0.0) -> None:
+        self._start = time.monotonic() - before
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far, to a hundredth."""
+        return round(time.monotonic() - self._start, 2)
+
+
+def tag(name: str) -> str:
+    """The name of a value in its group: ``val/miou`` of ``val_miou``, ``train/loss`` of ``loss``."""
+    for group in ("val", "test"):
+        if name.startswith(f"{group}_"):
+            return f"{group}/{name.removeprefix(f'{group}_')}"
+    return f"train/{name}"
+
+
+def flat_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested settings by dotted key; lists as text, unset ones left out."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flat_settings(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else str(value)
+    return flat

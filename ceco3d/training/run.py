@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,12 @@ from ceco3d.inference.predictor import Predictor
 from ceco3d.models import Network
 from ceco3d.models.minkunet import count_parameters
 from ceco3d.preprocessing.datasets import processed_scenes
+from ceco3d.runs.open_run import open_run
 from ceco3d.training import build
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
 from ceco3d.training.random_state import seed_all
+from ceco3d.training.results import Results
 from ceco3d.training.resuming import find_checkpoint, resume
 from ceco3d.training.run_trainer import run_trainer
 from ceco3d.training.settings import TrainSettings
@@ -44,7 +47,8 @@ def train(settings: TrainSettings, pretrain: Callable[[], Path] | None = None) -
     with process_group(device):
         run_dir = of_main(str(settings.run_dir))
         config = {**settings.config, "run_dir": run_dir}
-        return _train(replace(settings, run_dir=Path(run_dir), config=config), pretrain, device)
+        with open_run(Path(run_dir)) if is_main() else nullcontext():
+            return _train(replace(settings, run_dir=Path(run_dir), config=config), pretrain, device)
 
 
 def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device: torch.device) -> dict[str, Any]:
@@ -80,12 +84,15 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
         return scores
     size = f"{settings.model.name}, {count_parameters(model):,} parameters"
     title = f"{size}, loss {settings.loss.name}, on {device}; run {run_dir}"
-    evaluation = run_trainer(trainer, settings, settings.logger, title)
-    assert evaluation is not None  # this trainer validates
-    if is_main():
+
+    def finish(evaluation: Evaluation) -> Results:
         collapse = partial(write_collapse, run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
         retry_on_disk_error(collapse)
-        retry_on_disk_error(lambda: evaluation.write(run_dir))  # last: metrics.json marks the run as finished
+        retry_on_disk_error(lambda: evaluation.write(run_dir, "val"))  # last: metrics.json marks the run as finished
+        return Results(run_dir, evaluation, space, scenes["val"], device)
+
+    evaluation = run_trainer(trainer, settings, settings.logger, title, finish)
+    assert evaluation is not None  # this trainer validates
     return evaluation.scores
 
 

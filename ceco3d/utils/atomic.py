@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import logging
 import os
+import re
+import secrets
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.processes import boot_id
 
 RETRY_SECONDS = 30.0  # between two attempts to write results
 PATIENCE_SECONDS = 1800.0  # after which a finished computation gives up writing its results
+ABANDONED_SECONDS = 86400.0  # after which a temporary file of another machine counts as abandoned
+NAME_BYTES = 255  # longest name of a file
+PART = re.compile(r"\.([0-9a-f]{4})[0-9a-f]{8}\.part")  # ends the names of temporary files
+PART_BYTES = 18  # of that ending
 
 logger = logging.getLogger(__name__)
 
 
 def check_writable(folder: Path) -> None:
-    """UserError unless ``folder`` is writable or can be created. Creates nothing."""
+    """UserError unless ``folder`` is writable or can be created. Leaves nothing behind."""
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: cannot write there ({existing} is not a writable folder); choose another folder")
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".ceco3d-", dir=existing))  # permissions do not tell, such as those of /proc
+    except OSError:
+        reason = f"{existing} is not a writable folder"
+        raise UserError(f"{folder}: cannot write there ({reason}); choose another folder") from None
 
 
 def retry_on_disk_error(write: Callable[[], None]) -> None:
@@ -48,16 +62,68 @@ def retry_on_disk_error(write: Callable[[], None]) -> None:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file for writing and rename it to ``path`` at the end; on an error ``path`` stays as it was.
 
-    Creates the folder. The temporary file is ``<path>.part``.
+    Creates the folder. The temporary file lies beside ``path`` under a name of its own, so any number of processes may
+    write the same path: the last one to finish wins. Removes the temporary files of writers of ``path`` that were
+    killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    _remove_abandoned(path)
+    part, file = _open_part(path)
+    lock = os.dup(file.fileno())  # it stays locked until it has its name: no other writer takes it for abandoned
     try:
-        with part.open("wb") as file:
+        with file:
             yield file
-        os.replace(part, path)
+        os.replace(part, path)  # after closing, which can be when a network disk reports that it is full
     finally:
+        os.close(lock)
         part.unlink(missing_ok=True)
+
+
+def _open_part(path: Path) -> tuple[Path, BinaryIO]:
+    """Create a temporary file for ``path``, named ``<name>.<machine><random>.part``, and lock it."""
+    while True:
+        suffix = f".{_machine()}{secrets.token_hex(4)}.part"
+        name = os.fsdecode(os.fsencode(path.name)[: NAME_BYTES - len(suffix)])
+        part = path.with_name(name + suffix)
+        file = part.open("xb")
+        lock_file(file)
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(file.fileno()), part.stat()):
+                return part, file
+        file.close()  # between open and lock, another writer took it for abandoned
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of ``path`` whose writers are gone.
+
+    Their locks end with the writers. File systems may keep locks within one machine, or have none, so other files must
+    also be old.
+    """
+    stem = os.fsdecode(os.fsencode(path.name)[: NAME_BYTES - PART_BYTES])
+    with suppress(OSError):
+        for entry in list(os.scandir(path.parent)):
+            if entry.name.startswith(stem) and (found := PART.fullmatch(entry.name, len(stem))):
+                with suppress(OSError), open(entry.path, "r+b") as file:
+                    old = time.time() - os.fstat(file.fileno()).st_mtime > ABANDONED_SECONDS
+                    locked = lock_file(file)
+                    if (locked and found[1] == _machine()) or (old and locked is not False):
+                        os.unlink(entry.path)
+
+
+def lock_file(file: BinaryIO) -> bool | None:
+    """Lock an open file until it is closed; False if it is locked already, None if the file system has no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+@cache
+def _machine() -> str:
+    return hashlib.sha256(boot_id().encode()).hexdigest()[:4]
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -15,10 +15,11 @@ from ceco3d.utils.distributed import world
 
 
 def write_environment(folder: Path, device: torch.device) -> None:
-    """Write ``environment.json``: the command line as typed, versions, device, and number of processes."""
+    """Write ``environment.json``: the command line as typed and its folder, versions, device, number of processes."""
     gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
     content = {
         "command": shlex.join(sys.orig_argv),
+        "folder": str(Path.cwd()),
         "ceco3d": version("ceco3d"),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -30,9 +30,16 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _as_path(value: Any) -> Any:
+    text = _as_text(value)
+    if text == "":
+        raise ValueError("must be a path")  # Path("") is the current folder
+    return Path(text).expanduser() if isinstance(text, str) else text
+
+
 # A name such as 2026 is a number in YAML.
 Text = Annotated[str, BeforeValidator(_as_text)]
-FilePath = Annotated[Path, BeforeValidator(_as_text)]
+FilePath = Annotated[Path, BeforeValidator(_as_path)]
 
 
 def _build(value: Any) -> Any:

@@ -27,6 +27,10 @@ class RefusedError(ValueError):
     """An intact file with objects that are not read, because building them may run code or fill the memory."""
 
 
+class NotSupportedError(ValueError):
+    """An intact file of a kind that is not read; the text says which, and what to do."""
+
+
 @contextmanager
 def reading() -> Iterator[None]:
     """Turn the errors of a parser, which can be nearly any on damaged input, into ValueError with one line."""
@@ -113,7 +117,10 @@ def _array(data: bytes) -> np.ndarray:
 def _npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
     """Shape, order and dtype. Only NumPy's header parser is used: its reader allocates before it compares sizes."""
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, fortran, dtype = read_header[np.lib.format.read_magic(file)](file)
+    try:
+        shape, fortran, dtype = read_header[np.lib.format.read_magic(file)](file)
+    except MemoryError:  # what Python's parser raises for hundreds of brackets
+        raise ValueError("its header is nested too deeply") from None
     if dtype.hasobject:
         raise ValueError("an array of pickled objects")
     if min(shape, default=0) < 0:

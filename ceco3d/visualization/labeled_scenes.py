@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,17 +10,23 @@ import numpy as np
 import torch
 
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
-from ceco3d.data.pointclouds.ply import open_ply
+from ceco3d.data.pointclouds.column_names import COLOR_NAMES, NORMAL_NAMES, find_columns
+from ceco3d.data.pointclouds.earlier_result import PREFIX
+from ceco3d.data.pointclouds.ply_open import open_ply
+from ceco3d.data.pointclouds.scan import color_bytes
 from ceco3d.data.scenes.labels import IGNORE, LabelSpace
+from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.inference.predictor import View, load_predictor
 from ceco3d.runs.naming import run_labels
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line
-from ceco3d.visualization.segmented import Panel, SegmentedScene
+from ceco3d.visualization.segmented import Panel, SegmentedScene, is_probability
 
 SPLITS = ("val", "test", "train")
-COLORS = ("red", "green", "blue")
+ORIGINAL_COLORS = tuple(tuple(PREFIX + name for name in triple) for triple in COLOR_NAMES)
+
+logger = logging.getLogger(__name__)
 
 
 def find_scene(name: str, root: Path) -> Path:
@@ -58,10 +65,12 @@ def segment_scene(
     device: torch.device,
     views: Sequence[View],
     dtype: torch.dtype,
+    voxel_size: float | None = None,
 ) -> SegmentedScene:
     """Return the processed scene in ``folder`` with its ground truth and the predictions of ``runs``.
 
-    labels  titles of the runs, by default their names
+    labels      titles of the runs, by default their names
+    voxel_size  meters, of the predictions; None: that of each checkpoint
     Raises UserError if a run predicts another label space than ``space``.
     """
     titles = run_labels(runs, labels)
@@ -69,9 +78,10 @@ def segment_scene(
     scene = read_scene(folder, space.name)
     predictions = []
     for title, checkpoint in zip(titles, checkpoints, strict=True):
-        predictor, predicted = load_predictor(checkpoint, device, views, dtype)
+        predictor, predicted = load_predictor(checkpoint, device, views, dtype, voxel_size)
         if predicted.name != space.name:
             raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
+        warn_missing([folder], predictor.features)
         label, confidence = predictor.predict(scene)
         predictions.append(Panel(title, label.numpy(), confidence.numpy()))
     truth = scene.segment.numpy()
@@ -93,28 +103,20 @@ def read_labeled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
     the scan. ``up`` is a key of UP_ROTATIONS. Raises UserError if the file is damaged or has no labels of ``space``.
     """
     vertex = _read_vertices(path)
-    fields = set(vertex.dtype.names or ())
-    if "label" not in fields:
-        raise UserError(f"{path}: no vertex property label; label the scan with `python -m ceco3d.predict` first")
-    ids = vertex["label"].astype(np.int64)
-    labels = space.index_of(ids)
-    unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = unlabeled
-    if len(unknown):
-        raise UserError(f"{path}: label {unknown[0]} is not a class of {space.name}; choose the dataset= of the run")
+    labels = _labels(path, vertex, space)
     turn = UP_ROTATIONS[up].astype(np.float32)
     coord = _columns(vertex, "xyz")
     finite = np.isfinite(coord).all(1)
     if not finite.any():
         raise UserError(f"{path}: no points with finite coordinates")
-    normal = _columns(vertex, ("nx", "ny", "nz")) if {"nx", "ny", "nz"} <= fields else None
-    confidence = vertex["confidence"].astype(np.float32) if "confidence" in fields else None
+    normal = _normals(vertex)
     return SegmentedScene(
         name=path.stem,
         coord=coord @ turn.T,
         color=_scan_colors(vertex, labels, space),
-        normal=None if normal is None else normal.astype(np.float32) @ turn.T,
+        normal=None if normal is None else normal @ turn.T,
         space=space,
-        predictions=[Panel("Prediction", labels, confidence)],
+        predictions=[Panel("Prediction", labels, _confidence(path, vertex))],
     ).select(np.flatnonzero(finite))
 
 
@@ -131,15 +133,55 @@ def _read_vertices(path: Path) -> np.ndarray:
     return vertex
 
 
+def _labels(path: Path, vertex: np.ndarray, space: LabelSpace) -> np.ndarray:
+    """Return (N,) training indices of the raw ids in ``label``."""
+    if "label" not in (vertex.dtype.names or ()):
+        raise UserError(f"{path}: no vertex property label; label the scan with `python -m ceco3d.predict` first")
+    with np.errstate(invalid="ignore"):
+        ids = vertex["label"].astype(np.int64)
+    broken = ids[ids != vertex["label"]]  # fractions and NaN
+    if len(broken):
+        raise UserError(f"{path}: label is not a whole number everywhere; it must hold raw ids of {space.name}")
+    labels = space.index_of(ids)
+    unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = unlabeled
+    if len(unknown):
+        raise UserError(f"{path}: label {unknown[0]} is not a class of {space.name}; choose the dataset= of the run")
+    return labels
+
+
+def _confidence(path: Path, vertex: np.ndarray) -> np.ndarray | None:
+    """Return (N,) float32 probabilities, or None if the file has none; scanners mean other things by confidence."""
+    if "confidence" not in (vertex.dtype.names or ()):
+        return None
+    confidence: np.ndarray = vertex["confidence"].astype(np.float32)
+    if is_probability(confidence):
+        return confidence
+    logger.warning("%s: confidence leaves 0..1, so these are no probabilities of classes; not shown", path)
+    return None
+
+
+def _normals(vertex: np.ndarray) -> np.ndarray | None:
+    """Return (N, 3) float32 of unit length, or zero where the file has none of a direction."""
+    names = find_columns(vertex.dtype.names or (), NORMAL_NAMES)
+    if names is None:
+        return None
+    normal = _columns(vertex, names).astype(np.float32)
+    length = np.linalg.norm(normal, axis=1, keepdims=True)
+    known = np.isfinite(length) & (length > 0)
+    unit: np.ndarray = np.where(known, normal / np.where(known, length, 1), 0)
+    return unit if known.any() else None
+
+
 def _scan_colors(vertex: np.ndarray, labels: np.ndarray, space: LabelSpace) -> np.ndarray | None:
     """Return (N, 3) uint8 colors of the scan; None if the file has only class colors."""
-    fields = set(vertex.dtype.names or ())
-    original = tuple(f"original_{name}" for name in COLORS)
-    if set(original) <= fields:
-        return _columns(vertex, original).astype(np.uint8)
-    if not set(COLORS) <= fields:
+    fields = vertex.dtype.names or ()
+    original = find_columns(fields, ORIGINAL_COLORS)
+    if original is not None:
+        return color_bytes(_columns(vertex, original))
+    names = find_columns(fields, COLOR_NAMES)
+    if names is None:
         return None
-    colors = _columns(vertex, COLORS).astype(np.uint8)
+    colors = color_bytes(_columns(vertex, names))
     classes = (colors == space.colors[labels]).all(1) | (labels == IGNORE)
     return None if classes.all() else colors
 

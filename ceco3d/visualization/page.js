@@ -1,132 +1,201 @@
-// The controls around the scene: legend, search, the table of the selected point, keys and buttons.
+// Connects the controls with the view, and starts it.
 
-function element(tag, text, ...children) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  made.append(...children);
-  return made;
+const ERROR_KEY = [["correct", RIGHT], ["wrong", WRONG], ["no ground truth", UNKNOWN]];
+const STILL = { mouse: 4, touch: 12 }; // pixels that a click or a tap may move
+
+// How many points are drawn, of how many.
+function amount(drawn) {
+  const [some, all] = [drawn, meta.total].map(count => count.toLocaleString("en"));
+  if (drawn < meta.points) return `${some} of ${all} points while moving`;
+  return drawn < meta.total ? `${some} of ${all} points, a random sample` : `${all} points`;
 }
 
-function swatch(color) {
-  const made = element("span", "");
-  made.className = "swatch";
-  made.style.background = `rgb(${color.join()})`;
-  return made;
+// The color modes that the data allows, and their names.
+function modes() {
+  return [
+    ["classes", "classes"],
+    ...(meta.truth && meta.panels.length > 1 ? [["errors", "errors"]] : []),
+    ...(meta.panels.some(panel => panel.confidence) ? [["confidence", "confidence"]] : []),
+    ...(meta.colored ? [["scan", "of the scan"]] : []),
+  ];
 }
 
-// Shows the labels of a point in every panel.
-function describe(view, index) {
-  view.selected = index;
-  view.request();
-  const table = document.querySelector("#picked table"), hint = document.querySelector("#picked .hint");
-  table.hidden = index < 0;
-  hint.hidden = index >= 0;
-  if (index < 0) return;
-  const place = view.place(index).toArray().map((value, axis) => (value + meta.low[axis]).toFixed(2));
-  const color = Array.from(view.data.color.subarray(3 * index, 3 * index + 3));
-  const head = element("tr", "", element("th", "panel"), element("th", "label"), element("th", "confidence"));
-  const where = element("td", ` at ${place.join(", ")} m`);
-  const original = element("tr", "", element("td", "Original"), where, element("td", ""));
-  where.prepend(swatch(color));
-  const truth = meta.truth ? view.data.labels[0][index] : NONE;
-  const lines = meta.panels.map((panel, slot) => {
-    const label = view.data.labels[slot][index];
-    const item = meta.classes.find(other => other.index === label);
-    const name = element("td", ` ${item.name}`);
-    name.prepend(swatch(item.color));
-    if (truth !== NONE && label !== truth) {
-      name.append(Object.assign(element("span", " (wrong)"), { className: "mistake" }));
+function notify(text) {
+  const notice = byId("notice");
+  notice.textContent = text;
+  clearTimeout(notify.timer);
+  notify.timer = setTimeout(() => { notice.textContent = ""; }, 5000);
+}
+
+function showKey(view) {
+  const mode = MODES[view.uniforms.mode.value], key = byId("key");
+  key.hidden = mode === "classes" || mode === "scan";
+  if (mode === "errors") key.replaceChildren(...ERROR_KEY.map(([text, color]) => element("span", "", swatch(color), text)));
+  if (mode === "confidence") {
+    const ramp = element("span", "");
+    ramp.className = "ramp";
+    ramp.style.background = `linear-gradient(90deg, ${RAMP.map(color => `rgb(${color.join()})`).join()})`;
+    key.replaceChildren(element("span", "confidence 0 %"), ramp, element("span", "100 %"));
+  }
+}
+
+function buildTabs(view) {
+  const tabs = [...document.querySelectorAll("[role=tab]")];
+  const open = (chosen, expanded) => {
+    document.body.dataset.sheet = expanded ? "open" : "closed"; // on narrow screens
+    for (const tab of tabs) {
+      tab.setAttribute("aria-selected", tab === chosen);
+      tab.setAttribute("aria-expanded", tab === chosen && expanded);
+      tab.tabIndex = tab === chosen ? 0 : -1;
+      byId(tab.getAttribute("aria-controls")).hidden = tab !== chosen;
     }
-    const share = view.data.confidence[slot];
-    const confidence = share ? `${Math.round(share[index] / 2.55)} %` : "";
-    return element("tr", "", element("td", panel.title), name, element("td", confidence));
-  });
-  table.replaceChildren(head, original, ...lines);
-}
-
-function buildLegend(view) {
-  const [head, body] = [document.querySelector("#legend thead"), document.querySelector("#legend tbody")];
-  const titles = meta.panels.map(panel => element("th", panel.title));
-  head.append(element("tr", "", element("th", "class (points in each panel)"), ...titles));
-  const lines = meta.classes.map(item => {
-    const box = Object.assign(element("input", ""), { type: "checkbox", checked: true });
-    const name = [element("span", item.name), element("small", item.group)];
-    const label = element("label", "", box, swatch(item.color), ...name);
-    const line = element("tr", "", element("td", "", label));
-    line.append(...item.counts.map(count => element("td", count ? count.toLocaleString("en") : "–")));
-    const show = visible => {
-      box.checked = visible;
-      line.classList.toggle("off", !visible);
-      view.setVisible(item.index, visible);
-    };
-    const highlight = on => view.set("highlight", on && box.checked ? item.index : -1);
-    box.addEventListener("change", () => { show(box.checked); highlight(false); });
-    line.addEventListener("mouseenter", () => highlight(true));
-    line.addEventListener("mouseleave", () => highlight(false));
-    body.append(line);
-    return { item, line, show };
-  });
-  const search = () => {
-    const wanted = byId("search").value.trim().toLowerCase();
-    for (const { item, line } of lines) line.hidden = !item.name.toLowerCase().includes(wanted);
-    const found = lines.filter(({ line }) => !line.hidden).length;
-    byId("found").textContent = wanted ? `${found} of ${lines.length} classes` : `${lines.length} classes`;
+    view.boxShown = chosen.id === "tab-clip" && (expanded || !narrow.matches);
+    view.request();
   };
-  byId("search").addEventListener("input", search);
-  byId("show").addEventListener("click", () => lines.forEach(({ line, show }) => line.hidden || show(true)));
-  byId("hide").addEventListener("click", () => lines.forEach(({ line, show }) => line.hidden || show(false)));
-  byId("only").addEventListener("click", () => lines.forEach(({ line, show }) => show(!line.hidden)));
-  search();
+  const narrow = matchMedia("(max-width: 820px)");
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => {
+      const again = tab.ariaSelected === "true" && document.body.dataset.sheet === "open";
+      open(tab, !(again && narrow.matches));
+    });
+    tab.addEventListener("keydown", event => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      const next = tabs[(i + step + tabs.length) % tabs.length];
+      next.focus();
+      open(next, document.body.dataset.sheet === "open");
+    });
+  });
+  narrow.addEventListener("change", () => open(tabs.find(tab => tab.ariaSelected === "true"), false));
+  open(tabs[0], false);
 }
 
-function connect(view) {
-  byId("above").addEventListener("click", () => view.look("above"));
-  byId("corner").addEventListener("click", () => view.look("corner"));
-  byId("mode").addEventListener("change", event => {
-    view.set("mode", Number(event.target.value));
-    byId("key").hidden = event.target.value === "0";
+function connectPointer(view) {
+  const down = new Map();
+  let tap = null;
+  view.canvas.addEventListener("pointerdown", event => {
+    down.set(event.pointerId, event);
+    tap = down.size === 1 ? event : null; // two fingers are no tap
   });
-  byId("mode").parentElement.hidden = !(meta.truth && meta.panels.length > 1);
-  byId("point-size").addEventListener("input", event => view.set("radius", 2 * meta.radius * event.target.value));
-  byId("cut").value = meta.cut;
-  byId("cut").addEventListener("input", event => view.set("cut", Number(event.target.value)));
-  byId("cull").addEventListener("change", event => view.set("cull", event.target.checked));
-  byId("cull-label").hidden = !meta.normals;
-  let pressed = null;
-  view.canvas.addEventListener("pointerdown", event => { pressed = event; });
-  view.canvas.addEventListener("pointerup", event => {
-    const moved = pressed && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY);
-    if (pressed?.button === 0 && moved < 4) describe(view, view.pick(event.offsetX, event.offsetY));
-    pressed = null;
+  addEventListener("pointercancel", event => down.delete(event.pointerId));
+  addEventListener("pointerup", event => {
+    down.delete(event.pointerId);
+    if (tap?.pointerId !== event.pointerId) return;
+    const kind = event.pointerType === "touch" ? "touch" : "mouse";
+    const moved = Math.hypot(event.clientX - tap.clientX, event.clientY - tap.clientY);
+    if (tap.button === 0 && moved < STILL[kind]) choose(view, tap.offsetX, tap.offsetY, NEAR[kind]);
+    tap = null;
   });
+}
+
+function choose(view, x, y, size) {
+  const index = pick(view, x, y, size);
+  if (!view.measuring) describe(view, index);
+  else if (index >= 0) measure(view, index);
+}
+
+function connectKeys(view) {
+  const middle = () => {
+    const [panel] = view.shown;
+    choose(view, Math.floor(panel.left + panel.width / 2), Math.floor(panel.top + panel.height / 2), NEAR.touch);
+  };
   const keys = {
     ArrowLeft: () => view.turn(-0.1, 0), ArrowRight: () => view.turn(0.1, 0),
     ArrowUp: () => view.turn(0, 0.1), ArrowDown: () => view.turn(0, -0.1),
     "+": () => view.approach(0.9), "=": () => view.approach(0.9), "-": () => view.approach(1 / 0.9),
-    Escape: () => describe(view, -1),
+    Enter: middle, m: () => setMeasuring(view, !view.measuring),
+    Escape: () => { describe(view, -1); setMeasuring(view, false); },
   };
+  const panning = { ArrowLeft: [-0.05, 0], ArrowRight: [0.05, 0], ArrowUp: [0, 0.05], ArrowDown: [0, -0.05] };
   view.stage.addEventListener("keydown", event => {
-    if (!(event.key in keys)) return;
-    keys[event.key]();
+    if (event.target !== view.stage || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.shiftKey && event.key in panning) view.pan(...panning[event.key]);
+    else if (event.key in keys) keys[event.key]();
+    else return;
     event.preventDefault();
   });
 }
 
-async function start() {
-  const count = meta.points.toLocaleString("en");
-  byId("size").textContent =
-    meta.points < meta.total ? `${count} of ${meta.total.toLocaleString("en")} points drawn` : `${count} points`;
-  try {
-    const view = new View(await unpack());
-    buildLegend(view);
-    connect(view);
-    byId("message").textContent = "";
-    document.body.dataset.ready = "true";
-  } catch (error) {
-    const needs = "The viewer needs WebGL 2 and a browser from 2023 or later.";
-    byId("message").textContent = `Cannot draw the points: ${error.message}. ${needs}`;
-    throw error;
-  }
+function connect(view) {
+  const on = (id, type, action) => byId(id).addEventListener(type, event => action(event.target));
+  byId("mode").append(...modes().map(([value, text]) => new Option(text, value)));
+  byId("mode").parentElement.hidden = modes().length < 2;
+  byId("focus").append(new Option("all panels", ""), ...view.panels.map(panel => new Option(panel.title, panel.slot)));
+  on("mode", "change", ({ value }) => { view.set("mode", MODES.indexOf(value)); showKey(view); });
+  on("focus", "change", ({ value }) => view.setFocus(value === "" ? null : Number(value)));
+  on("above", "click", () => view.look("above"));
+  on("corner", "click", () => view.look("corner"));
+  on("point-size", "input", ({ value }) => view.setPointSize(Number(value)));
+  on("cull", "change", ({ checked }) => view.set("cull", checked));
+  byId("cull-label").hidden = !meta.normals;
+  on("measure", "click", () => setMeasuring(view, !view.measuring));
+  on("screenshot", "click", () => takeScreenshot(view));
+  on("share", "click", () => copyLink(view));
+  on("center", "click", () => view.turnAround(view.selected));
+  document.querySelector("#picked .close").addEventListener("click", () => describe(view, -1));
+  document.querySelector("#measured .close").addEventListener("click", () => setMeasuring(view, false));
+  connectPointer(view);
+  connectKeys(view);
+  buildTabs(view);
+  view.canvas.addEventListener("webglcontextlost", () => {
+    byId("message").textContent = "The graphics driver dropped this page. Reload it.";
+  });
 }
 
-start();
+// Restores the view of the link, and keeps the link up to date from then on.
+function connectLink(view, refreshLegend, refreshClip) {
+  const restore = () => {
+    const bad = readLink(view, location.hash);
+    byId("mode").value = MODES[view.uniforms.mode.value];
+    byId("cull").checked = view.uniforms.cull.value;
+    byId("point-size").value = view.pointSize;
+    refreshLegend();
+    refreshClip();
+    showKey(view);
+    if (bad.length) notify(`The link does not fit this page (${bad.join(", ")}); shown as usual.`);
+  };
+  if (location.hash.length > 1) restore();
+  addEventListener("hashchange", restore);
+  let timer;
+  view.changed = () => {
+    byId("focus").value = view.focus ?? "";
+    clearTimeout(timer);
+    document.body.dataset.link = "stale";
+    timer = setTimeout(() => {
+      history.replaceState(null, "", writeLink(view));
+      document.body.dataset.link = "current";
+    }, 250);
+  };
+  document.body.dataset.link = "current";
+  byId("focus").value = view.focus ?? "";
+}
+
+async function start() {
+  byId("size").textContent = amount(meta.points);
+  byId("sampled").hidden = meta.points === meta.total;
+  byId("sampled").textContent = `Counts cover all ${meta.total.toLocaleString("en")} points of the scene.`;
+  byId("theme").addEventListener("click", toggleTheme);
+  applyTheme();
+  if (!document.createElement("canvas").getContext("webgl2")) {
+    const advice = "Turn on hardware acceleration in its settings, or open the page in another browser.";
+    return fail(`This browser offers no WebGL 2, so it cannot draw the points. ${advice}`);
+  }
+  if (typeof DecompressionStream === "undefined") return fail("This browser is too old: the page needs one from 2023.");
+  const view = new View(await unpack());
+  connect(view);
+  describe(view, -1);
+  connectLink(view, buildLegend(view), buildClip(view));
+  byId("message").textContent = "";
+  document.body.dataset.ready = "true";
+  return view;
+}
+
+function fail(text) {
+  document.body.dataset.failed = "true";
+  byId("message").textContent = text;
+}
+
+start().catch(error => {
+  fail(`The points cannot be drawn: ${error.message}`);
+  throw error;
+});

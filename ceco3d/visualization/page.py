@@ -16,9 +16,11 @@ from ceco3d.visualization.render import CUT, point_radius, without_ceiling
 from ceco3d.visualization.segmented import SegmentedScene
 
 HERE = Path(__file__).parent
-SCRIPTS = ("points.js", "shaders.js", "view.js", "page.js")
+SCRIPTS = (
+    *("points.js", "shaders.js", "view.js", "camera.js", "overlay.js", "pick.js"),
+    *("clip.js", "legend.js", "link.js", "screenshot.js", "page.js"),
+)
 MAX_PANELS = 4
-NONE = 255  # "no label" in the page; label spaces have fewer classes
 
 
 def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0) -> str:
@@ -35,30 +37,42 @@ def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0)
         index = np.sort(np.random.default_rng(seed).choice(len(scene), max_points, replace=False))
     arrays, meta = _arrays(scene, index), _meta(scene, index)
     packed = gzip.compress(b"".join(array.tobytes() for array in arrays), 6, mtime=0)
-    return Template((HERE / "page.html").read_text()).substitute(
-        title=escape(scene.name),
-        style=(HERE / "page.css").read_text(),
+    return Template(_asset("page.html")).substitute(
+        title=escape(scene.title),
+        style=_asset("page.css"),
+        theme=_asset("theme.js"),
         meta=json.dumps(meta).replace("<", "\\u003c"),
         points=base64.b64encode(packed).decode(),
-        three=(HERE / "three.min.js").read_text(),
-        script="\n".join((HERE / name).read_text() for name in SCRIPTS),
+        three=_asset("three.min.js"),
+        script="\n".join(map(_asset, SCRIPTS)),
     )
+
+
+def _asset(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _label_type(classes: int) -> np.dtype:
+    """Return the smallest type for labels of this many classes; its largest value means "no label"."""
+    return np.dtype(np.uint8 if classes <= np.iinfo(np.uint8).max else "<u2")
 
 
 def _arrays(scene: SegmentedScene, index: np.ndarray) -> list[np.ndarray]:
     """Return the arrays of M points in the order in which points.js reads them.
 
     (M, 3) uint16 position in the bounding box, (M, 3) uint8 color, (M, 3) int8 normal if the scene has normals, (M,)
-    uint8 label for every panel, (M,) uint8 confidence for every panel that has it.
+    label for every panel (``_label_type``), (M,) uint8 confidence for every panel that has it.
     """
     coord = scene.coord[index].astype(float)
     low, extent = _box(coord)
     arrays = [np.round((coord - low) / extent * 65535).astype("<u2"), scene.original[index]]
     if scene.normal is not None:
         arrays.append(np.round(scene.normal[index] * 127).astype(np.int8))
-    arrays += [(panel.labels[index] % (NONE + 1)).astype(np.uint8) for panel in scene.panels]
+    kind = _label_type(len(scene.space))
+    none = np.iinfo(kind).max
+    arrays += [np.where(panel.labels[index] < 0, none, panel.labels[index]).astype(kind) for panel in scene.panels]
     known = [panel.confidence[index] for panel in scene.panels if panel.confidence is not None]
-    return arrays + [np.round(confidence * 255).astype(np.uint8) for confidence in known]
+    return arrays + [np.round(confidence.clip(0, 1) * 255).astype(np.uint8) for confidence in known]
 
 
 def _meta(scene: SegmentedScene, index: np.ndarray) -> dict[str, object]:
@@ -68,16 +82,19 @@ def _meta(scene: SegmentedScene, index: np.ndarray) -> dict[str, object]:
     group = {k: name for name, members in scene.space.groups.items() for k in members}
     rows = [*map(int, scene.classes), *([-1] if scene.counts[:, -1].any() else [])]
     has_ceiling = not without_ceiling(coord).all()
+    none = int(np.iinfo(_label_type(len(scene.space))).max)
     return {
-        "name": scene.name,
+        "name": scene.title,
         "points": len(index),
         "total": len(scene),
+        "none": none,
+        "colored": scene.color is not None,
         "normals": scene.normal is not None,
         "truth": scene.truth is not None,
         "panels": [{"title": p.title, "confidence": p.confidence is not None} for p in scene.panels],
         "classes": [
             {
-                "index": k % (NONE + 1),
+                "index": none if k < 0 else k,
                 "name": "no label" if k < 0 else scene.space.names[k],
                 "group": group.get(k, ""),
                 "color": scene.palette[k].tolist(),

@@ -30,8 +30,7 @@ def scene_picture(scene: SegmentedScene) -> bytes:
     With ground truth, a last row shows where the predictions are wrong. The legend lists the classes that occur, most
     frequent first.
     """
-    kept = np.flatnonzero(without_ceiling(scene.coord))
-    frames = {name: _view(scene, kept, forward) for name, forward in CAMERAS.items()}
+    frames = scene_frames(scene)
     columns = [("Original", scene.original), *((p.title, scene.palette[p.labels]) for p in scene.panels)]
     rows: list[Row] = [(name, [paint(frame, colors) for _, colors in columns]) for name, frame in frames.items()]
     if scene.truth is not None and scene.predictions:
@@ -39,6 +38,12 @@ def scene_picture(scene: SegmentedScene) -> bytes:
         wrong = [paint(above, error_colors(scene.truth, panel)) for panel in scene.predictions]
         rows.append(("errors", [None, None, *wrong]))
     return _compose(scene, [title for title, _ in columns], rows)
+
+
+def scene_frames(scene: SegmentedScene) -> dict[str, Frame]:
+    """Return what each of CAMERAS sees of the scene, without the ceiling of a room."""
+    kept = np.flatnonzero(without_ceiling(scene.coord))
+    return {name: _view(scene, kept, forward) for name, forward in CAMERAS.items()}
 
 
 def error_colors(truth: Panel, panel: Panel) -> np.ndarray:
@@ -61,10 +66,12 @@ def _compose(scene: SegmentedScene, titles: list[str], rows: list[Row]) -> bytes
     top, left, legend = 0.5, 0.25, 0.15 + LEGEND_LINE * legend_lines
     width, height = left + cell[0] * len(titles), top + cell[1] * len(rows) + legend
     figure = Figure((width, height), dpi=DPI, facecolor="white")
-    figure.text(left / width, 1 - 0.16 / height, scene.name, fontsize=10, fontweight="bold", va="center")
+    figure.text(
+        left / width, 1 - 0.16 / height, scene.title, fontsize=10, fontweight="bold", va="center", parse_math=False
+    )
     for j, title in enumerate(titles):
         x = (left + cell[0] * (j + 0.5)) / width
-        figure.text(x, 1 - (top - 0.13) / height, title, fontsize=10, ha="center", va="center")
+        figure.text(x, 1 - (top - 0.13) / height, title, fontsize=10, ha="center", va="center", parse_math=False)
     for i, (name, images) in enumerate(rows):
         bottom = height - top - cell[1] * (i + 1)
         figure.text(
@@ -93,7 +100,11 @@ def _compose(scene: SegmentedScene, titles: list[str], rows: list[Row]) -> bytes
 
 def _legend(figure: Figure, entries: list[tuple[str, Color]], **options: Any) -> None:
     handles = [
-        Patch(facecolor=tuple(np.array(color) / 255), label=name, edgecolor="0.5", linewidth=0.4)
-        for name, color in entries
+        Patch(facecolor=tuple(np.array(color) / 255), label="-", edgecolor="0.5", linewidth=0.4) for _, color in entries
     ]
-    figure.legend(handles=handles, frameon=False, handlelength=1.1, handleheight=1.0, labelspacing=0.35, **options)
+    legend = figure.legend(
+        handles=handles, frameon=False, handlelength=1.1, handleheight=1.0, labelspacing=0.35, **options
+    )
+    for text, (name, _) in zip(legend.get_texts(), entries, strict=True):
+        text.set_parse_math(False)  # a name is no formula, and shows even if it starts with "_"
+        text.set_text(name)

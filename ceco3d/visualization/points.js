@@ -3,7 +3,8 @@
 
 const meta = JSON.parse(document.getElementById("meta").textContent);
 const byId = id => document.getElementById(id);
-const NONE = 255;
+const NONE = meta.none; // the label of points without one
+const UNITS = 65535; // positions are whole numbers from 0 to UNITS along each side of the bounding box
 
 async function unpack() {
   const text = atob(byId("points").textContent);
@@ -12,15 +13,16 @@ async function unpack() {
   const buffer = await new Response(stream).arrayBuffer();
   let offset = 0;
   const take = (Kind, columns) => {
-    const array = new Kind(buffer, offset, meta.points * columns);
-    offset += array.byteLength;
-    return array;
+    const bytes = meta.points * columns * Kind.BYTES_PER_ELEMENT;
+    offset += bytes;
+    return new Kind(buffer.slice(offset - bytes, offset));
   };
+  const Label = NONE > 255 ? Uint16Array : Uint8Array;
   return {
     position: take(Uint16Array, 3),
     color: take(Uint8Array, 3),
     normal: meta.normals ? take(Int8Array, 3) : null,
-    labels: meta.panels.map(() => take(Uint8Array, 1)),
+    labels: meta.panels.map(() => take(Label, 1)),
     confidence: meta.panels.map(panel => panel.confidence ? take(Uint8Array, 1) : null),
   };
 }
@@ -47,3 +49,11 @@ function rows(Kind, parts) {
   }
   return packed;
 }
+
+// Meters in the frame of the scene, and back to whole units of the bounding box.
+const SHORTEST = Math.max(...meta.extent) / UNITS; // the error of a position, at most
+const DECIMALS = Math.min(Math.max(Math.ceil(-Math.log10(SHORTEST)), 0), 9);
+const SHOWN = Math.min(DECIMALS, 3); // decimals of what people read: millimeters, fewer in large scenes
+const toMeters = (unit, axis) => meta.low[axis] + unit / UNITS * meta.extent[axis];
+const toUnits = (meters, axis) => (meters - meta.low[axis]) / meta.extent[axis] * UNITS;
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);

@@ -12,6 +12,7 @@ from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.visualization.palette import NO_LABEL, distinct_colors
 
 UNCOLORED = 170  # gray of scans without colors
+ROUNDING = 1e-3  # by which an averaged probability may leave 0..1
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,21 @@ class Panel:
     title       display name
     labels      (N,) training index, -1 = none
     confidence  (N,) float32 probability of the label, or None if unknown
+    Raises ValueError if the confidence is not a probability.
     """
 
     title: str
     labels: np.ndarray
     confidence: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.confidence is not None and not is_probability(self.confidence):
+            raise ValueError(f"{self.title}: the confidence leaves 0..1")
+
+
+def is_probability(values: np.ndarray) -> bool:
+    """Return whether all values lie within 0..1, up to rounding; NaN does not."""
+    return bool(((values >= -ROUNDING) & (values <= 1 + ROUNDING)).all())
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,11 @@ class SegmentedScene:
 
     def __len__(self) -> int:
         return len(self.coord)
+
+    @property
+    def title(self) -> str:
+        """The name, with "?" for bytes of a file name that are no text."""
+        return self.name.encode("utf-8", "replace").decode()
 
     @property
     def panels(self) -> list[Panel]:

@@ -1,7 +1,7 @@
 // Draws the same points in up to four panels with one camera.
 
-const NEAR_CLICK = 9; // pixels; side of the square around a click in which the nearest point is picked
-const NOTHING = 0xffffff; // value of the picking image where there is no point
+const FIELD_OF_VIEW = 30; // degrees of the shorter side of a panel, so that narrow screens see no less
+const LARGEST = 40; // pixels of the screen; largest size of a point
 
 class View {
   constructor(data) {
@@ -9,14 +9,21 @@ class View {
     this.canvas = document.querySelector("canvas");
     this.stage = byId("stage");
     this.renderer = new THREE.WebGLRenderer({ canvas: this.canvas, antialias: false });
-    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
     this.renderer.setScissorTest(true);
-    this.camera = new THREE.PerspectiveCamera(30, 1, 0.05, 1000);
+    this.camera = new THREE.PerspectiveCamera(FIELD_OF_VIEW, 1, 0.05, 1000);
     this.camera.up.set(0, 0, 1);
     this.controls = new THREE.OrbitControls(this.camera, this.canvas);
     this.controls.addEventListener("change", () => this.move());
+    this.changed = () => {}; // called after everything that a link keeps
     this.budget = meta.points; // points drawn per panel while the camera moves
-    this.palette = new THREE.DataTexture(new Uint8Array(4 * 256), 256, 1);
+    this.hidden = new Set(); // labels
+    this.selected = -1; // index of a point
+    this.ruler = []; // up to two indices of points
+    this.focus = null; // the only panel shown; null: all of them
+    this.boxShown = false;
+    this.clip = wholeBox();
+    this.pointSize = 1;
+    this.palette = new THREE.DataTexture(new Uint8Array(4 * 256 * 256), 256, 256);
     for (const item of meta.classes) this.palette.image.data.set([...item.color, 255], 4 * item.index);
     this.palette.needsUpdate = true;
     this.scene = new THREE.Scene();
@@ -24,24 +31,30 @@ class View {
     this.panels = ["Original", ...meta.panels.map(panel => panel.title)].map((title, i) => ({ title, slot: i - 1 }));
     for (const panel of this.panels) this.addPanel(panel);
     new ResizeObserver(() => this.layOut()).observe(this.stage);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.request());
+    addEventListener("themechange", () => this.request());
+    this.watchResolution();
+    this.setClip(openBox());
     this.layOut();
     this.look("corner");
   }
 
   points() {
-    const { position, color, normal, labels } = this.data;
+    const { position, color, normal, labels, confidence } = this.data;
     const geometry = new THREE.BufferGeometry();
     const add = (name, array, normalized) =>
       geometry.setAttribute(name, new THREE.BufferAttribute(array, 4, normalized));
+    const shares = confidence.map(share => share ?? new Uint8Array(meta.points));
     add("position", rows(Uint16Array, [position]), true);
     add("color", rows(Uint8Array, [color]), true);
     add("normal", rows(Int8Array, normal ? [normal] : []), true);
-    add("labels", rows(Uint8Array, labels), false);
+    add("labels", rows(NONE > 255 ? Uint16Array : Uint8Array, labels), false);
+    add("confidence", rows(Uint8Array, shares), true);
     const value = initial => ({ value: initial });
     this.uniforms = {
       extent: value(new THREE.Vector3(...meta.extent)), eye: value(this.camera.position),
-      radius: value(2 * meta.radius), focal: value(1), cut: value(meta.cut),
+      low: value(new THREE.Vector3()), high: value(new THREE.Vector3()),
+      known: value([0, 1, 2, 3].map(slot => confidence[slot] ? 1 : 0)),
+      radius: value(2 * meta.radius), focal: value(1), largest: value(LARGEST),
       slot: value(-1), mode: value(0), highlight: value(-1),
       cull: value(meta.normals), picking: value(false), palette: value(this.palette),
     };
@@ -55,90 +68,55 @@ class View {
   }
 
   addPanel(panel) {
-    panel.box = document.createElement("div");
+    panel.box = element("div", "");
     panel.box.className = "panel";
-    const title = document.createElement("h3");
-    title.textContent = panel.title;
-    panel.ring = document.createElement("i");
-    panel.ring.hidden = true;
-    panel.box.append(title, panel.ring);
+    panel.name = element("button", panel.title);
+    panel.name.title = "Show this panel alone, or all of them";
+    panel.name.addEventListener("click", () => this.setFocus(this.focus === null ? panel.slot : null));
+    panel.overlay = drawing("svg", { "aria-hidden": "true" });
+    panel.box.append(panel.overlay, element("h3", "", panel.name));
     this.stage.append(panel.box);
+  }
+
+  get shown() {
+    return this.focus === null ? this.panels : this.panels.filter(panel => panel.slot === this.focus);
+  }
+
+  // Screens differ in pixels per CSS pixel, and so does one page that moves between them or is zoomed.
+  watchResolution() {
+    const query = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
+    query.addEventListener("change", () => { this.watchResolution(); this.layOut(); }, { once: true });
   }
 
   layOut() {
     const { clientWidth: width, clientHeight: height } = this.stage;
-    const count = this.panels.length;
+    if (!width || !height) return;
+    const shown = this.shown, count = shown.length;
     const shorter = columns => Math.min(width / columns, height / Math.ceil(count / columns));
     const columns = [1, 2, 3, 4].slice(0, count).reduce((best, n) => shorter(n) > shorter(best) ? n : best);
     const lines = Math.ceil(count / columns);
     const size = { width: Math.floor(width / columns), height: Math.floor(height / lines) };
-    this.panels.forEach((panel, i) => {
+    for (const panel of this.panels) {
+      panel.box.hidden = !shown.includes(panel);
+      panel.name.setAttribute("aria-pressed", this.focus === panel.slot);
+    }
+    shown.forEach((panel, i) => {
       Object.assign(panel, size, { left: (i % columns) * size.width, top: Math.floor(i / columns) * size.height });
       for (const side of ["left", "top", "width", "height"]) panel.box.style[side] = `${panel[side]}px`;
     });
     this.height = height;
+    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2)); // more costs time and shows nothing
     this.renderer.setSize(width, height, false);
-    this.camera.aspect = this.panels[0].width / this.panels[0].height;
+    const half = Math.tan(FIELD_OF_VIEW * Math.PI / 360);
+    this.camera.aspect = size.width / size.height;
+    this.camera.fov = Math.atan(half / Math.min(this.camera.aspect, 1)) * 360 / Math.PI;
+    this.controls.panSpeed = height / size.height; // a point stays under the finger
     this.camera.updateProjectionMatrix();
     this.request();
-  }
-
-  // Looks from above or from a corner, as close as possible with everything in view.
-  look(from) {
-    const { x, y } = this.uniforms.extent.value;
-    const tilt = x >= y ? new THREE.Vector3(0, -1e-3, 1) : new THREE.Vector3(1e-3, 0, 1);
-    const away = (from === "above" ? tilt : new THREE.Vector3(-1, -1, 1)).normalize();
-    const right = new THREE.Vector3().crossVectors(this.camera.up, away).normalize();
-    const up = new THREE.Vector3().crossVectors(away, right);
-    const axes = [right, up, away];
-    const seen = this.sample(away).map(place => axes.map(axis => axis.dot(place)));
-    const middle = axes.map((_, i) => {
-      const along = seen.map(place => place[i]);
-      return (Math.min(...along) + Math.max(...along)) / 2;
-    });
-    const slope = Math.tan(this.camera.fov * Math.PI / 360);
-    const distances = seen.map(([x, y, z]) => z - middle[2] +
-      Math.max(Math.abs(x - middle[0]) / this.camera.aspect, Math.abs(y - middle[1])) / slope);
-    const distance = 1.08 * Math.max(0.1, ...distances);
-    this.controls.target.set(0, 0, 0);
-    axes.forEach((axis, i) => this.controls.target.addScaledVector(axis, middle[i]));
-    this.camera.position.copy(this.controls.target).addScaledVector(away, distance);
-    this.camera.near = distance / 200;
-    this.camera.far = 20 * distance;
-    this.camera.updateProjectionMatrix();
-    this.controls.update();
-    this.request();
-  }
-
-  // Positions of a few thousand points that are neither cut off nor face away from a distant camera at `away`.
-  sample(away) {
-    const { normal } = this.data;
-    const places = [];
-    for (let i = 0; i < meta.points; i += Math.ceil(meta.points / 5000)) {
-      const place = this.place(i);
-      const back = normal && this.uniforms.cull.value &&
-        normal[3 * i] * away.x + normal[3 * i + 1] * away.y + normal[3 * i + 2] * away.z < 0;
-      if (!back && place.z <= this.uniforms.cut.value * meta.extent[2]) places.push(place);
-    }
-    return places.length ? places : [this.place(0)];
-  }
-
-  turn(right, up) {
-    const offset = this.camera.position.clone().sub(this.controls.target);
-    offset.applyAxisAngle(new THREE.Vector3(0, 0, 1), right);
-    const side = new THREE.Vector3().crossVectors(this.camera.up, offset).normalize();
-    const angle = offset.angleTo(this.camera.up);
-    offset.applyAxisAngle(side, Math.min(Math.max(angle - up, 0.01), Math.PI - 0.01) - angle);
-    this.camera.position.copy(this.controls.target).add(offset);
-    this.controls.update();
-  }
-
-  approach(factor) {
-    this.camera.position.sub(this.controls.target).multiplyScalar(factor).add(this.controls.target);
-    this.controls.update();
   }
 
   request() {
+    this.stage.dataset.state = "drawing";
     if (!this.pending) this.pending = requestAnimationFrame(() => { this.pending = null; this.draw(); });
   }
 
@@ -148,16 +126,18 @@ class View {
     clearTimeout(this.rest);
     this.rest = setTimeout(() => { this.moving = false; this.request(); }, 300);
     this.request();
+    this.changed();
   }
 
   drawSome() {
     const now = performance.now(), elapsed = now - this.drawn;
     if (this.moving && this.wasMoving && elapsed < 5000) {
-      this.budget = Math.round(this.budget * Math.min(Math.max(40 / elapsed, 0.2), elapsed < 25 ? 1.3 : 1));
+      this.budget = Math.round(this.budget * clamp(40 / elapsed, 0.2, elapsed < 25 ? 1.3 : 1));
       this.budget = Math.min(Math.max(this.budget, 10000), meta.points);
     }
     [this.drawn, this.wasMoving] = [now, this.moving];
     const count = this.moving ? this.budget : meta.points;
+    byId("size").textContent = amount(count);
     this.geometry.setDrawRange(0, count);
     return count;
   }
@@ -166,72 +146,74 @@ class View {
     const count = this.drawSome();
     const background = new THREE.Color(getComputedStyle(this.stage).backgroundColor);
     this.renderer.setClearColor(background);
+    this.fitDepth();
     const spread = Math.min(Math.sqrt(meta.points / count), 3); // the fewer the points, the larger each one
-    this.uniforms.focal.value = this.focal(this.panels[0]) * this.renderer.getPixelRatio() * spread;
-    for (const panel of this.panels) {
+    const ratio = this.renderer.getPixelRatio();
+    this.uniforms.largest.value = LARGEST * ratio;
+    this.uniforms.focal.value = this.focal(this.shown[0]) * ratio * spread;
+    for (const panel of this.shown) {
       const bottom = this.height - panel.top - panel.height;
       this.renderer.setViewport(panel.left, bottom, panel.width, panel.height);
       this.renderer.setScissor(panel.left, bottom, panel.width, panel.height);
       this.uniforms.slot.value = panel.slot;
       this.renderer.render(this.scene, this.camera);
-      this.placeRing(panel);
+      showOverlay(this, panel);
     }
+    if (!this.moving) this.stage.dataset.state = "resting"; // all points are drawn
+  }
+
+  // Puts the near and far planes around the bounding box, however close or far the camera is.
+  fitDepth() {
+    const { extent } = this.uniforms;
+    const middle = extent.value.clone().multiplyScalar(0.5), reach = 1.02 * middle.length() + meta.radius;
+    const distance = this.camera.position.distanceTo(middle);
+    this.camera.far = distance + reach;
+    this.camera.near = Math.max(distance - reach, this.camera.far / 5000);
+    this.camera.updateProjectionMatrix();
+    this.camera.updateMatrixWorld();
   }
 
   focal(panel) {
     return panel.height / 2 / Math.tan(this.camera.fov * Math.PI / 360);
   }
 
-  // Index of the point drawn nearest to (x, y) of the stage, or -1. Draws point numbers instead of colors.
-  pick(x, y) {
-    const panel = this.panels.find(p => x >= p.left && x < p.left + p.width && y >= p.top && y < p.top + p.height);
-    if (!panel) return -1;
-    const size = NEAR_CLICK, half = (size - 1) / 2;
-    const target = new THREE.WebGLRenderTarget(size, size);
-    const pixels = new Uint8Array(4 * size * size);
-    this.camera.setViewOffset(panel.width, panel.height, x - panel.left - half, y - panel.top - half, size, size);
-    this.renderer.setRenderTarget(target);
-    this.renderer.setClearColor(NOTHING, 1);
-    this.geometry.setDrawRange(0, meta.points);
-    this.uniforms.focal.value = this.focal(panel);
-    this.uniforms.slot.value = panel.slot;
-    this.uniforms.picking.value = true;
-    this.renderer.render(this.scene, this.camera);
-    this.renderer.readRenderTargetPixels(target, 0, 0, size, size, pixels);
-    this.uniforms.picking.value = false;
-    this.renderer.setRenderTarget(null);
-    this.camera.clearViewOffset();
-    target.dispose();
-    let best = -1, nearest = Infinity;
-    for (let i = 0; i < size * size; i++) {
-      const number = pixels[4 * i] | pixels[4 * i + 1] << 8 | pixels[4 * i + 2] << 16;
-      const distance = Math.hypot(i % size - half, Math.floor(i / size) - half);
-      if (number !== NOTHING && distance < nearest) [best, nearest] = [inOrder(number), distance];
-    }
-    return best;
-  }
-
   place(index) {
     const { position } = this.data;
-    return new THREE.Vector3(...[0, 1, 2].map(axis => position[3 * index + axis] / 65535 * meta.extent[axis]));
-  }
-
-  placeRing(panel) {
-    panel.ring.hidden = !(this.selected >= 0);
-    if (panel.ring.hidden) return;
-    const spot = this.place(this.selected).project(this.camera);
-    panel.ring.style.left = `${(spot.x + 1) / 2 * panel.width}px`;
-    panel.ring.style.top = `${(1 - spot.y) / 2 * panel.height}px`;
+    return new THREE.Vector3(...[0, 1, 2].map(axis => position[3 * index + axis] / UNITS * meta.extent[axis]));
   }
 
   set(name, value) {
     this.uniforms[name].value = value;
     this.request();
+    this.changed();
+  }
+
+  setPointSize(size) {
+    this.pointSize = size;
+    this.set("radius", 2 * meta.radius * size);
+  }
+
+  // `box`: three pairs of whole units, the sides of the box; points on a side are inside.
+  setClip(box) {
+    this.clip = box;
+    this.uniforms.low.value.set(...box.map(([low]) => (low - 0.5) / UNITS));
+    this.uniforms.high.value.set(...box.map(([, high]) => (high + 0.5) / UNITS));
+    this.request();
+    this.changed();
+  }
+
+  setFocus(slot) {
+    this.focus = slot;
+    this.layOut();
+    this.changed();
   }
 
   setVisible(index, visible) {
+    if (visible) this.hidden.delete(index);
+    else this.hidden.add(index);
     this.palette.image.data[4 * index + 3] = visible ? 255 : 0;
     this.palette.needsUpdate = true;
     this.request();
+    this.changed();
   }
 }

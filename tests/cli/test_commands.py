@@ -120,7 +120,7 @@ def test_help_and_cfg_explain_a_command(run_command, command):
         ("train", ["trainer.ema=2"], r"trainer\.ema=2: must be less than 1"),
         ("train", ["trainer.augment_on=moon"], r"trainer\.augment_on=moon: choose loader or device"),
         ("train", ["loss._target_=os.nothing"], r"loss\._target_=os\.nothing: cannot be imported"),
-        ("train", ["model=resnet"], "Could not find 'model/resnet'.*minkunet34c"),
+        ("train", ["model=resnet"], "model=resnet: no such choice; choose .*minkunet34c"),
         ("train", ["model.name=Mink"], "unknown model 'Mink'.*MinkUNet34C"),
         ("train", ["run_dir={tmp}/file/run"], "cannot write there.*choose another folder"),
         ("train", ["voxel_size=0"], "voxel_size=0: must be greater than 0"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from ceco3d.cli.app import one_line
+from ceco3d.cli.endings import one_line
 from ceco3d.cli.settings import plain, to_settings
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import Count, Positive, Share, settings

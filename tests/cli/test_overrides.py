@@ -7,8 +7,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceco3d.cli.app import compose, config_dir, prepare
-from ceco3d.cli.overrides import flat_keys, presets, quote_nested, suggestion
+from ceco3d.cli.app import compose, prepare
+from ceco3d.cli.catalog import config_dir
+from ceco3d.cli.hints import suggestion
+from ceco3d.cli.overrides import flat_keys, presets
+from ceco3d.cli.quoting import quoted
+from ceco3d.utils.errors import UserError
 
 WORDS = st.text("abcxyz019._/-", min_size=1, max_size=6).filter(lambda word: word not in ("null", "true", "false"))
 KEYS = st.text("abc", min_size=1, max_size=3)
@@ -22,6 +26,10 @@ VALUES = st.recursive(
     max_leaves=4,
 )
 OVERRIDES = st.tuples(KEYS, VALUES).map("=".join)
+
+
+def quote_nested(argument: str) -> str:
+    return quoted([argument])[0]
 
 
 def parsed(argument: str):
@@ -46,11 +54,16 @@ def test_quoting_twice_is_quoting_once(elements):
     "argument",
     [
         *("loss=ce", "features=[coord,color]", "loss.center=null", "tta.rotations=[0,90]", "runs=[]", "--multirun"),
-        *("scales=[[0.2,0.4],[0.8,1.6]]", "sizes={tiny: {train: 14}}", "~loss.center", "flips=['',x]", "a=[b=c"),
+        *("scales=[[0.2,0.4],[0.8,1.6]]", "sizes={tiny: {train: 14}}", "~loss.center", "flips=['',x]"),
     ],
 )
 def test_other_arguments_stay_as_they_are(argument):
     assert quote_nested(argument) == argument
+
+
+def test_brackets_that_do_not_match_are_refused():
+    with pytest.raises(UserError, match=r"^a=\[b=c: brackets or quotes do not match; a list is a=\[a,b\]"):
+        quote_nested("a=[b=c")
 
 
 def test_spaces_around_elements_do_not_matter():
@@ -73,7 +86,7 @@ def test_spaces_around_elements_do_not_matter():
     ],
 )
 def test_presets_are_those_of_the_data_set_and_the_method(command, arguments, chosen):
-    assert presets(config_dir(), command, arguments) == ([] if chosen is None else [f"preset=[{chosen}]"])
+    assert presets([config_dir()], command, arguments) == ([] if chosen is None else [f"preset=[{chosen}]"])
 
 
 def test_presets_yield_to_what_the_user_sets():
@@ -87,7 +100,7 @@ def test_presets_yield_to_what_the_user_sets():
     [["--cfg", "job", "loss=ce", "seed=1"], ["loss=ce", "seed=1", "--cfg", "job"], ["--cfg", "job"], ["loss=ce"], []],
 )
 def test_presets_come_before_the_overrides_and_beside_them(arguments):
-    prepared = prepare("train", arguments)
+    prepared = prepare("train", arguments, [config_dir()])
     place = prepared.index("preset=[rooms200]")
     assert prepared[:place] + prepared[place + 1 :] == arguments
     assert prepared[place + 1 : place + 2] in (["loss=ce"], [])

@@ -345,7 +345,9 @@ def test_a_crop_reads_little_of_the_files(tmp_path):
     count = 400_000
     coord = np.zeros((count, 3), np.float32)
     coord[:, 0] = np.linspace(0, 10, count)
-    arrays = {"coord": coord, "color": np.zeros((count, 3), np.uint8), "normal": np.zeros((count, 3), np.float32)}
+    color, normal = np.zeros((count, 3), np.uint8), np.zeros((count, 3), np.float32)
+    color[1], normal[1] = 255, (0, 0, 1)  # the rest need not be read to see that there are colors and normals
+    arrays = {"coord": coord, "color": color, "normal": normal}
     arrays |= {name: np.zeros(count, np.int16) for name in ("segment20", "segment200", "instance")}
     write_scene(tmp_path / "scene", arrays)
     loaded = {}

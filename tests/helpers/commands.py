@@ -9,6 +9,7 @@ from ceco3d.benchmark import BenchmarkSettings
 from ceco3d.cli.app import compose
 from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.cli.settings import to_settings
+from ceco3d.doctor import DoctorSettings
 from ceco3d.predict import PredictSettings
 from ceco3d.preprocess import PreprocessSettings
 from ceco3d.pretraining.method import PretrainSettings
@@ -26,6 +27,7 @@ KINDS = {
     "visualize": VisualizeSettings,
     "benchmark": BenchmarkSettings,
     "report": ReportSettings,
+    "doctor": DoctorSettings,
 }
 
 

@@ -15,7 +15,7 @@ from ceco3d import sparse
 from ceco3d.data.scenes.processed import ARRAYS, write_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.models import Network
-from ceco3d.preprocessing.pipeline import Summary
+from ceco3d.preprocessing.summary import Summary
 
 
 class ConfidentLoss(nn.Module):

@@ -19,7 +19,20 @@ WORDS: dict[str, tuple[bytes, ...]] = {
         *(b"element vertex 4000000000\n", b"element face 1\n", b"element other 4000000000\n", b"element other 0\n"),
         *(b"property list uchar int vertex_indices\n", b"property list uint uint other\n", b"property double x\n"),
         *(b"property uchar red\n", b"comment end_header\n", b"end_header\n", b"format ascii 1.0\n", b"\r", b"\n", b" "),
-        b"format binary_big_endian 1.0\n",
+        *(b"format binary_big_endian 1.0\n", b"property list int int position\n", b"property int64 y\n", b"\n\r"),
+        *(b"element vertex 0\n", b"element face -1\n", b"nan(ind)", b"1.#QNAN", b"1e999", b",", LONG, b"\xef\xbb\xbf"),
+    ),
+    "pcd": (
+        *(b"COUNT 1 1 1\n", b"COUNT 0 1 100000000\n", b"FIELDS x y z rgb\n", b"SIZE 8 8 8\n", b"TYPE U I F\n", b" _"),
+        *(
+            b"POINTS 4000000000\n",
+            b"WIDTH 99999999\n",
+            b"DATA binary_compressed\n",
+            b"DATA ascii\n",
+            b"nan",
+            b"\r",
+            LONG,
+        ),
     ),
     "json": (
         *(b"[" * 3000, b"{", b"]", b"}", b",", b"null", b"true", b"NaN", b"1e999", b"-1", b"1.5", LONG, b'""', b"[]"),

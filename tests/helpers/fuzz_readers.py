@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save
 
 from ceco3d.data.pointclouds.files import read_scan
+from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.scenes import processed
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
@@ -26,11 +27,14 @@ from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.models.trained import load_trained
 from ceco3d.models.weights import load_weights, read_tensors
 from ceco3d.preprocessing import scannet
+from ceco3d.preprocessing.annotation import LABELS, SEGMENTS
+from ceco3d.preprocessing.label_table import LABEL_TABLE, read_label_table
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.frames import list_frame_pairs, read_frame
 from ceco3d.reports.leaderboard import leaderboard_markdown, read_leaderboard
 from ceco3d.reports.neural_collapse_runs import ARRAYS, CURVES, read_runs
 from ceco3d.reports.study import read_study, study_markdown
+from tests.helpers import fuzz_scans
 from tests.helpers.foreign_checkpoints import beside
 from tests.helpers.fuzz_mutate import mutate
 from tests.helpers.raw_scene import grid, ply_bytes, write_raw_scene
@@ -92,9 +96,9 @@ def broken_files(reader: Reader, count: int, seed: int) -> Iterator[bytes]:
 
 
 def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
-    labels = scannet.read_label_table(raw / scannet.LABEL_TABLE)
+    labels = read_label_table(raw / LABEL_TABLE)
     info = next(raw.glob("scans/*/scene????_??.txt")).read_text()
-    table = (raw / scannet.LABEL_TABLE).read_bytes()
+    table = (raw / LABEL_TABLE).read_bytes()
 
     def read_scene(path: Path) -> None:
         arrays = scannet.read_scene(path.parent, labels, annotated=True, align=True)
@@ -103,11 +107,11 @@ def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
         assert np.isfinite(arrays["normal"]).all()
 
     def read_splits(path: Path) -> None:
-        for names in scannet.read_splits(path.parent).values():
+        for names in read_splits(path.parent).values():
             assert all(Path(name).name == name and name.isprintable() and name[0] != "." for name in names)
 
     def read_table(path: Path) -> None:
-        found = scannet.read_label_table(path)
+        found = read_label_table(path)
         for space, ids in ((SPACE, found.nyu40), (label_space("scannet200"), found.raw_id)):
             assert len(space.index_of(list(ids.values()))) == len(ids)
 
@@ -126,7 +130,7 @@ def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
 
 _RAW_FILES = {
     "mesh": ("ply", scannet.MESH),
-    "segments": ("json", scannet.SEGMENTS),
+    "segments": ("json", SEGMENTS),
     "objects": ("json", ".aggregation.json"),
     "alignment": ("text", ".txt"),
 }
@@ -162,7 +166,7 @@ def _npy(array: np.ndarray) -> bytes:
 def _processed_readers(folder: Path, raw: Path) -> list[Reader]:
     root = folder / "processed"
     arrays = scannet.read_scene(write_raw_scene(folder / "other", NAME, None), None, annotated=False, align=True)
-    arrays |= {name: np.arange(12, dtype=np.int16) - 1 for name in scannet.LABELS}
+    arrays |= {name: np.arange(12, dtype=np.int16) - 1 for name in LABELS}
 
     def read(path: Path) -> None:
         space = "scannet20" if path.name == "segment20.npy" else "scannet200"
@@ -209,17 +213,28 @@ def _scan_readers(folder: Path, raw: Path) -> list[Reader]:
     )
     pcd = [header.encode() + b"binary\n" + coord.tobytes()]
     pcd.append(header.encode() + b"ascii\n" + "\n".join(" ".join(map(str, row)) for row in coord).encode())
+    texts = [
+        *(rows, "x,y,z\n1,2,3\n4,5,6\n", "//X Y Z Rough (0.1) R G B\n2\n1 2 3 .5 9 9 9\n2\n3 4 5 1.#QNAN 1 2 3\n"),
+        *('name;x;y;z;\nP1;1,5;2;3;\n"P;2";1,5;;-nan(ind);\n', "# Höhe\n1\t2,5\t3\tnull\r\n4\t5\t6\twall # a\n"),
+    ]
     seeds = {
-        "ply": ("ply", _meshes(raw)[:3]),
+        "ply": ("ply", [*_meshes(raw)[:3], *fuzz_scans.ply_files()]),
         "npy": ("npy", [_npy(table), _npy(coord)]),
-        "npz": ("zip", [_npz(coord=coord, color=color)]),
-        "xyz": ("text", [rows.encode(), b"x,y,z\n1,2,3\n4,5,6\n"]),
-        "pcd": ("ply", pcd),
+        "npz": ("zip", [_npz(coord=coord, color=color), *fuzz_scans.npz_files()]),
+        "xyz": ("text", [*(text.encode() for text in texts), texts[1].encode("utf-16"), texts[4].encode("cp1252")]),
+        "pcd": ("pcd", [*pcd, *fuzz_scans.pcd_files()]),
+        "e57": ("raw", [fuzz_scans.e57_file()]),
+        **{end: ("json" if end == "glb" else "ply", files) for end, files in fuzz_scans.mesh_files().items()},
     }
 
     def read(path: Path) -> None:
         scan = read_scan(path)
         assert scan.coord.shape == (len(scan), 3)
+        assert all("\n" not in note and note.isascii() for note in scan.notes)
+        triangles = scan.triangles()
+        assert triangles is None or not len(triangles) or 0 <= triangles.min() <= triangles.max() < len(scan)
+        if scan.ply is not None:
+            extend_ply(io.BytesIO(), scan.ply, np.zeros(len(scan), [("label", "<i4")]), set(scan.color_names))
 
     return [Reader(f"scan: .{end}", folder / f"scan.{end}", kind, read, data) for end, (kind, data) in seeds.items()]
 

@@ -5,6 +5,7 @@ import csv
 import torch
 
 SMALL = ["model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.25", "trainer.batch_size=4", "trainer.log_every=1"]
+TIMINGS = ("voxels_per_second", "seconds")  # columns of metrics.csv that differ between equal runs
 
 
 def rows(run_dir):

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import laspy
 import numpy as np
 import pytest
 import torch
@@ -259,6 +260,128 @@ def test_chunks_and_views_are_used(predict, tmp_path):
         assert np.abs(other - confidence[0]).max() > 1e-6
 
 
+# --- nothing lost ---
+
+
+def test_every_dimension_of_a_las_is_in_the_result(predict, tmp_path):
+    coord, color = room(500)
+    header = laspy.LasHeader(point_format=3, version="1.2")
+    header.offsets, header.scales = [4.0e5, 5.0e6, 100], np.full(3, 0.001)
+    header.add_extra_dim(laspy.ExtraBytesParams("treeID", "int32"))
+    header.add_extra_dim(laspy.ExtraBytesParams("speed of light", "2float64"))
+    las = laspy.LasData(header)
+    las.x, las.y, las.z = (coord + np.array([412345.678, 5345678.9, 321])).T
+    las.red, las.green, las.blue = color.T.astype(np.uint16) * 256
+    count = np.arange(500)
+    las.classification, las.return_number, las.intensity = count % 7, count % 5, count
+    las.gps_time, las.treeID, las["speed of light"] = count * 0.5, -count, np.stack([count, -count], 1)
+    las.write(tmp_path / "a.laz")
+    outcome = predict(tmp_path / "a.laz")
+    assert outcome.code == 0, outcome.err
+    vertex = PlyData.read(tmp_path / "out/a.ply")["vertex"]
+    np.testing.assert_allclose(np.stack([vertex[axis] for axis in "xyz"], 1), np.stack([las.x, las.y, las.z], 1))
+    expected = {
+        "classification": count % 7,
+        "return_number": count % 5,
+        "intensity": count,
+        "gps_time": count * 0.5,
+        "treeID": -count,
+        "speed_of_light_0": count,
+        "speed_of_light_1": -count,
+        "original_red": color[:, 0].astype(np.uint16) * 256,
+    }
+    for name, column in expected.items():
+        np.testing.assert_array_equal(vertex[name], column, err_msg=name)
+    assert vertex["intensity"].dtype == vertex["original_red"].dtype == np.uint16
+
+
+def test_attributes_of_any_name_and_type_are_in_the_result(predict, tmp_path):
+    coord, color = room(300)
+    count = np.arange(300)
+    given = {
+        "time of day": count.astype(np.int64) + 2**40,
+        "index": count.astype(np.uint64),
+        "seen": count > 1,
+        "half": count.astype(np.float16),
+        "label": count.astype(np.uint8),
+        "fpfh": np.stack([count, -count], 1),
+        "word": count.astype(str),
+    }
+    np.savez(tmp_path / "a.npz", coord=coord, color=color, **given)
+    outcome = predict(tmp_path / "a.npz")
+    assert outcome.code == 0, outcome.err
+    assert "array word (300,) has no number per po" in outcome.err
+    vertex = PlyData.read(tmp_path / "out/a.ply")["vertex"]
+    names = ("time_of_day", "index", "seen", "half", "original_label", "fpfh_0", "fpfh_1")
+    columns = [column for name, column in given.items() if name not in ("fpfh", "word")] + [count, -count]
+    for name, column in zip(names, columns, strict=True):
+        np.testing.assert_array_equal(vertex[name], column, err_msg=name)
+    assert [vertex[name].dtype.str[1:] for name in names] == ["f8", "i4", "u1", "f4", "u1", "i4", "i4"]
+
+
+def test_a_result_of_another_checkpoint_or_scan_is_kept(predict, checkpoint, tmp_path):
+    first, other = write_ply(tmp_path / "a.ply", *room(300)), tmp_path / "other/a.ply"
+    other.parent.mkdir()
+    write_ply(other, *room(200))
+    assert predict(first).code == 0
+    assert predict(first).code == 0  # the same again
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    changed = tmp_path / "changed.pt"
+    content = torch.load(checkpoint, weights_only=True)
+    content["model"]["final.bias"] += 1
+    torch.save(content, changed)
+    for message, arguments in (
+        (f"a.ply is the result of another checkpoint ({checkpoint}): set overwrite=true", {"checkpoint": changed}),
+        (f"a.ply belongs to {first}: set overwrite=true", {}),
+    ):
+        outcome = predict(other if not arguments else first, **arguments)
+        assert outcome.code == 2
+        assert message in outcome.err
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert predict(first, checkpoint=changed, overwrite="true").code == 0
+    assert predict(other, overwrite="true").code == 0
+    assert len(labels_of(tmp_path / "out", "a")) == 200
+
+
+@pytest.mark.parametrize("name", ["a.labels.txt", "a.ply", "a.summary.json"])
+def test_a_file_of_other_origin_is_not_replaced(predict, tmp_path, name):
+    path = write_ply(tmp_path / "a.ply", *room(100))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("[]")
+    outcome = predict(path)
+    assert outcome.code == 2
+    assert f"{name} was not written by ceco3d.predict" in outcome.err
+    assert (tmp_path / "out" / name).read_text() == "[]"
+
+
+def test_hidden_files_are_no_scans(predict, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    write_ply(folder / "a.ply", *room(100))
+    (folder / "._a.ply").write_bytes(b"\0\5\26\7")
+    assert predict(folder).code == 0
+    assert predict(f"{folder}/*.ply").code == 0
+
+
+def test_a_result_given_again_gets_the_same_labels(predict, tmp_path):
+    path = write_ply(tmp_path / "a.ply", *room())
+    assert predict(path).code == 0
+    outcome = predict(tmp_path / "out/a.ply", out=tmp_path / "again")
+    assert "a.ply: an earlier result: colors are taken from original_red original_green original_blue" in outcome.err
+    np.testing.assert_array_equal(labels_of(tmp_path / "again", "a"), labels_of(tmp_path / "out", "a"))
+    third = predict(tmp_path / "again/a.ply", out=tmp_path / "third")
+    assert third.code == 0, third.err
+    np.testing.assert_array_equal(labels_of(tmp_path / "third", "a"), labels_of(tmp_path / "out", "a"))
+
+
+def test_low_confidence_is_said(predict, tmp_path):
+    outcome = predict(write_ply(tmp_path / "a.ply", *room(300)))
+    assert re.search(r"warning: .*a.ply: the mean confidence is [0-9.]+ %: the network hardly knows such", outcome.err)
+    summary = json.loads((tmp_path / "out/a.summary.json").read_text())
+    assert 0 < summary["mean_confidence"] < 0.5
+    assert "mean confidence" in summary["warnings"][-1]
+
+
 # --- bad input ---
 
 
@@ -334,7 +457,7 @@ def test_a_stopped_run_leaves_nothing_half_written(predict, tmp_path, monkeypatc
     monkeypatch.setattr(labeled_scan, "extend_ply", stop)
     outcome = predict(path)
     assert outcome.code == {KeyboardInterrupt: 130, OSError: 2}[error]
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.labels.txt"]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -153,12 +153,11 @@ class Payload:
         (lambda path: path.write_bytes(b""), "not a readable checkpoint"),
         (lambda path: path.write_bytes(b"not a checkpoint"), "damaged|not a readable"),
         (lambda path: path.write_bytes(b"junk"), "not a readable checkpoint"),
-        (lambda path: path.write_bytes(pickle.dumps(Payload(), protocol=2)), "refused"),
-        (lambda path: torch.save({"model": Payload()}, path), "refused"),
+        (lambda path: path.write_bytes(pickle.dumps(Payload(), protocol=2)), "a plain pickle .*print"),
+        (lambda path: torch.save({"model": Payload()}, path), "no weights in this file, but objects of .*print"),
         (lambda path: torch.save([1, 2], path), "holds a list"),
         (lambda path: torch.save({"epoch": 3}, path), "no weights"),
         (lambda path: torch.save(build_model("MinkUNet18A", 3, 5, 3).state_dict(), path), "unexpected.*block1.1"),
-        (lambda path: torch.save(build_model("MinkUNet14A", 3, 9, 3).state_dict(), path), "another shape.*final"),
         (lambda path: torch.save(build_model("MinkUNet14A", 6, 5, 3).state_dict(), path), "another shape.*conv0p1s1"),
     ],
 )
@@ -227,15 +226,3 @@ def test_auto_takes_weights_as_05_in_doubt(tmp_path):
     assert not torch.equal(model.block3[0].conv1.kernel, source.block3[0].conv1.kernel)
     with pytest.raises(UserError, match=r"choose auto, 0.4 or 0.5"):
         load_weights(model, tmp_path / "old.pth", minkowski="0.3")
-
-
-@pytest.mark.parametrize("prefix", ["model.", "module.", "encoder.", "module.model.", "model.encoder."])
-def test_wrapper_prefixes_are_dropped(tmp_path, prefix):
-    source = build_model("MinkUNet14A", 3, 5, 3)
-    state = {prefix + key: value for key, value in source.state_dict().items()} | {"criterion.weight": torch.ones(5)}
-    torch.save({"state_dict": state}, tmp_path / "wrapped.ckpt")
-    model = build_model("MinkUNet14A", 3, 5, 3)
-    with pytest.raises(UserError, match=r"1 unexpected \(criterion.weight\).*leave out"):
-        load_weights(model, tmp_path / "wrapped.ckpt")
-    load_weights(model, tmp_path / "wrapped.ckpt", leave_out=["criterion"])
-    assert torch.equal(model.final.kernel, source.final.kernel)

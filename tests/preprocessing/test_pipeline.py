@@ -16,12 +16,15 @@ import pytest
 import torch
 
 from ceco3d.data.scenes import frequency
+from ceco3d.data.scenes.colors import GRAY
 from ceco3d.data.scenes.frequency import class_frequency
+from ceco3d.data.scenes.normals import missing_normals
 from ceco3d.data.scenes.processed import ARRAYS, list_scenes, read_scene, write_scene
 from ceco3d.preprocessing import pipeline
-from ceco3d.preprocessing.pipeline import Summary, preprocess_scenes, summary_lines
-from ceco3d.preprocessing.scannet import read_label_table
+from ceco3d.preprocessing.label_table import read_label_table
+from ceco3d.preprocessing.pipeline import preprocess_scenes
 from ceco3d.preprocessing.scannet import read_scene as read_raw_scene
+from ceco3d.preprocessing.summary import Summary, summary_lines
 from ceco3d.utils.errors import UserError
 from tests.helpers.dying_worker import die_on_scene1
 from tests.helpers.raw_scene import GROUPS, TABLE_NAME, write_raw_root, write_raw_scene, write_table
@@ -97,7 +100,7 @@ def test_read_pointcept_train_scene(tmp_path, arrays, dtype):
     scene = read_scene(tmp_path, "scannet200")
     assert scene.segment.tolist() == arrays["segment200"].tolist()
     assert scene.instance.tolist() == arrays["instance"].tolist()
-    assert not scene.normal.any()
+    np.testing.assert_array_equal(scene.normal.numpy(), missing_normals(arrays["coord"]))
 
 
 def test_read_pointcept_test_scene(tmp_path, arrays):
@@ -144,6 +147,9 @@ def test_truncated_and_missing_files(tmp_path, arrays, name):
         with pytest.raises(UserError, match=f"{name}.npy is damaged"):
             read_scene(tmp_path / "scene", "scannet200")
     path.unlink()
+    if name == "color":
+        assert (read_scene(tmp_path / "scene", "scannet200").color == GRAY).all()
+        return
     with pytest.raises(UserError, match=f"{name}.npy is missing"):
         read_scene(tmp_path / "scene", "scannet200")
 

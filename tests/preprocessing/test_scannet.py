@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ceco3d.data.pointclouds.normals import vertex_normals
-from ceco3d.preprocessing.scannet import read_alignment, read_label_table, read_mesh, read_scene, read_splits
+from ceco3d.data.scenes.normals import missing_normals
+from ceco3d.preprocessing.label_table import read_label_table
+from ceco3d.preprocessing.scannet import read_alignment, read_mesh, read_scene
+from ceco3d.preprocessing.split_lists import read_splits
 from ceco3d.utils.errors import UserError
 from tests.helpers.raw_scene import (
     GROUPS,
@@ -335,7 +338,8 @@ def broken_meshes():
     yield pytest.param(ply_bytes(vertices, faces - 1), "do not exist", id="face index negative")
     quad = bytearray(good)
     quad[-13] = 4
-    yield pytest.param(bytes(quad), "unexpected list length", id="quad")
+    yield pytest.param(bytes(quad) + bytes(4), "unexpected list length", id="quad")
+    yield pytest.param(bytes(quad), "ends too early", id="quad that is cut")
     uints = good.replace(b"uchar red", b"char red").replace(b"uchar green", b"char green")
     yield pytest.param(uints.replace(b"uchar blue", b"char blue"), "not uchar", id="signed colors")
 
@@ -350,10 +354,12 @@ def test_mesh_errors(tmp_path, data, message):
     assert "\n" not in str(error.value)
 
 
-def test_mesh_without_faces_has_zero_normals(tmp_path):
+def test_mesh_without_faces_has_the_normals_of_its_points(tmp_path):
     folder = write_raw_scene(tmp_path, NAME, None)
     (folder / MESH).write_bytes(ply_bytes(grid()[0], grid()[1][:0]))
-    assert not read_scene(folder, None, annotated=False, align=True)["normal"].any()
+    scene = read_scene(folder, None, annotated=False, align=True)
+    np.testing.assert_array_equal(scene["normal"], missing_normals(grid()[0]))
+    np.testing.assert_allclose(np.linalg.norm(scene["normal"], axis=1), 1, rtol=1e-6)
 
 
 # Broken annotation files

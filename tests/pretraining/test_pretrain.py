@@ -43,7 +43,7 @@ def pretrained(tiny, tmp_path_factory):
 
 def test_a_run_leaves_its_files(pretrained):
     run_dir = pretrained.parent.parent
-    files = {"config.yaml", "environment.json", "metrics.csv", "metrics.json", "checkpoints"}
+    files = {"config.yaml", "environment.json", "metrics.csv", "metrics.json", "run.log", "checkpoints"}
     assert {path.name for path in run_dir.iterdir()} == files
     assert [path.name for path in pretrained.parent.iterdir()] == ["last.pt"]
     log = rows(run_dir)

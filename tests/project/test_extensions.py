@@ -15,6 +15,7 @@ import pytest
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.models import build_model, load_trained
+from ceco3d.reports.run_report_charts import loss_terms, training_charts
 from ceco3d.runs import read_curves
 from tests.helpers import extensions
 from tests.helpers.source import ROOT, fenced, section
@@ -64,7 +65,6 @@ def json_lines(path: Path) -> list[dict[str, float]]:
 
 
 def test_a_term_of_a_loss_is_shown_logged_and_plotted_by_its_name(run_command, tiny, options, tmp_path):
-    figures = pytest.importorskip("ceco3d.reports.run_report_figures")
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     before = extensions.counting.made
     outcome = run_command(
@@ -85,15 +85,15 @@ def test_a_term_of_a_loss_is_shown_logged_and_plotted_by_its_name(run_command, t
     received = [row["my_term"] for row in json_lines(tmp_path / "mine.jsonl") if "my_term" in row]
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    plotted = [event.value for event in events.Scalars("my_term")]
+    plotted = [event.value for event in events.Scalars("train/my_term")]
     assert len(written) == 2
     assert received == written
     assert plotted == pytest.approx(written, rel=1e-6)
 
     curves = read_curves(tmp_path)
-    assert figures.loss_terms(curves) == ["loss", "my_term"]
-    legend = figures.curves_figure(curves).axes[0].get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == ["loss", "my_term"]
+    assert loss_terms(curves) == ["loss", "my_term"]
+    chart = training_charts(curves).partition("</figure>")[0]
+    assert re.findall(r"</i>(\w+) <b>", chart) == ["loss", "my_term"]
     assert (tmp_path / "report.html").is_file()
 
 

@@ -19,7 +19,8 @@ PACKAGES = [name for name, path in MODULES.items() if path.name == "__init__.py"
 
 # Files below the commands that print, and why they do not log.
 PRINTING = {
-    "cli/app.py": "the one line that ends a command",
+    "cli/endings.py": "the one line that ends a command",
+    "cli/start.py": "help and version",
     "cli/logs.py": "the handler that shows what is logged",
     "inference/labeled_scan.py": "the table of classes that a user asked for",
     "metrics/tables.py": "the table of scores that a user asked for",

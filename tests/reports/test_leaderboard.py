@@ -55,7 +55,7 @@ def test_ranks_per_column_ties_and_gaps(runs):
 
 def test_an_evaluation_counts_more_than_the_end_of_training(runs):
     write_scores(runs[0] / "evaluate-val", 0.5, wall=0.9)
-    assert read_leaderboard(runs).rows[0].values["avg"] == pytest.approx(50.0)
+    assert read_leaderboard(runs).rows[0].values["miou"] == pytest.approx(50.0)
 
 
 def test_command_writes_page_table_and_csv(run_command, runs, tmp_path):
@@ -71,8 +71,9 @@ def test_command_writes_page_table_and_csv(run_command, runs, tmp_path):
     assert "http" not in page
     with (out / "leaderboard.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [line["data"] for line in lines] == ["run"] * 3 + ["published, ScanNet200 test"] * 4
-    assert float(lines[0]["wall"]) == 75.0
+    assert [line["data"] for line in lines] == ["run"] * 3 + ["published"] * 4
+    assert (float(lines[0]["miou"]), float(lines[0]["wall"])) == (0.2, 0.75)
+    assert float(lines[3]["miou"]) == 0.34
     assert lines[2]["tail"] == ""
 
 

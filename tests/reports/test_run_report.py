@@ -1,14 +1,17 @@
-"""The report of a run: one page with all its results."""
+"""The report of a run: one page with all its results, at the end of training and again later."""
 
 import json
+import re
+import shutil
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from ceco3d.reports.final_report import report_run
-from ceco3d.runs.folder import read_curves
+from ceco3d.reports.run_report_pictures import data_roots
+from tests.helpers.training import SMALL
 
 pytest.importorskip("matplotlib")
 
@@ -21,50 +24,112 @@ SECTIONS = (
     "Confusion of the classes with the lowest IoU",
     "Classes",
 )
-SMALL = ("model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.25", "trainer.batch_size=4", "trainer.log_every=1")
 SHORT = (*SMALL, "trainer.epochs=1", "trainer.validate_every=1")
+VIEWS = 8  # of a scene: original, truth, prediction and errors, from two cameras
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, tmp_path_factory):
+    """A folder ``project`` with the data and the run of a training that was started in it, all by relative paths."""
+    project = tmp_path_factory.mktemp("home") / "project"
+    data = dict(override.split("=") for override in tiny)
+    shutil.copytree(data["dataset.root"], project / "data")
+    paths = ["dataset.size=tiny", "dataset.raw=null", "dataset.root=data", "run_dir=outputs/run"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        patch.setattr("ceco3d.visualization.picture.SIZE", (60, 80))
+        patch.setattr("sys.orig_argv", ["python", "-m", "ceco3d.train", "name=<one>"])
+        patch.setattr("sys.argv", ["train", *SHORT, *paths, "name='<one>'"])
+        import_module("ceco3d.train").main()
+    return project
 
 
 @pytest.fixture
-def small_pictures(monkeypatch):
+def project(trained, tmp_path, monkeypatch):
+    """A copy of ``trained``; the current folder is another one."""
     monkeypatch.setattr("ceco3d.visualization.picture.SIZE", (60, 80))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return shutil.copytree(trained, tmp_path / "project")
 
 
-def test_training_ends_with_a_whole_page(tiny, tmp_path, run_command, small_pictures, monkeypatch):
-    command = ["python", "-m", "ceco3d.train", "name=<one>"]
-    monkeypatch.setattr("sys.orig_argv", command)
-    assert run_command("train", *tiny, *SHORT, f"run_dir={tmp_path}").code == 0
-    page = (tmp_path / "report.html").read_text()
+def pictures(page):
+    return page.count('src="data:image/png')
+
+
+def test_training_ends_with_a_whole_page(project, tiny, run_command, tmp_path):
+    run = project / "outputs/run"
+    page = (run / "report.html").read_text()
     assert [title for title in SECTIONS if f"<h2>{title}</h2>" not in page] == []
     assert "python -m ceco3d.train &#x27;name=&lt;one&gt;&#x27;" in page
     assert "://" not in page
-    assert page.count("data:image/png") == 5  # two curves, confusion, two scenes
-    assert page.count('<div class="class">') == 200
+    assert "<one>" not in page
+    assert pictures(page) == 2 * VIEWS
+    assert len(re.findall(r'<tr><th scope="row">[^<]*</th><td>', page.partition('class="classes"')[2])) == 200
     assert "Published results on the ScanNet200 test set" in page
-    assert "<th>CeCo</th><td>34.0</td>" in page
-    scenes = json.loads((tmp_path / "scenes.json").read_text())
-    counts = np.load(tmp_path / "confusion.npz")["counts"]
+    assert '<th scope="row">CeCo</th><td>34.0</td>' in page
+    assert 'class="banner"' not in page
+    scenes = json.loads((run / "scenes.json").read_text())
+    counts = np.load(run / "confusion.npz")["counts"]
     assert counts.shape == (200, 201)
     assert all(0 <= miou <= 1 for miou in scenes.values())
 
-    (tmp_path / "report.html").unlink()
-    (tmp_path / "confusion.npz").unlink()
-    assert run_command("report", f"run={tmp_path}").code == 0
-    assert "Confusion" not in (tmp_path / "report.html").read_text()
-
     out = tmp_path / "scored"
-    checkpoint = tmp_path / "checkpoints/best.pt"
-    assert run_command("evaluate", *tiny, f"checkpoint={checkpoint}", f"out={out}").code == 0
+    assert run_command("evaluate", *tiny, f"checkpoint={run / 'checkpoints/best.pt'}", f"out={out}").code == 0
     page = (out / "report.html").read_text()
     assert [title for title in SECTIONS if f"<h2>{title}</h2>" in page] == [SECTIONS[i] for i in (0, 1, 5, 6)]
 
-    (tmp_path / "report.html").unlink()
-    (tmp_path / "metrics.json").unlink()
-    failed = run_command("report", f"run={tmp_path}")
-    assert failed.code == 2
-    assert failed.err.count("\n") == 1
-    assert "metrics.json is missing" in failed.err
-    assert not (tmp_path / "report.html").exists()
+
+def test_a_report_from_another_folder_finds_the_data_of_the_run(project, trained, run_command):
+    """Data and run have moved together; the folder that the run remembers has no data any more."""
+    run = project / "outputs/run"
+    (run / "report.html").unlink()
+    (trained / "data").rename(trained / "gone")
+    try:
+        assert run_command("report", f"run={run}").code == 0
+    finally:
+        (trained / "gone").rename(trained / "data")
+    page = (run / "report.html").read_text()
+    assert pictures(page) == 2 * VIEWS
+    assert "Kept from" not in page
+
+
+@pytest.mark.parametrize("lost", ["data", "checkpoints", "matplotlib"])
+def test_pictures_that_cannot_be_drawn_again_are_kept(project, trained, run_command, monkeypatch, lost):
+    run = project / "outputs/run"
+    before = (run / "report.html").read_text()
+    if lost == "data":
+        record = json.loads((run / "environment.json").read_text())
+        (run / "environment.json").write_text(json.dumps(record | {"folder": "/nowhere"}))
+        shutil.rmtree(project / "data")
+    elif lost == "checkpoints":
+        shutil.rmtree(run / "checkpoints")
+    else:
+        monkeypatch.setattr("ceco3d.reports.run_report_pictures.find_spec", lambda name: None)
+    for _ in range(2):  # what is kept once is kept again
+        assert run_command("report", f"run={run}").code == 0
+    page = (run / "report.html").read_text()
+    assert re.findall(r'src="data[^"]*"', page) == re.findall(r'src="data[^"]*"', before)
+    reason = {"data": "the data set is not there any more", "checkpoints": "no checkpoint", "matplotlib": "pip install"}
+    assert page.count("Kept from the report of ") == 1
+    assert reason[lost] in page
+
+    (run / "report.html").unlink()
+    assert run_command("report", f"run={run}").code == 0
+    page = (run / "report.html").read_text()
+    assert pictures(page) == 0
+    assert reason[lost] in page.partition("No pictures: ")[2].partition("</p>")[0]
+
+
+def test_an_unfinished_run_shows_scenes_without_calling_them_best(project, run_command):
+    run = project / "outputs/run"
+    for name in ("metrics.json", "scenes.json", "report.html"):
+        (run / name).unlink()
+    assert run_command("report", f"run={run}").code == 0
+    page = (run / "report.html").read_text()
+    assert pictures(page) == 2 * VIEWS
+    assert "<h2>Validation scenes</h2>" in page
+    assert "Best and worst" not in page
 
 
 def test_a_report_that_fails_does_not_fail_the_training(tiny, tmp_path, run_command, monkeypatch, caplog):
@@ -79,27 +144,40 @@ def test_a_report_that_fails_does_not_fail_the_training(tiny, tmp_path, run_comm
     assert not (tmp_path / "report.html").exists()
 
 
-def test_without_matplotlib_one_line_says_what_to_install(tmp_path, run_command, monkeypatch, caplog):
-    monkeypatch.delitem(sys.modules, "ceco3d.reports.run_report", raising=False)
-    monkeypatch.delattr("ceco3d.reports.run_report", raising=False)
-    monkeypatch.delitem(sys.modules, "ceco3d.reports.run_report_figures", raising=False)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    report_run(tmp_path, torch.device("cpu"))
-    assert caplog.messages == ["no report: pip install 'ceco3d[plot]'"]
-    failed = run_command("report", f"run={tmp_path}")
-    assert failed.code == 2
-    assert "pip install 'ceco3d[plot]'" in failed.err
+@pytest.mark.parametrize("how", ["signal", "non-finite loss"])
+def test_an_interrupted_training_is_reported(tiny, tmp_path, run_command, monkeypatch, how):
+    arguments = [*tiny, *SHORT, "trainer.epochs=3", f"run_dir={tmp_path}"]
+    if how == "signal":
+        monkeypatch.setattr("ceco3d.training.loop.Trainer._save", lambda *_: sys.exit(143))
+        code, reason = 143, "stopped by SIGTERM"
+    else:
+        arguments += ["optimizer.lr=1e30", "trainer.max_skipped=2"]
+        code, reason = 2, "2 steps in a row without a finite loss"
+    assert run_command("train", *arguments).code == code
+    page = (tmp_path / "report.html").read_text()
+    banner = page.partition('class="banner"')[2].partition("</div>")[0]
+    assert "Interrupted at epoch 1 of 3, step " in banner
+    assert reason in banner
+    assert "<h2>Training</h2>" in page
+    monkeypatch.undo()
+    assert run_command("report", f"run={tmp_path}", "device=cpu").code == 0
+    assert reason in (tmp_path / "report.html").read_text()  # the page that is replaced knew why
 
 
-def test_any_loss_term_of_the_log_appears_in_the_curves_by_its_name(tmp_path):
-    from ceco3d.reports.run_report_figures import curves_figure
+def test_a_training_that_does_not_start_leaves_the_report_alone(project, tiny, run_command):
+    run = project / "outputs/run"
+    before = (run / "report.html").read_bytes()
+    ended = run_command("train", *tiny, *SHORT, f"run_dir={run}")
+    assert (ended.code, "already holds a run" in ended.err) == (2, True)
+    assert (run / "report.html").read_bytes() == before
 
-    others = ",".join(f"term{i}" for i in range(20))
-    header = f"step,epoch,lr,loss,my_term,grad_norm,val_miou,{others}"
-    (tmp_path / "metrics.csv").write_text(
-        f"{header}\n1,1,0.1,3.5,1.25,9,,{'2,' * 19}2\n2,1,0.1,3.25,1.125,9,,{'1,' * 19}1\n"
-    )
-    axes = curves_figure(read_curves(tmp_path)).axes[0]
-    legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend == ["loss", "my_term", *others.split(",")]
-    assert axes.lines[1].get_xydata().tolist() == [[1, 1.25], [2, 1.125]]
+
+def test_a_relative_root_starts_where_the_run_was_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = {"dataset": {"root": "data/rooms"}, "run_dir": "outputs/a"}
+    run = tmp_path / "project/outputs/a"
+    assert data_roots(run, config, "/home/me") == [Path("/home/me/data/rooms"), tmp_path / "project/data/rooms"]
+    assert data_roots(run, config, "") == [tmp_path / "project/data/rooms"]
+    assert data_roots(run, config | {"run_dir": "/outputs/a"}, "") == [tmp_path / "data/rooms"]
+    assert data_roots(run, {"dataset": {"root": "/data"}}, "/home/me") == [Path("/data")]
+    assert data_roots(run, {}, "/home/me") == []

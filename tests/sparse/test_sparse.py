@@ -223,3 +223,43 @@ def test_autocast_keeps_float32_sums_and_gradients():
     low.float().sum().backward()
     assert layer.kernel.grad.dtype == torch.float32
     assert features.grad.dtype == torch.float32
+
+
+COORDINATES = torch.tensor([[0, 0, 0, i] for i in range(9)])
+FEATURES = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("features", "coordinates", "error", "message"),
+    [
+        (FEATURES, COORDINATES.numpy(), TypeError, r"coordinates must be a torch.Tensor, not ndarray: .*from_numpy"),
+        (FEATURES.numpy(), COORDINATES, TypeError, r"features must be a torch.Tensor, not ndarray: .*from_numpy"),
+        (FEATURES.tolist(), COORDINATES, TypeError, r"features must be a torch.Tensor, not list: .*as_tensor"),
+        (FEATURES.int(), COORDINATES, ValueError, r"features must be \(N, C\) float, got .*pass features.float\(\)"),
+        (FEATURES, COORDINATES.float(), ValueError, "coordinates"),
+        (FEATURES, COORDINATES[:, 1:], ValueError, "coordinates"),
+    ],
+)
+def test_what_is_no_sparse_tensor_is_refused_with_what_to_pass(features, coordinates, error, message):
+    with pytest.raises(error, match=message):
+        SparseTensor(features, coordinates)
+
+
+def test_features_of_another_type_than_the_weights_are_refused_with_what_to_do():
+    with pytest.raises(ValueError, match=r"features are torch.float64 but weights torch.float32: pass features.to"):
+        Convolution(3, 5, 3)(SparseTensor(FEATURES.double(), COORDINATES))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64])
+def test_coordinates_of_any_integer_type_are_the_same(dtype):
+    layer = Convolution(3, 5, 3)
+    expected = layer(SparseTensor(FEATURES, COORDINATES)).features
+    assert torch.equal(layer(SparseTensor(FEATURES, COORDINATES.to(dtype))).features, expected)
+
+
+def test_a_sparse_tensor_moves_to_a_device_with_its_coordinates():
+    x = SparseTensor(FEATURES, COORDINATES)
+    moved = x.to("cpu")
+    assert torch.equal(moved.features, x.features)
+    assert torch.equal(moved.coordinates, x.coordinates)
+    assert SparseTensor(FEATURES, COORDINATES).to("meta").features.device.type == "meta"

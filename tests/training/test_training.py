@@ -21,7 +21,7 @@ from ceco3d.training.run import train
 from ceco3d.training.schedule import MultiStep, OneCycle, Poly
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
-from tests.helpers.training import SMALL, equal, rows, weights
+from tests.helpers.training import SMALL, TIMINGS, equal, rows, weights
 
 
 def config(tiny, run_dir, *overrides):
@@ -35,7 +35,7 @@ def test_the_loss_falls_and_a_run_leaves_its_files(tiny, tmp_path):
     assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
     assert len([row for row in log if row["val_miou"] and 0 < float(row["val_separation"]) < 1]) == 2
     files = {"config.yaml", "environment.json", "metrics.csv", "metrics.json", "scenes.json", "checkpoints"}
-    files |= {"neural_collapse.json", "collapse.npz", "confusion.npz"}
+    files |= {"neural_collapse.json", "collapse.npz", "confusion.npz", "evaluation.json", "run.log"}
     assert {p.name for p in tmp_path.iterdir()} == files
     assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"last.pt", "previous.pt", "best.pt"}
     assert json.loads((tmp_path / "metrics.json").read_text()) == scores
@@ -78,8 +78,7 @@ def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, workers, ema)
     a, b = (weights(tmp_path / name / "checkpoints/last.pt") for name in ("whole", "parts"))
     assert equal(a, b)
     timeless = [
-        [{k: v for k, v in row.items() if k != "voxels_per_second"} for row in rows(tmp_path / n)]
-        for n in ("whole", "parts")
+        [{k: v for k, v in row.items() if k not in TIMINGS} for row in rows(tmp_path / n)] for n in ("whole", "parts")
     ]
     assert timeless[0] == timeless[1]
 
@@ -211,7 +210,7 @@ def test_loggers_write_the_same_values(tmp_path):
         log.log({"step": step, "epoch": 1, "loss": 0.5 * step})
     log.close()
     assert [float(row["loss"]) for row in rows(tmp_path)] == [0.5, 1.0]
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
     assert [(event.step, event.value) for event in events] == [(1, 0.5), (2, 1.0)]
 
 
@@ -226,7 +225,7 @@ def test_csv_forgets_rows_after_the_checkpoint(tmp_path):
     assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [("1", "1.0"), ("2", "2.0"), ("3", "30.0")]
 
 
-@pytest.mark.parametrize("name", ["lr", "grad_norm", "step", "val_miou"])
+@pytest.mark.parametrize("name", ["lr", "grad_norm", "step", "phase", "seconds", "val_miou"])
 def test_a_loss_cannot_take_a_name_of_the_log(name):
     check_terms(["loss", "my_term"])
     with pytest.raises(UserError, match=f"returns '{name}'.*rename"):
@@ -242,9 +241,9 @@ def test_a_new_name_adds_a_column_and_resuming_keeps_it(tmp_path):
     log = CsvLogger(tmp_path, 2)  # before the validation
     log.log({"step": 3, "loss": 3.0, "my_term": 0.25})
     assert rows(tmp_path) == [
-        {"step": "1", "loss": "1.0", "my_term": ""},
-        {"step": "2", "loss": "2.0", "my_term": "0.5"},
-        {"step": "3", "loss": "3.0", "my_term": "0.25"},
+        {"step": "1", "phase": "train", "loss": "1.0", "my_term": ""},
+        {"step": "2", "phase": "train", "loss": "2.0", "my_term": "0.5"},
+        {"step": "3", "phase": "train", "loss": "3.0", "my_term": "0.25"},
     ]
 
 

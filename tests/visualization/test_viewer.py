@@ -1,51 +1,14 @@
 """The viewer in a real browser, and what its page holds."""
 
-import base64
-import gzip
-import json
 import re
-import shutil
-from collections.abc import Iterator
-from io import BytesIO
 
-import matplotlib.image
 import numpy as np
 import pytest
 
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.utils.errors import UserError
 from ceco3d.visualization.page import viewer_page
 from ceco3d.visualization.segmented import Panel, SegmentedScene
-
-SPACE = label_space("scannet200")
-SOFTWARE_GL = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-NAME = "room <b>&1</b>"
-
-
-def square(name: str = NAME, step: float = 0.02, runs: int = 2) -> SegmentedScene:
-    """A square of 1 m seen from above: left wall and right chair, the first fifth (below) without ground truth.
-
-    The first run is right, the second says table everywhere.
-    """
-    x, y = np.meshgrid(np.arange(0, 1.001, step), np.arange(0, 1.001, step))
-    coord = np.stack([x.ravel(), y.ravel(), 0.01 * x.ravel()], 1).astype(np.float32)
-    side = (coord[:, 0] > 0.5).astype(np.int64)
-    truth = np.where(coord[:, 1] < 0.2, -1, side)
-    color = np.full((len(coord), 3), (120, 60, 200), np.uint8)
-    table = np.full(len(coord), SPACE.names.index("table"))
-    predictions = [
-        Panel("Run A", side, np.where(side == 0, 0.75, 0.5).astype(np.float32)),
-        Panel("Run B", table, np.full(len(coord), 0.25, np.float32)),
-    ]
-    return SegmentedScene(name, coord, color, None, SPACE, Panel("Ground truth", truth), predictions[:runs])
-
-
-def contents(page: str) -> tuple[dict, bytes]:
-    """What the page says of the points, and the points."""
-    meta = re.search(r'<script id="meta" type="application/json">(.*?)</script>', page, re.DOTALL)[1]
-    points = re.search(r'<script id="points" type="text/plain">(.*?)</script>', page, re.DOTALL)[1]
-    return json.loads(meta), gzip.decompress(base64.b64decode(points))
+from tests.helpers.viewer import NAME, SPACE, color_of, contents, drawn, share, square
 
 
 def test_the_page_holds_the_points():
@@ -88,74 +51,6 @@ def test_five_panels_are_refused():
     many = SegmentedScene("room", scene.coord, None, None, SPACE, scene.truth, [*scene.predictions] * 2)
     with pytest.raises(UserError, match=r"room: 6 panels, but the viewer shows 4"):
         viewer_page(many)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    """Chromium, drawing in software."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium here: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE_GL)
-        yield browser
-        browser.close()
-
-
-class Viewer:
-    """An open page, looked at from above; ``problems`` is what the console said, ``requests`` what was loaded."""
-
-    def __init__(self, browser, path, size=(1280, 800)):
-        self.page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-        self.problems, self.requests = [], []
-        self.page.on("console", lambda message: self.problems.append(message.text))
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("body[data-ready=true]")
-        self.page.click("#above")
-
-    def images(self) -> dict[str, np.ndarray]:
-        """What every panel shows, (H, W, 3) of 0..255, once the camera rests; without its title and border."""
-        self.page.wait_for_timeout(600)
-        image = matplotlib.image.imread(BytesIO(self.page.screenshot()))[..., :3] * 255
-        images = {}
-        for panel in self.page.query_selector_all(".panel"):
-            box = {key: round(value) for key, value in panel.bounding_box().items()}
-            part = image[box["y"] : box["y"] + box["height"], box["x"] : box["x"] + box["width"]]
-            images[panel.inner_text()] = part[40:-4, 4:-4].round().astype(int)
-        return images
-
-    def click(self, title: str, x: float, y: float) -> list[list[str]]:
-        """Click at a place of a panel, in shares of its size; the rows of the table of the point."""
-        box = self.page.query_selector(f'.panel:has-text("{title}")').bounding_box()
-        self.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
-        rows = self.page.query_selector_all("#picked tr:visible")[1:]
-        return [[cell.inner_text().strip() for cell in row.query_selector_all("td")] for row in rows]
-
-
-@pytest.fixture
-def viewer(browser, tmp_path) -> Iterator[Viewer]:
-    path = tmp_path / "viewer.html"
-    path.write_text(viewer_page(square()))
-    viewer = Viewer(browser, path)
-    yield viewer
-    assert viewer.problems == []
-    viewer.page.close()
-
-
-def drawn(image: np.ndarray) -> np.ndarray:
-    """(H, W) bool: where there are points."""
-    return (image < 250).any(2)
-
-
-def share(image: np.ndarray, color: np.ndarray) -> float:
-    """Of what is drawn, how much has a color."""
-    return (np.abs(image - color).max(2) <= 2).sum() / drawn(image).sum()
-
-
-def color_of(scene: SegmentedScene, name: str) -> np.ndarray:
-    return scene.palette[SPACE.names.index(name)]
 
 
 def test_it_opens_without_network_and_shows_every_panel(viewer):
@@ -236,7 +131,7 @@ def test_all_panels_share_one_camera(viewer, way):
 
 
 def test_errors_are_red_and_counted_by_the_legend(viewer):
-    viewer.page.select_option("#mode", "1")
+    viewer.page.select_option("#mode", "errors")
     images = viewer.images()
     red, gray = np.array([214, 61, 41]), np.array([214, 219, 224])
     assert share(images["Run A"], red) == 0
@@ -250,14 +145,13 @@ def test_errors_are_red_and_counted_by_the_legend(viewer):
     assert [cell.inner_text() for cell in wall.query_selector_all("td")[1:]] == expected
 
 
-def test_a_labeled_scan_without_normals_or_truth_needs_two_panels(browser, tmp_path):
+def test_a_labeled_scan_without_normals_or_truth_needs_two_panels(open_viewer):
     scene = square()
-    path = tmp_path / "viewer.html"
-    bare = SegmentedScene("scan", scene.coord, None, None, SPACE, None, [Panel("Prediction", scene.truth.labels)])
-    path.write_text(viewer_page(bare))
-    viewer = Viewer(browser, path)
+    viewer = open_viewer(
+        SegmentedScene("scan", scene.coord, None, None, SPACE, None, [Panel("Prediction", scene.truth.labels)])
+    )
     assert list(viewer.images()) == ["Original", "Prediction"]
     assert not viewer.page.is_visible("#mode")
+    viewer.page.click("#tab-display")
+    assert viewer.page.is_visible("#point-size")
     assert not viewer.page.is_visible("#cull")
-    assert viewer.problems == []
-    viewer.page.close()

@@ -8,12 +8,11 @@ if TYPE_CHECKING:
     from ceco3d.data.pointclouds.axes import UP_ROTATIONS as UP_ROTATIONS
     from ceco3d.data.pointclouds.files import find_scans as find_scans
     from ceco3d.data.pointclouds.files import read_scan as read_scan
-    from ceco3d.data.pointclouds.normals import estimate_normals as estimate_normals
     from ceco3d.data.pointclouds.normals import vertex_normals as vertex_normals
     from ceco3d.data.pointclouds.ply import PlyFile as PlyFile
     from ceco3d.data.pointclouds.ply import mapped_triangles as mapped_triangles
-    from ceco3d.data.pointclouds.ply import open_ply as open_ply
     from ceco3d.data.pointclouds.ply import read_triangles as read_triangles
+    from ceco3d.data.pointclouds.ply_open import open_ply as open_ply
     from ceco3d.data.pointclouds.ply_write import extend_ply as extend_ply
     from ceco3d.data.pointclouds.ply_write import write_ply as write_ply
     from ceco3d.data.pointclouds.scan import Scan as Scan
@@ -25,8 +24,9 @@ __getattr__, __all__ = lazy_exports(
     {
         "axes": ("UP_ROTATIONS",),
         "files": ("find_scans", "read_scan"),
-        "normals": ("estimate_normals", "vertex_normals"),
-        "ply": ("PlyFile", "mapped_triangles", "open_ply", "read_triangles"),
+        "normals": ("vertex_normals",),
+        "ply": ("PlyFile", "mapped_triangles", "read_triangles"),
+        "ply_open": ("open_ply",),
         "ply_write": ("extend_ply", "write_ply"),
         "scan": ("Scan",),
         "scan_to_scene": ("METERS", "to_scene"),

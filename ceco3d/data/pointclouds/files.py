@@ -4,54 +4,81 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ceco3d.data.pointclouds.arrays import read_npy, read_npz, read_scene_folder
+from ceco3d.data.pointclouds.conversion import how_to_convert
+from ceco3d.data.pointclouds.e57 import read_e57
 from ceco3d.data.pointclouds.las import read_las
+from ceco3d.data.pointclouds.mesh_text import read_obj, read_off
+from ceco3d.data.pointclouds.meshes import read_gltf, read_stl
 from ceco3d.data.pointclouds.pcd import read_pcd
-from ceco3d.data.pointclouds.ply import open_ply
-from ceco3d.data.pointclouds.scan import Scan, scan_of_columns
+from ceco3d.data.pointclouds.ply_scan import read_ply
+from ceco3d.data.pointclouds.ply_tables import standard_type
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.pointclouds.text import read_text
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.untrusted import one_line
+from ceco3d.utils.untrusted import NotSupportedError, one_line
 
 LABELS = ".labels.txt"  # suffix of predicted labels, which are not scans
 
-
-def read_ply(path: Path) -> Scan:
-    """The vertices of a mesh or point cloud."""
-    ply = open_ply(path)
-    vertices = ply.vertices()
-    return scan_of_columns({name: vertices[name] for name in vertices.dtype.names or ()}, ply)
-
-
-READERS = {
+TABLE_READERS = {**dict.fromkeys((".xyz", ".txt", ".pts", ".csv", ".asc"), read_text), ".npy": read_npy}
+OTHER_READERS = {
     ".ply": read_ply,
     ".pcd": read_pcd,
     **dict.fromkeys((".las", ".laz"), read_las),
-    **dict.fromkeys((".xyz", ".txt", ".pts", ".csv", ".asc"), read_text),
-    ".npy": read_npy,
     ".npz": read_npz,
+    ".e57": read_e57,
+    ".obj": read_obj,
+    ".off": read_off,
+    **dict.fromkeys((".glb", ".gltf"), read_gltf),
+    ".stl": read_stl,
 }
+READERS = {**OTHER_READERS, **TABLE_READERS}
 
 
-def read_scan(path: Path) -> Scan:
-    """Read a file, or the folder of a processed scene. UserError names the file and what is wrong with it."""
-    reader = read_scene_folder if path.is_dir() else READERS.get(path.suffix.lower())
-    if reader is None:
+def read_scan(path: Path, columns: Sequence[str] | None = None) -> Scan:
+    """Read a file, or the folder of a processed scene. UserError names the file and what is wrong with it.
+
+    columns  names of the columns of a table (text or .npy), "_" for those to ignore; None: from the file
+    """
+    kind = path.suffix.lower()
+    if not path.is_dir() and kind not in READERS:
+        if advice := how_to_convert(path):
+            raise UserError(f"{path}: {kind} is not supported: {advice}")
         raise UserError(f"{path}: unknown format {path.suffix!r}; choose one of {', '.join(READERS)}")
+    if columns is not None and (path.is_dir() or kind not in TABLE_READERS):
+        raise UserError(
+            f"{path}: columns= names the columns of tables ({', '.join(TABLE_READERS)}), not of this format"
+        )
     try:
-        scan = reader(path)
+        if path.is_dir():
+            scan = read_scene_folder(path)
+        elif kind in TABLE_READERS:
+            scan = TABLE_READERS[kind](path, columns)
+        else:
+            scan = OTHER_READERS[kind](path)
     except UserError as error:
         raise UserError(f"{path}: {one_line(error, 300)}") from None
+    except NotSupportedError as error:
+        raise UserError(f"{path}: not supported: {one_line(error, 300)}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # on damaged bytes NumPy, laspy and pypcd4 raise nearly anything
+    except Exception as error:  # on damaged bytes NumPy, laspy, trimesh and pye57 raise nearly anything
         reason = one_line(f"{type(error).__name__}: {error}")
         raise UserError(f"{path}: damaged, or not a {path.suffix} file ({reason})") from None
     if not len(scan):
         raise UserError(f"{path}: has no points")
-    return scan
+    return _with_standard_attributes(scan)
+
+
+def _with_standard_attributes(scan: Scan) -> Scan:
+    """The scan with attributes in types that the output has; notes for what is rounded or no number."""
+    numbers = {name: column for name, column in scan.attributes.items() if column.dtype.kind in "biuf"}
+    notes = [f"{name} holds no numbers: not kept" for name in scan.attributes if name not in numbers]
+    attributes = {name: standard_type(column, name, notes) for name, column in numbers.items()}
+    return replace(scan, attributes=attributes, notes=(*scan.notes, *notes))
 
 
 def find_scans(inputs: Sequence[str]) -> list[Path]:
@@ -86,4 +113,5 @@ def _is_scene(path: Path) -> bool:
 
 
 def _is_scan_file(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in READERS and not path.name.endswith(LABELS)
+    hidden = path.name.startswith(".")  # such as the ._room.ply that macOS writes beside room.ply
+    return path.is_file() and path.suffix.lower() in READERS and not path.name.endswith(LABELS) and not hidden

@@ -9,9 +9,12 @@ import numpy as np
 from ceco3d.data.pointclouds.scan import Scan, make_scan
 from ceco3d.utils.errors import UserError
 
+COORD = ("X", "Y", "Z")  # integers of the file: x, y, z without scale and offset
+COLOR = ("red", "green", "blue")
+
 
 def read_las(path: Path) -> Scan:
-    """Coordinates in float64, as they are often geographic; colors if the point format has them."""
+    """Coordinates in float64, as they are often geographic; colors if the point format has them; every dimension."""
     try:
         import laspy
     except ModuleNotFoundError as error:
@@ -20,10 +23,7 @@ def read_las(path: Path) -> Scan:
         las = laspy.read(path)
     except laspy.errors.LaspyException as error:
         raise ValueError(str(error)) from None
-    coord = np.stack([las.x, las.y, las.z], axis=1)
-    if not {"red", "green", "blue"} <= set(las.point_format.dimension_names):
-        return make_scan(coord, None, None)
-    color = np.stack([las.red, las.green, las.blue], axis=1)
-    return make_scan(
-        coord, color if color.any() else None, None
-    )  # all zero: the format has colors, the scanner did not
+    names = list(las.point_format.dimension_names)
+    color = np.stack([las[name] for name in COLOR], axis=1) if set(COLOR) <= set(names) else None
+    attributes = {name: np.asarray(las[name]) for name in names if name not in (*COORD, *COLOR)}
+    return make_scan(np.stack([las.x, las.y, las.z], axis=1), color, None, attributes)

@@ -3,34 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
-
-NEIGHBORS = 16
-POINTS = 1 << 17  # per batch
-
-
-def estimate_normals(coord: np.ndarray) -> np.ndarray:
-    """Unit normals (N, 3) float32 of finite coordinates (N, 3), each from the plane through the 16 nearest points.
-
-    The plane spans the two largest principal components (Hoppe et al., SIGGRAPH 1992), which leaves the sign open. The
-    normal points to the center of the bounding box, because the faces of indoor scans look into the room. It is zero
-    where the neighbors lie on a line or coincide.
-    """
-    tree = cKDTree(coord)
-    middle = (coord.min(0) + coord.max(0)) / 2
-    normals = np.zeros(coord.shape, np.float32)
-    neighbors = min(NEIGHBORS, len(coord))
-    for start in range(0, len(coord), POINTS):
-        part = coord[start : start + POINTS]
-        _, index = tree.query(part, k=[*range(1, neighbors + 1)], workers=-1)
-        offsets = coord[index].astype(np.float64)
-        offsets -= offsets.mean(1, keepdims=True)
-        values, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", offsets, offsets))
-        normal = vectors[:, :, 0]
-        normal *= np.where(np.einsum("ni,ni->n", normal, middle - part) < 0, -1, 1)[:, None]
-        flat = values[:, 1] > 1e-6 * values[:, 2]
-        normals[start : start + POINTS] = np.where(flat[:, None], normal, 0)
-    return normals
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Scan to scene: finite points in meters, z up, near the origin, with the features that a network needs."""
+"""Scan to scene: usable points in meters, z up, near the origin, with the features that a network needs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
-from ceco3d.data.pointclouds.normals import estimate_normals, vertex_normals
-from ceco3d.data.pointclouds.ply import read_triangles
-from ceco3d.data.pointclouds.scan import GRAY, Scan
+from ceco3d.data.pointclouds.normals import vertex_normals
+from ceco3d.data.pointclouds.scan import Scan, color_bytes
+from ceco3d.data.pointclouds.usable import coarse_step, usable_points
+from ceco3d.data.scenes.colors import GRAY, has_colors
 from ceco3d.data.scenes.labels import IGNORE
+from ceco3d.data.scenes.normals import estimate_normals
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.sparse.maps.coordinates import LIMIT
 from ceco3d.utils.errors import UserError
@@ -23,7 +25,7 @@ USUAL_SIZE = (0.5, 200.0)  # meters: a longest side outside this range suggests 
 def to_scene(
     scan: Scan, name: str, unit: str, up: str, features: Sequence[str], voxel_size: float
 ) -> tuple[Scene, np.ndarray, list[str]]:
-    """The finite points of ``scan`` as a scene, their mask (N,), and warnings, one line each.
+    """The usable points of ``scan`` as a scene, their mask (N,), and warnings, one line each.
 
     unit, up   of the file: keys of ``METERS`` and ``UP_ROTATIONS``
     features   inputs of the network; missing colors become gray, missing normals are computed
@@ -31,13 +33,17 @@ def to_scene(
     The scan is shifted to the origin in float64, so geographic coordinates keep their millimeters.
     UserError if no point is finite, or if the scan is too large for the voxel grid.
     """
-    warnings = []
-    finite = np.isfinite(scan.coord).all(1)
-    if not finite.any():
+    usable, warnings = usable_points(scan.coord)
+    warnings = [*scan.notes, *warnings]
+    if not usable.any():
         raise UserError("no point has finite coordinates")
-    if not finite.all():
-        warnings.append(f"{(~finite).sum():,} points with NaN or infinite coordinates stay unlabeled (label 0)")
-    coord = scan.coord[finite].astype(np.float64)
+    step = coarse_step(scan.coord[usable], voxel_size / METERS[unit])
+    if step:
+        warnings.append(
+            f"coordinates this large are {step:g} {unit} apart in 32 bits, more than half a voxel ({voxel_size:g} m): "
+            "details are lost; export it with 64-bit coordinates, or shifted to the origin"
+        )
+    coord = scan.coord[usable].astype(np.float64)
     coord -= coord.min(0)
     coord = (coord * METERS[unit] @ UP_ROTATIONS[up].T).astype(np.float32)
     size = np.ptp(coord, axis=0)
@@ -47,28 +53,40 @@ def to_scene(
     if not USUAL_SIZE[0] <= size.max() <= USUAL_SIZE[1]:
         warnings.append(f"the scan measures {measured}; check unit={unit}")
     count = len(coord)
-    color = torch.full((1, 1), GRAY).expand(count, 3)
-    if scan.color is not None:
-        color = torch.from_numpy(scan.color[finite]).float()
-    elif "color" in features:
-        warnings.append("no colors in the scan: the network was trained with colors and sees gray instead")
+    color, why_gray = _colors(scan, usable)
+    if why_gray and "color" in features:
+        warnings.append(f"{why_gray}: the network was trained with colors and sees gray instead")
     normal = torch.zeros(1, 1).expand(count, 3)
     if "normal" in features:
-        normal = torch.from_numpy(_normals(scan, coord, finite, up))
+        found, why_estimated = _normals(scan, coord, usable, up)
+        normal = torch.from_numpy(found)
+        if why_estimated:
+            warnings.append(f"{why_estimated}: the network was trained with normals and sees estimates from neighbors")
     none = torch.full((1,), IGNORE).expand(count)
-    return Scene(name, torch.from_numpy(coord), color, normal, none, none), finite, warnings
+    return Scene(name, torch.from_numpy(coord), color, normal, none, none), usable, warnings
 
 
-def _normals(scan: Scan, coord: np.ndarray, finite: np.ndarray, up: str) -> np.ndarray:
-    """Unit normals (M, 3) of the finite points: from faces as in training, else from the file, else estimated."""
-    triangles = None if scan.ply is None else read_triangles(scan.ply)
-    if triangles is not None:
-        row = np.cumsum(finite) - 1
-        return vertex_normals(coord, row[triangles[finite[triangles].all(1)]])
+def _colors(scan: Scan, usable: np.ndarray) -> tuple[torch.Tensor, str]:
+    """Colors (M, 3) float32 0..255 of the usable points; gray, and why, if the scan has none."""
+    color = None if scan.color is None else color_bytes(scan.color)[usable]
+    if color is not None and has_colors(color):
+        return torch.from_numpy(color).float(), ""
+    why = "no colors in the scan" if color is None else f"every point has the color {tuple(color[0].tolist())}"
+    return torch.full((1, 1), GRAY).expand(int(usable.sum()), 3), why
+
+
+def _normals(scan: Scan, coord: np.ndarray, usable: np.ndarray, up: str) -> tuple[np.ndarray, str]:
+    """Unit normals (M, 3) float32: from faces as in training, else from the file; else estimated, and why."""
+    triangles = scan.triangles()
+    if triangles is not None and len(triangles):
+        row = np.cumsum(usable) - 1
+        return vertex_normals(coord, row[triangles[usable[triangles].all(1)]]), ""
     if scan.normal is None:
-        return estimate_normals(coord)
-    normal = scan.normal[finite].astype(np.float64) @ UP_ROTATIONS[up].T
+        return estimate_normals(coord), "neither faces nor normals in the scan"
+    normal = scan.normal[usable].astype(np.float64) @ UP_ROTATIONS[up].T
     length = np.linalg.norm(normal, axis=1, keepdims=True)
-    usable = np.isfinite(length) & (length > 0)
-    unit: np.ndarray = np.divide(normal, length, out=np.zeros(normal.shape), where=usable)
-    return unit.astype(np.float32)
+    known = np.isfinite(length) & (length > 0)
+    if not known.any():
+        return estimate_normals(coord), "no faces in the scan, and all normals are zero"
+    unit: np.ndarray = np.divide(normal, length, out=np.zeros(normal.shape), where=known)
+    return unit.astype(np.float32), ""

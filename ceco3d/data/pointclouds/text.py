@@ -3,63 +3,71 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.pointclouds.column_names import COORD_NAMES, find_columns
 from ceco3d.data.pointclouds.scan import Scan, make_scan, scan_of_columns
+from ceco3d.data.pointclouds.tables import check_names, ignored_columns, scan_of_table
+from ceco3d.data.pointclouds.text_cells import quoted
+from ceco3d.data.pointclouds.text_dialect import find_dialect
+from ceco3d.data.pointclouds.text_header import COLUMNS
+from ceco3d.data.pointclouds.text_rows import read_rows
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import one_line
 
 
-def read_text(path: Path) -> Scan:
-    """Read columns separated by blanks, commas or semicolons. Lines that start with # or // are comments.
+def read_text(path: Path, columns: Sequence[str] | None = None) -> Scan:
+    """Read columns separated by blanks, tabs, commas, semicolons or bars, in any usual encoding.
 
-    A first line of names (``x y z r g b``, also as a comment) names the columns; otherwise see ``scan_of_table``. A
-    first line with a single number, the point count of a .pts file, is skipped. ValueError for anything else.
+    Lines that start with # or // are comments. ``columns``, or a line of names before the points, name the columns;
+    otherwise their content decides, see ``scan_of_table``. A line with a single number before points is their count.
+    Columns of text are not kept. UserError names the first line that does not fit.
     """
-    with path.open(encoding="utf-8-sig") as file:
-        lines = (line for line in file if line.strip())
-        names: list[str] = []
-        first = ""
-        for line in lines:
-            words = _words(line)
-            if {"x", "y", "z"} <= {word.lower() for word in words}:
-                names = words
-            elif not line.lstrip().startswith(("#", "//")) and len(words) > 1:
-                first = line
-                break
-        separator = re.search(r"[,;]", first)
-        delimiter = separator.group() if separator else None
-        table: np.ndarray = np.empty((0, 3))
-        if first:
-            table = np.loadtxt(chain([first], lines), comments=["#", "//"], delimiter=delimiter, ndmin=2)
-    if names and len(names) == table.shape[1]:
-        return scan_of_columns(dict(zip(names, table.T, strict=True)))
-    return scan_of_table(table)
+    dialect = find_dialect(path, named=columns is not None)
+    if dialect is None:
+        return make_scan(np.empty((0, 3)), None, None)
+    if columns is not None:
+        check_names(columns, dialect.width)
+    names = columns or dialect.names
+    table, notes = read_rows(path, dialect, {*dialect.text, *ignored_columns(names)})
+    notes = [*dialect.notes, *notes]
+    if names:
+        return _named_scan(table, names, dialect.text, notes)
+    if dialect.text:
+        _refuse_marked_numbers(dialect.text)
+        notes.append(_text_note([f"column {i + 1}" for i in dialect.text], list(dialect.text.values())))
+    is_pts = path.suffix.lower() == ".pts" and dialect.count is not None
+    scan = scan_of_table(table, text=dialect.text, intensity_first=is_pts)
+    return replace(scan, notes=[*notes, *scan.notes])
 
 
-def scan_of_table(table: np.ndarray) -> Scan:
-    """A scan from a table (N, C) without column names; ValueError with fewer than three columns.
-
-    3 columns  x y z
-    6          x y z color, or x y z normal if a value is negative
-    7          x y z intensity color
-    9 or more  x y z color normal ...
-    Tables with 4, 5 or 8 columns give only x y z.
-    """
-    columns = table.shape[1] if table.ndim == 2 else 0
-    if columns < 3:
-        raise ValueError(f"a table of shape {table.shape}, not (points, 3 or more)")
-    coord, color, normal = table[:, :3], None, None
-    if columns == 7:
-        color = table[:, 4:7]
-    elif columns == 6 and (table[:, 3:6] < 0).any():
-        normal = table[:, 3:6]
-    elif columns == 6 or columns >= 9:
-        color = table[:, 3:6]
-        normal = table[:, 6:9] if columns >= 9 else None
-    return make_scan(coord, color, normal)
+def _named_scan(table: np.ndarray, names: Sequence[str], text: Mapping[int, str], notes: list[str]) -> Scan:
+    columns, ignored = check_names(names, table.shape[1]), ignored_columns(names)
+    lost = {columns[i]: example for i, example in text.items() if i not in ignored}
+    for name in find_columns([columns[i] for i in columns if i not in ignored], COORD_NAMES) or ():
+        if name in lost:
+            raise UserError(f"column {name} holds text, such as {quoted(lost[name])}")
+    if lost:
+        notes.append(_text_note([f"column {name}" for name in lost], list(lost.values())))
+    kept = {name: table[:, i] for i, name in columns.items() if i not in text and i not in ignored}
+    return scan_of_columns(kept, notes=notes)
 
 
-def _words(line: str) -> list[str]:
-    return re.split(r"[\s,;]+", line.strip().lstrip("#/").strip())
+def _refuse_marked_numbers(text: Mapping[int, str]) -> None:
+    """UserError if a column of text begins like a number ("1.5m"): without names it may be a coordinate."""
+    for column, example in text.items():
+        if re.match(r"[+-]?[.,]?[0-9]", example):
+            raise UserError(
+                f"column {column + 1} begins with a number but is text, such as {quoted(example)}: name all columns "
+                f"with {COLUMNS}"
+            )
+
+
+def _text_note(columns: Sequence[str], examples: Sequence[str]) -> str:
+    """A note that columns of text are not kept."""
+    described = [f"{name} (such as {quoted(example)})" for name, example in zip(columns, examples, strict=True)]
+    return f"not kept, because it is text: {one_line(', '.join(described), 200)}"

@@ -19,7 +19,7 @@ def class_frequency(folders: Sequence[Path], space: str) -> tuple[Tensor, Tensor
     """Two (K,) int64: the number of processed scenes with each class of a label space, and its number of points.
 
     The counts of a whole split are stored, see ``scenes.index``. Unreadable scenes do not count; the data set reports
-    them.
+    them. UserError if no point has a label.
     """
     whole = split_of(folders)
     index = read_index(*whole) if whole else {"frequency": {}}
@@ -28,7 +28,18 @@ def class_frequency(folders: Sequence[Path], space: str) -> tuple[Tensor, Tensor
         if whole:
             write_index(*whole, index)
     scenes, points = (torch.tensor(counts) for counts in index["frequency"][space])
+    if folders and not points.any():
+        raise UserError(_why_none(folders, space))
     return scenes, points
+
+
+def _why_none(folders: Sequence[Path], space: str) -> str:
+    where = f"no point of the {len(folders)} scenes in {folders[0].parent} has a label of {space}"
+    try:
+        read_labels(folders[0], space)
+    except UserError as error:
+        return f"{where}; the first: {error}"
+    return f"{where}: were they preprocessed with the right label table and dataset=?"
 
 
 def _count(folders: Sequence[Path], space: str) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""A cache of the scene names and class counts of a split, so that its folders need not be searched.
+"""A cache of the scene names, class counts and missing features of a split, so that its folders need not be searched.
 
 ``<root>/.index-<split>.json`` is valid until a scene is added, removed or replaced in ``<root>/<split>``, which changes
 the modification time of that folder. A missing or outdated index is rebuilt.
@@ -25,6 +25,7 @@ SETTLED = 2_000_000_000  # nanoseconds without a change after which a folder cou
 def read_index(root: Path, split: str) -> dict[str, Any]:
     """``{"changed": ns, "scenes": [name, ...], "frequency": {label space: [[scenes], [points]]}}``, names sorted.
 
+    ``"missing": {feature: [name, ...]}`` may name the scenes without colors or normals, see ``scenes.missing``.
     Reads the index of the split, or builds and stores it.
     """
     folder = root / split
@@ -48,7 +49,8 @@ def _is_plain(index: dict[str, Any]) -> bool:
         [len(row) for row in counts] == [len(label_space(space))] * 2 for space, counts in index["frequency"].items()
     )
     numbers = (number for counts in index["frequency"].values() for row in counts for number in row)
-    return names and shapes and all(type(number) is int and 0 <= number < MAX_POINTS for number in numbers)
+    missing = all(isinstance(name, str) for names in index.get("missing", {}).values() for name in names)
+    return names and shapes and missing and all(type(number) is int and 0 <= number < MAX_POINTS for number in numbers)
 
 
 def write_index(root: Path, split: str, index: dict[str, Any]) -> None:
@@ -66,6 +68,8 @@ def split_of(folders: Sequence[Path]) -> tuple[Path, str] | None:
     if not folders or len({folder.parent for folder in folders}) != 1:
         return None
     split = folders[0].parent
+    if not split.name:  # names without a folder
+        return None
     names = read_index(split.parent, split.name)["scenes"]
     return (split.parent, split.name) if names == [folder.name for folder in folders] else None
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ceco3d.data.scenes.labels import label_space
-from ceco3d.data.scenes.processed import read_labels, read_scene
+from ceco3d.data.scenes.processed import FEATURES, read_labels, read_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.utils.errors import UserError
 
@@ -20,6 +20,7 @@ class InstanceBank:
     folders     scene folders with ``instance.npy``; scenes without it are skipped
     power       a class with n instances is drawn with probability proportional to n^-power: -1 draws instances as they
                 occur, 0 draws all classes equally often, higher values prefer rare classes
+    features    that the network needs, see ``read_scene``
     min_points, max_points  skip smaller instances (fragments) and larger ones (they would fill the batch)
 
     The class of an instance is that of most of its points. Structure (``LabelSpace.structure``) and instances without a
@@ -33,8 +34,9 @@ class InstanceBank:
         power: float = 0.5,
         min_points: int = 100,
         max_points: int = 20000,
+        features: Sequence[str] = FEATURES,
     ) -> None:
-        self.folders, self.space = list(folders), space
+        self.folders, self.space, self.features = list(folders), space, features
         found = [_instances(folder, space, number) for number, folder in enumerate(self.folders)]
         table = np.concatenate([np.empty((0, 4), np.int64), *found])
         size = table[:, 3]
@@ -50,8 +52,9 @@ class InstanceBank:
     def read(self, index: int) -> Scene:
         """Instance number ``index`` as a scene, in the coordinates of the scene it is from (meters)."""
         number = int(self.instances[index])
+        folder = self.folders[int(self.scenes[index])]
         return read_scene(
-            self.folders[int(self.scenes[index])], self.space, lambda _, instance: np.flatnonzero(instance == number)
+            folder, self.space, lambda _, instance: np.flatnonzero(instance == number), features=self.features
         )
 
     def draw(self, count: int, rng: torch.Generator) -> list[Scene]:

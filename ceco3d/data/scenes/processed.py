@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ceco3d.data.scenes.colors import GRAY, has_colors
 from ceco3d.data.scenes.index import read_index
 from ceco3d.data.scenes.labels import IGNORE, label_space
+from ceco3d.data.scenes.normals import has_normals, stored_normals, unit_normals
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_npy
 
@@ -33,7 +35,10 @@ ARRAYS = {
     "instance": (np.int16, None),
 }
 SEGMENT = {"scannet20": "segment20", "scannet200": "segment200"}
+FEATURES = ("coord", "color", "normal")
 TEMPORARY = ".*.tmp"  # name of an unfinished scene, for Path.glob
+FINE, COARSE = 1e-3, 1e-2  # meters: steps of float32 that lose nothing, and that move points to other voxels
+AGAIN = "delete its folder and run ceco3d.preprocess again"
 
 Load = Callable[[Path], np.ndarray]
 Rows = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
@@ -90,14 +95,24 @@ def list_scenes(root: Path, split: str) -> list[Path]:
     return scenes
 
 
-def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: Load = read_npy) -> Scene:
+def read_scene(
+    folder: Path,
+    label_space: str,
+    rows: Rows | None = None,
+    load: Load = read_npy,
+    features: Sequence[str] = FEATURES,
+) -> Scene:
     """Read the scene in ``folder``, with ``segment`` in the label space ``scannet200`` or ``scannet20``.
 
-    rows  chooses points from the (N, 3) coordinates and (N,) instance ids: returns their indices, or None for all.
-          Little more than these points is read from the other arrays.
-    load  reads one array from its path
-    Reads folders of Pointcept too: normals may be missing (then zero), as may all labels (test scenes, then -1), and
-    labels may have any signed integer type. UserError names a file that is missing, damaged or of the wrong shape.
+    rows      chooses points from the (N, 3) coordinates and (N,) instance ids: returns their indices, or None for all.
+              Little more than these points is read from the other arrays.
+    load      reads one array from its path
+    features  that are needed: without "normal", missing normals are zero
+
+    Reads folders of Pointcept too. Colors that are missing or the same everywhere become gray. Normals that are missing
+    or zero everywhere are estimated, see ``stored_normals``. All labels may be missing (test scenes, then -1), and
+    labels may have any signed integer type. float64 coordinates far from the origin move there. UserError names a file
+    that is missing, damaged or of the wrong shape.
     """
     import torch
 
@@ -109,32 +124,37 @@ def read_scene(folder: Path, label_space: str, rows: Rows | None = None, load: L
     count = len(coord)
     if not count:
         raise UserError(f"{folder / 'coord.npy'} has no points: delete the folder and run ceco3d.preprocess again")
-    color = _load(folder / "color.npy", "u1", 3, count, load)
-    normal = np.zeros((count, 3), np.float32)
-    if (folder / "normal.npy").exists():
-        normal = _load(folder / "normal.npy", "f", 3, count, load)
+    color = _load_if_there(folder / "color.npy", "u1", 3, count, load)
+    normal = _load_if_there(folder / "normal.npy", "f", 3, count, load)
     segment = instance = np.full(count, IGNORE, np.int16)
     if any((folder / f"{name}.npy").exists() for name in SEGMENT.values()):
         segment = _load(folder / f"{SEGMENT[label_space]}.npy", "i", None, count, load)
     if (folder / "instance.npy").exists():
         instance = _load(folder / "instance.npy", "i", None, count, load)
     chosen = None if rows is None else rows(coord, instance)
+    if color is None or not has_colors(color):
+        color = np.full((1, 1), GRAY, np.float32).repeat(3, 1).repeat(count, 0)
+    if normal is None or not has_normals(normal):
+        normal = np.zeros((count, 3), np.float32)
+        if "normal" in features:
+            _check_finite(folder / "coord.npy", coord)
+            normal = stored_normals(folder, coord)
+    if coord.dtype == np.float64:
+        coord = _near_origin(coord)
     if chosen is not None:
         coord, color, normal = coord[chosen], color[chosen], normal[chosen]
         segment, instance = segment[chosen], instance[chosen]
     _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
-    points = {"coord": _points(coord), "normal": _points(normal)}
-    for name, values in points.items():
-        if not values.isfinite().all():
-            raise UserError(
-                f"{folder / f'{name}.npy'} holds NaN or infinity: delete its folder and run ceco3d.preprocess again"
-            )
+    for name, values in (("coord", coord), ("normal", normal)):
+        _check_finite(folder / f"{name}.npy", values)
+    _check_steps(folder / "coord.npy", coord)
     return Scene(
         name=folder.name,
-        **points,
+        coord=_points(coord),
         color=_points(color),
-        segment=torch.from_numpy(segment).long(),
-        instance=torch.from_numpy(instance).long(),
+        normal=_points(unit_normals(normal)),
+        segment=torch.from_numpy(np.array(segment, np.int64)),
+        instance=torch.from_numpy(np.array(instance, np.int64)),
     )
 
 
@@ -154,6 +174,10 @@ def _points(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
 
 
+def _load_if_there(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray | None:
+    return _load(path, kind, width, count, load) if path.exists() else None
+
+
 def _load(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray:
     """An array of dtype ``kind`` (f, i: any size), ``count`` rows (None: any), ``width`` columns (None: no axis)."""
     try:
@@ -161,25 +185,53 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, load: Loa
     except FileNotFoundError:
         raise UserError(f"{path} is missing: delete the folder and run ceco3d.preprocess again") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}): delete its folder and run ceco3d.preprocess again") from None
+        raise UserError(f"{path} is damaged ({error}): {AGAIN}") from None
     shape = tuple(length for length in (count, width) if length is not None)
     same_shape = array.ndim == (1 if width is None else 2) and array.shape[array.ndim - len(shape) :] == shape
     if not same_shape or not array.dtype.str[1:].startswith(kind):
         rows = "N" if count is None else str(count)
         wanted = f"({rows},)" if width is None else f"({rows}, {width})"
         names = {"f": "float", "u1": "uint8", "i": "int"}
-        raise UserError(
-            f"{path} is {one_line(array.dtype)} {array.shape}, not {names[kind]} {wanted}: "
-            "delete its folder and run ceco3d.preprocess again"
-        )
+        transposed = width is not None and array.ndim == 2 and array.shape[0] == width and not same_shape
+        remedy = "transpose the array" if transposed else AGAIN
+        raise UserError(f"{path} is {one_line(array.dtype)} {array.shape}, not {names[kind]} {wanted}: {remedy}")
     return array
+
+
+def _near_origin(coord: np.ndarray) -> np.ndarray:
+    """float64 coordinates moved by whole meters where float32 would round them; the same array where it would not."""
+    low = np.floor(coord.min(0))
+    return coord if _step(np.abs(coord).max()) < FINE else coord - low
+
+
+def _step(value: float, dtype: type = np.float32) -> float:
+    """The distance between numbers of a type near ``value``."""
+    with np.errstate(all="ignore"):
+        return float(np.spacing(dtype(value)))
+
+
+def _check_steps(path: Path, coord: np.ndarray) -> None:
+    """UserError if coordinates are so far from the origin that their type rounds them to other voxels."""
+    largest = float(max(coord.max(initial=0), -coord.min(initial=0)))
+    kind = np.float16 if coord.dtype.itemsize == 2 else np.float32
+    step = _step(largest, kind)
+    if not step < COARSE:
+        raise UserError(
+            f"{path} has coordinates up to {largest:,.0f} m, which {kind.__name__} rounds to steps of "
+            f"{step:.2g} m: subtract an offset from the original coordinates and save them again"
+        )
+
+
+def _check_finite(path: Path, values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        raise UserError(f"{path} holds NaN or infinity: {AGAIN}")
 
 
 def _check_labels(path: Path, segment: np.ndarray, space: str) -> None:
     """UserError if a label is neither -1 nor a training index: on a GPU it would crash the run without a message."""
     classes = len(label_space(space))
     if len(segment) and (segment.min() < IGNORE or segment.max() >= classes):
+        remedy = "if 255 marks unlabeled points, replace it by -1" if segment.max() == 255 else AGAIN
         raise UserError(
-            f"{path} holds labels {segment.min()}..{segment.max()}, not training indices -1..{classes - 1}: "
-            "delete its folder and run ceco3d.preprocess again"
+            f"{path} holds labels {segment.min()}..{segment.max()}, not training indices -1..{classes - 1}: {remedy}"
         )

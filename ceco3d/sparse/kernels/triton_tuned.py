@@ -7,7 +7,7 @@ The cache folder holds one JSON file per model of GPU: ``{kernel: {shape: sizes}
 from __future__ import annotations
 
 import json
-import os
+import uuid
 import warnings
 from collections.abc import Mapping
 from functools import cache
@@ -37,7 +37,7 @@ def store_tuned(device: torch.device, found: Mapping[str, Mapping[str, Mapping[s
     stored = json.loads(path.read_text()) if path.exists() else {}
     merged = {kernel: {**stored.get(kernel, {}), **shapes} for kernel, shapes in found.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = path.with_suffix(f".{uuid.uuid4().hex}.part")
     part.write_text(json.dumps(merged, indent=1))
     part.replace(path)
     return path
