@@ -64,7 +64,9 @@ def living(tmp_path):
 
 def test_a_second_process_ends_with_one_line_before_anything_is_written(living):
     before = sorted(path.name for path in living.parent.iterdir())
-    with pytest.raises(HeldError, match=r"run: in use by process \d+ on .+ since \d{4}-.+; wait for it or stop") as error:
+    with pytest.raises(
+        HeldError, match=r"run: in use by process \d+ on .+ since \d{4}-.+; wait for it or stop"
+    ) as error:
         FolderLock(living.parent)
     assert "\n" not in str(error.value)
     assert sorted(path.name for path in living.parent.iterdir()) == before == [NAME]

@@ -78,8 +78,7 @@ def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, workers, ema)
     a, b = (weights(tmp_path / name / "checkpoints/last.pt") for name in ("whole", "parts"))
     assert equal(a, b)
     timeless = [
-        [{k: v for k, v in row.items() if k not in TIMINGS} for row in rows(tmp_path / n)]
-        for n in ("whole", "parts")
+        [{k: v for k, v in row.items() if k not in TIMINGS} for row in rows(tmp_path / n)] for n in ("whole", "parts")
     ]
     assert timeless[0] == timeless[1]
 
