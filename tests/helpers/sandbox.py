@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import multiprocessing
 import resource
 import signal
@@ -91,6 +92,7 @@ def _serve(connection: Connection, read: Callable[[bytes], object], names: Seque
     faulthandler.disable()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    logging.disable()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
