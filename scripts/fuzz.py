@@ -13,6 +13,7 @@ Exits with code 1 if there are findings.
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 import tempfile
@@ -66,6 +67,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--keep", type=Path, help="folder for the inputs of findings")
     parser.add_argument("--raw", type=Path, help="raw root with valid files; default: generate rooms200")
     given = parser.parse_args(arguments)
+    logging.disable()  # readers warn about thousands of files
     table, found = Table("reader", "inputs", "accepted", "refused", "findings", "a second"), 0
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         raw = given.raw or Path(folder) / "raw"

@@ -75,21 +75,20 @@ class WandbLogger:
         try:
             return self._wandb.init(mode=self._picked, **options)
         except self._wandb.errors.AuthenticationError as error:
-            raise UserError(
-                f"logger=wandb: {one_line(error)}; run `wandb login`, or pass WANDB_MODE=offline"
-            ) from error
+            raise UserError(f"logger=wandb: {one_line(error)}; run `wandb login`, or pass WANDB_MODE=offline") from error
         except self._wandb.errors.Error as error:
             if self._picked == "offline":
                 raise UserError(f"logger=wandb: {one_line(error)}") from error
             logger.warning(f"wandb cannot be reached ({one_line(error)}); logging offline, see `wandb sync`")
-            return self._wandb.init(mode="offline", **options)
+        self._wandb.teardown()  # its service still holds the id of the run
+        return self._wandb.init(mode="offline", **options)
 
     def log(self, values: Mapping[str, float]) -> None:
         """One row of the run's history."""
         row = {name if name in ("step", *POSITION) else tag(name): value for name, value in values.items()}
         try:
             self._run.log(row)
-        except self._wandb.errors.Error as error:  # its service died
+        except Exception as error:  # its service died, which has many names
             raise OSError(one_line(error)) from error
 
     def finish(self, results: Results) -> None:

@@ -67,6 +67,7 @@ class Viewer:
 
     def images(self) -> dict[str, np.ndarray]:
         """What every panel shows, (H, W, 3) of 0..255, once the camera rests; without its title and border."""
+        self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         self.page.wait_for_selector("#stage[data-state=resting]")
         image = matplotlib.image.imread(BytesIO(self.page.screenshot(scale="css")))[..., :3] * 255
         images = {}

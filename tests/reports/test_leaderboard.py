@@ -110,3 +110,40 @@ def test_unfinished_and_damaged_runs(runs):
     (runs[0] / "metrics.json").unlink()
     with pytest.raises(UserError, match="not finished"):
         read_leaderboard(runs)
+
+
+def record(folder, split="val", views=1, voxel_size=0.02):
+    content = {"split": split, "voxel_size": voxel_size, "precision": "float32", "views": [{}] * views}
+    (folder / "evaluation.json").write_text(json.dumps(content))
+
+
+def test_each_row_says_which_evaluation_it_took(run_command, runs, tmp_path):
+    record(runs[0])
+    write_scores(runs[1] / "evaluate-val", 0.5)
+    record(runs[1] / "evaluate-val", views=4, voxel_size=0.04)
+    board = read_leaderboard(runs)
+    assert {row.name: row.how for row in board.rows} == {
+        "First": "end of training, val, 1 view, 2 cm",
+        "Second": "evaluate, val, 4 views, 4 cm",
+        "Third <b>": "end of training, val, 1 view",  # of an older version
+    }
+    outcome = run_command("report", "table", f"runs=[{','.join(map(str, runs))}]", f"out={tmp_path / 'out'}")
+    assert "|  | mIoU % | head % | common % | tail % | evaluation |" in outcome.out
+    assert "| - | evaluate, val, 4 views, 4 cm |" in outcome.out
+    assert "evaluated in different ways" in outcome.out
+    assert "evaluated in different ways" in (tmp_path / "out/leaderboard.html").read_text()
+    with (tmp_path / "out/leaderboard.csv").open(newline="") as file:
+        assert next(line["evaluation"] for line in csv.DictReader(file)) == "evaluate, val, 4 views, 4 cm"
+
+
+def test_runs_that_were_evaluated_alike_need_no_note(runs):
+    for run in runs:
+        record(run)
+    assert read_leaderboard(runs).note == ""
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"split": 1, "views": [], "voxel_size": 1}'])
+def test_a_damaged_record_of_an_evaluation_is_named(runs, text):
+    (runs[0] / "evaluation.json").write_text(text)
+    with pytest.raises(UserError, match=r"evaluation\.json is damaged"):
+        read_leaderboard(runs)

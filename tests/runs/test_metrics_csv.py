@@ -7,8 +7,9 @@ import math
 import pytest
 
 from ceco3d.runs.folder import read_curves, read_log
-from ceco3d.runs.metrics_csv import curves, read_complete_rows, read_rows
+from ceco3d.runs.metrics_csv import curves, moment, phase, read_complete_rows, read_rows, seconds_until
 from ceco3d.utils.errors import UserError
+from tests.helpers.source import ROOT
 
 
 def test_rows_hold_the_numbers_of_any_columns_and_skip_empty_cells(tmp_path):
@@ -62,3 +63,28 @@ def test_a_row_cut_short_is_read_but_not_complete(tmp_path):
 def test_a_run_without_a_log_has_no_curves(tmp_path):
     assert read_log(tmp_path) == []
     assert read_curves(tmp_path) == {}
+
+
+def test_the_phase_is_read_past_and_can_be_told_from_the_names(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,phase,seconds,loss,val_miou\n4,train,1.5,2.5,\n4,val,2.25,,0.5\n")
+    rows = read_rows(path)
+    assert rows == [{"step": 4, "seconds": 1.5, "loss": 2.5}, {"step": 4, "seconds": 2.25, "val_miou": 0.5}]
+    assert [phase(row) for row in rows] == ["train", "val"]
+    assert [moment(row) for row in rows] == [4, 4.5]
+
+
+def test_the_clock_goes_on_from_the_checkpoint(tmp_path):
+    path = tmp_path / "metrics.csv"
+    assert seconds_until(path, 4) == 0
+    path.write_text("step,phase,seconds,loss,val_miou\n2,train,1.5,2.5,\n4,train,3.5,2.5,\n4,val,9,,0.5\n5,train,")
+    assert [seconds_until(path, start) for start in (0, 2, 4, 4.5, 99)] == [0, 1.5, 3.5, 9, 9]
+    path.write_text("step,loss\n2,1.5\n")  # of an older version
+    assert seconds_until(path, 4) == 0
+
+
+@pytest.mark.parametrize("log", sorted((ROOT / "docs/results").rglob("metrics.csv")), ids=lambda path: path.parent.name)
+def test_logs_of_older_versions_are_read(log):
+    found = read_curves(log.parent)
+    assert {"loss", "val_miou"} <= found.keys()
+    assert "phase" not in found

@@ -3,11 +3,14 @@
 import errno
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
 from ceco3d.utils import atomic
-from ceco3d.utils.atomic import check_writable, retry_on_disk_error, whole_file, write_json
+from ceco3d.utils.atomic import check_writable, retry_on_disk_error, whole_file, write_json, write_text
 from ceco3d.utils.errors import UserError
 
 
@@ -54,3 +57,87 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="choose another folder"):
         check_writable(tmp_path / "file" / "b")
+
+
+def temporary_files(folder):
+    return sorted(path for path in folder.iterdir() if path.name.endswith(".part"))
+
+
+def test_writers_of_one_path_do_not_meet(tmp_path):
+    path = tmp_path / "a.json"
+    with whole_file(path) as first, whole_file(path) as second:
+        assert first.name != second.name
+        first.write(b"first" * 1000)
+        second.write(b"second")
+    assert path.read_bytes() == b"first" * 1000  # the last one to finish
+    assert list(tmp_path.iterdir()) == [path]
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from ceco3d.utils.atomic import write_text, whole_file
+path, letter = Path(sys.argv[1]), sys.argv[2]
+if letter == "killed":
+    with whole_file(path) as file:
+        file.write(b"half")
+        file.flush()
+        print("writing", flush=True)
+        sys.stdin.read()
+for _ in range(100):
+    write_text(path, letter * 10000)
+"""
+
+
+def start_writer(path, letter):
+    command = [sys.executable, "-c", WRITE, str(path), letter]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_processes_that_write_one_path_at_once_leave_one_whole_file(tmp_path):
+    path = tmp_path / "a.txt"
+    writers = [start_writer(path, letter) for letter in "abcd"]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            seen.add(path.read_text())
+    for writer in writers:
+        writer.communicate()
+    assert [writer.returncode for writer in writers] == [0] * 4
+    assert {(len(text), len(set(text))) for text in seen | {path.read_text()}} == {(10000, 1)}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):
+    path = tmp_path / "a.txt"
+    writer = start_writer(path, "killed")
+    assert writer.stdout.readline() == "writing\n"
+    write_text(path, "whole")
+    assert len(temporary_files(tmp_path)) == 1, "that of a living writer stays"
+    writer.kill()
+    writer.communicate()
+    write_text(path, "again")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_of_others_stay(tmp_path):
+    others = ["a.txt.part", "a.txt.123.part", "b.txt.0123456789ab.part", "a.txt.0123456789ab.part"]
+    for name in others:  # the last is that of a writer on another machine
+        (tmp_path / name).write_text("")
+    write_text(tmp_path / "a.txt", "")
+    assert {path.name for path in temporary_files(tmp_path)} == set(others)
+    os.utime(tmp_path / others[-1], (1, 1))
+    write_text(tmp_path / "a.txt", "")
+    assert {path.name for path in temporary_files(tmp_path)} == set(others[:-1])
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ü" * 127])
+def test_the_longest_names_can_be_written(tmp_path, name):
+    write_text(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    (tmp_path / "plain").write_text("")
+    write_text(tmp_path / "atomic", "")
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -17,6 +17,8 @@ ROWS = 1 << 16  # looked at in one go
 UNIT = 0.02  # by which the length of a normal may differ from 1, after rounding
 MOST = 0.99  # share of points with a normal of unit length, among those that have one
 SMALL = 64  # values up to which whole numbers may be classes; colors reach beyond it
+MANY = 80  # different classes in one scan, at most
+RELATED = 0.5  # correlation that channels of a color exceed
 FEW_POINTS = 8  # so many points in the order of their numbers are no coincidence
 
 
@@ -30,11 +32,19 @@ class Reading:
 
 @dataclass(frozen=True)
 class Columns:
-    """The finite values of each column (C,): smallest, largest, and whether all are whole; inf, -inf without any."""
+    """The finite values of each column (C,).
+
+    low, high  the smallest and the largest; inf and -inf without any
+    whole      whether all are whole
+    distinct   how many numbers out of 0..255 occur; 256 if larger ones do
+    related    (C, C) correlations
+    """
 
     low: np.ndarray
     high: np.ndarray
     whole: np.ndarray
+    distinct: np.ndarray
+    related: np.ndarray
 
     def bytes(self, i: int) -> bool:
         """Whole numbers 0..255."""
@@ -87,13 +97,25 @@ def read_content(table: np.ndarray, positions: Sequence[int], intensity_first: b
 def _columns(table: np.ndarray) -> Columns:
     low, high = np.full(table.shape[1], np.inf), np.full(table.shape[1], -np.inf)
     whole = np.ones(table.shape[1], bool)
+    occurs = np.zeros((256, table.shape[1]), bool)
     for start in range(0, len(table), ROWS):
         part = np.asarray(table[start : start + ROWS], np.float64)
         finite = np.isfinite(part)
         low = np.minimum(low, np.where(finite, part, np.inf).min(0))
         high = np.maximum(high, np.where(finite, part, -np.inf).max(0))
         whole &= (~finite | (part == np.rint(part))).all(0)
-    return Columns(low, high, whole)
+        rows, places = np.nonzero(finite & (part >= 0) & (part <= 255))
+        occurs[part[rows, places].astype(np.uint8), places] = True
+    return Columns(low, high, whole, np.where(high > 255, 256, occurs.sum(0)), _correlations(table))
+
+
+def _correlations(table: np.ndarray) -> np.ndarray:
+    """(C, C) of a sample of the rows, 0 where a column is constant or not finite."""
+    sample = np.asarray(table[:: len(table) // ROWS + 1], np.float64)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        found = np.corrcoef(np.nan_to_num(sample), rowvar=False)
+    related: np.ndarray = np.nan_to_num(found)
+    return related
 
 
 def _numbers_points(table: np.ndarray) -> bool:
@@ -148,7 +170,7 @@ def _color_windows(columns: Columns, windows: Sequence[int]) -> list[int]:
 def _are_bytes(columns: Columns, start: int) -> bool:
     """Whole numbers 0..255, beyond what classes reach; black is also a color."""
     brightest = columns.high[start : start + 3].max()
-    classes = 0 < brightest <= SMALL or sum(_is_label(columns, i, brightest) for i in range(start, start + 3)) > 1
+    classes = 0 < brightest <= SMALL or sum(_is_label(columns, i, start) for i in range(start, start + 3)) > 1
     return all(columns.bytes(i) for i in range(start, start + 3)) and not classes
 
 
@@ -166,13 +188,17 @@ def _are_shares(columns: Columns, start: int) -> bool:
 
 def _oddness(columns: Columns, start: int) -> int:
     """How many of three columns look like alpha (constant) or like classes, beside the channels of a color."""
-    brightest = columns.high[start : start + 3].max()
-    return sum(columns.constant(i) or _is_label(columns, i, brightest) for i in range(start, start + 3))
+    return sum(columns.constant(i) or _is_label(columns, i, start) for i in range(start, start + 3))
 
 
-def _is_label(columns: Columns, i: int, brightest: float) -> bool:
-    """Small whole numbers, beside colors that are at least three times as bright."""
-    return bool(columns.whole[i] and 1 <= columns.high[i] <= min(SMALL, brightest / 3))
+def _is_label(columns: Columns, i: int, start: int) -> bool:
+    """Whole numbers that are small, or few and last and not related to the others, beside colors from ``start``."""
+    part = slice(start, start + 3)
+    small = columns.high[i] <= min(SMALL, columns.high[part].max() / 3)
+    few = columns.distinct[i] <= min(MANY, columns.distinct[part].max() / 3)
+    others = [k for k in range(start, start + 3) if k != i]
+    apart = i == len(columns.low) - 1 and np.abs(columns.related[i, others]).max() < RELATED
+    return bool(columns.whole[i] and columns.high[i] >= 1 and (small or (few and apart)))
 
 
 def _name_others(roles: list[str], columns: Columns, rest: Sequence[int]) -> None:

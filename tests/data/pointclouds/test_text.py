@@ -104,6 +104,20 @@ def test_unclear_colors_are_not_used_and_named(columns):
     assert "columns=[x,y,z," in scan.notes[0]
 
 
+def test_labels_up_to_255_behind_colors_are_told_by_being_few_and_unrelated():
+    """ScanNet200 has labels up to 199, as bright as a color."""
+    rng = np.random.default_rng(0)
+    shade = rng.integers(20, 200, (2000, 1))
+    color = shade + rng.integers(0, 56, (2000, 3))
+    label = rng.choice([3, 17, 60, 111, 150, 199], 2000)
+    coord = rng.random((2000, 3))
+    scan = scan_of_table(np.column_stack([coord, color, label]))
+    assert scan.layout == "x y z red green blue (label ignored)"
+    np.testing.assert_array_equal(scan.color, color)
+    related = (shade[:, 0] // 40) * 40 + 20  # few values, but as bright as the color is: perhaps an intensity
+    assert scan_of_table(np.column_stack([coord, color, related])).color is None
+
+
 @pytest.mark.parametrize("columns", [[], [LABEL], [SCALAR], [SCALAR, LABEL]])
 def test_too_few_columns_for_colors_give_no_warning(columns):
     scan = scan_of_table(np.column_stack([COORD, *columns]))
