@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.file_kind import CUT, is_safetensors
 from ceco3d.utils.torch_file import read_torch_file
-from ceco3d.utils.untrusted import one_line, reading
+from ceco3d.utils.untrusted import RefusedError, one_line, reading
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], list[str]]:
         raise UserError(f"{path}: no such checkpoint; pass checkpoint=RUN_DIR/checkpoints/best.pt")
     try:
         content, skipped = _read(path)
+    except RefusedError as error:
+        raise DamagedError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:
-        raise DamagedError(f"{path}: not a readable checkpoint ({error})") from error
+        raise DamagedError(f"{path}: not a readable checkpoint ({error}); download or copy it again") from error
     if not isinstance(content, Mapping):
         held = f"objects of {list_names(skipped)}" if skipped else f"a {type(content).__name__}"
         raise DamagedError(f"{path}: holds {held}, not a checkpoint; save the state_dict of the model with torch.save")
@@ -57,12 +59,14 @@ def _read(path: Path) -> tuple[Any, list[str]]:
         with path.open("rb") as file:
             header = int.from_bytes(file.read(8), "little")
         if header + 8 > path.stat().st_size:
-            raise ValueError(CUT)
+            raise RefusedError(CUT)
         try:
             return load_file(path), []
         except Exception as error:
             cut = "MetadataIncompleteBuffer" in str(error) or "not fully covered" in str(error)
-            raise ValueError(CUT if cut else f"a damaged safetensors file: {one_line(error, 80)}") from error
+            if cut:
+                raise RefusedError(CUT) from error
+            raise ValueError(f"a damaged safetensors file: {one_line(error, 80)}") from error
 
 
 def list_names(names: list[str], count: int = 5) -> str:

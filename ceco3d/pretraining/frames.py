@@ -16,7 +16,7 @@ import torch
 from ceco3d.data.scenes.labels import IGNORE
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.pickles import Array, read_torch
+from ceco3d.utils.pickles import Array, read_arrays
 from ceco3d.utils.untrusted import RefusedError, one_line, read_npz
 
 LISTS = ("splits/overlap30.txt", "overlap30.txt")
@@ -105,7 +105,7 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_pth(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    content = read_torch(path, arrays=True)
+    content = read_arrays(path)
     coord, color = content["coord"], content["color"]
     if not all(isinstance(value, Array | torch.Tensor) for value in (coord, color)):
         raise TypeError("coord and color are not arrays")

@@ -37,11 +37,13 @@ OTHERS = {
 
 
 def describe(path: Path) -> str | None:
-    """What ``path`` is and what to do, in one line; None if it may be a file of ``torch.save`` or a pickle."""
+    """What ``path`` is and what to do, in one line; None if it may be a file of ``torch.save`` or another pickle."""
     with path.open("rb") as file:
         start = file.read(BEGINNING)
     if not start:
         return "an empty file; download or copy it again"
+    if start.startswith(b"PK\x05\x06"):
+        return "an empty zip archive; download or copy it again"
     if not start.strip(b"\0"):
         return "only zeros at its beginning, as a broken copy leaves them; download or copy it again"
     if start.startswith(ZIP):
@@ -64,10 +66,10 @@ def is_safetensors(path: Path) -> bool:
     return len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 2**40
 
 
-def _describe_text(start: bytes) -> str | None:
+def _describe_text(start: bytes) -> str:
     text = _decode(start)
     if text is None:
-        return None
+        return "data of an unknown kind, not a checkpoint"
     shown = one_line(text, QUOTED)
     lowered = text.lstrip("\ufeff \t\r\n").lower()
     if lowered.startswith("version https://git-lfs") or "/annex/objects/" in lowered[:200]:

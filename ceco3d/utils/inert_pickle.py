@@ -15,73 +15,17 @@ import math
 import pickle
 import re
 import struct
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import torch
-
+from ceco3d.utils.tensor_refs import ITEMSIZES, StorageRef, TensorRef, Unbuilt
 from ceco3d.utils.untrusted import one_line
 
-# Classes of storages that are read, and the bytes of a number in them.
-ITEMSIZES = {
-    **{"ComplexDoubleStorage": 16, "ComplexFloatStorage": 8, "DoubleStorage": 8, "LongStorage": 8},
-    **{"FloatStorage": 4, "IntStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "ShortStorage": 2},
-    **{"CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1},
-}
 STORAGE = re.compile(rf"torch\.(cuda\.)?({'|'.join(ITEMSIZES)})")
 KEYS = (str, int, float, bool, bytes, type(None))  # hashing a nested tuple can take forever
 MAX_DIMENSIONS = 64
 MAX_NAME = 100  # characters of the name of a module or class
 DICTS = ("collections.OrderedDict", "collections.Counter", "builtins.dict", "__builtin__.dict")
-
-
-@dataclass(eq=False)
-class Unbuilt:
-    """A class, function or object of a file, by the name of its class.
-
-    items  entries that it got as a dict
-    pairs  of an OrderedDict of Python 2: its ``[key, value]`` pairs
-    """
-
-    name: str
-    items: dict[Any, Any] = field(default_factory=dict)
-    pairs: Any = None
-
-
-@dataclass(eq=False)
-class StorageRef:
-    """``count`` numbers, stored in the file under ``key``; ``kind`` is a class of torch, such as ``FloatStorage``."""
-
-    key: str
-    kind: str
-    count: int
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of a number."""
-        return ITEMSIZES[self.kind]
-
-
-@dataclass(eq=False)
-class TensorRef:
-    """A strided view of a storage; it lies within the storage."""
-
-    storage: StorageRef
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:  # how a tensor pickles itself
-        return torch._utils._rebuild_tensor_v2, (
-            self.storage,
-            self.offset,
-            self.size,
-            self.stride,
-            False,
-            OrderedDict(),
-        )
 
 
 def read_inert(file: BinaryIO) -> tuple[Any, dict[str, StorageRef]]:
@@ -170,8 +114,10 @@ class _Interpreter(_PythonUnpickler):
         self.append(Unbuilt(f"extension {code}"))
 
     def persistent_load(self, pid: Any) -> Any:
-        if not isinstance(pid, tuple) or pid[0] != "storage":  # old files keep the source of a class this way
-            return Unbuilt("source code")
+        if pid[0] == "module":  # a class with its source code
+            return pid[1]
+        if pid[0] != "storage":
+            return Unbuilt("persistent object")
         _, kind, key, _, count, *view = pid
         if not isinstance(key, str | int):
             raise ValueError("a storage without a name")

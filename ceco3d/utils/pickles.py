@@ -1,4 +1,4 @@
-"""Read files of ``torch.save`` and ``pickle`` without running code from them.
+"""Read arrays from files of ``torch.save`` and ``pickle`` without running code. Checkpoints: see ``torch_file``.
 
 ``torch.load(weights_only=True)`` runs no code either, but it lets a file call functions that allocate any number of
 bytes (``bytearray``, ``FloatTensor``), and NumPy's own unpickling trusts the file. Here the calls are checked first,
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ceco3d.utils.untrusted import RefusedError, check_archive, one_line, reading
+from ceco3d.utils.untrusted import RefusedError, check_archive, one_line, read_member, reading
 
 TENSOR_CALLS = re.compile(
     r"collections (OrderedDict|Counter)|(builtins|__builtin__) set|_codecs encode|"
@@ -86,10 +86,10 @@ ARRAYS: dict[str, Callable[..., Any]] = {
 }
 
 
-def read_torch(path: Path, arrays: bool = False) -> Any:
-    """The content of a ``torch.save`` file, on the CPU. ``arrays`` allows NumPy arrays in it, returned as ``Array``."""
+def read_arrays(path: Path) -> Any:
+    """The tensors, arrays (as ``Array``) and plain containers in a ``torch.save`` file, on the CPU."""
     with reading(), path.open("rb") as file:
-        return _load_torch(file, arrays)
+        return _load_torch(file, arrays=True)
 
 
 def read_pickle(path: Path) -> Any:
@@ -138,8 +138,8 @@ def _check_zip(file: BinaryIO, size: int, arrays: bool) -> None:
         if wrong:
             raise ValueError(f"the checksum of {one_line(wrong)} differs")
         for member in archive.infolist():
-            if member.filename.endswith(".pkl"):
-                _check_calls(io.BytesIO(archive.read(member)), arrays, None)
+            if member.filename.lower().endswith(".pkl"):  # torch finds it in any case
+                _check_calls(io.BytesIO(read_member(archive, member)), arrays, None)
 
 
 def _check_old(data: bytes, arrays: bool) -> BinaryIO:

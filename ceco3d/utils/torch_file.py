@@ -19,11 +19,20 @@ from typing import Any, BinaryIO
 import torch
 
 from ceco3d.utils.file_kind import CUT, ZIP, describe
-from ceco3d.utils.inert_pickle import KEYS, StorageRef, TensorRef, Unbuilt, read_inert
-from ceco3d.utils.untrusted import check_archive, one_line, read_member, reading
+from ceco3d.utils.inert_pickle import KEYS, read_inert
+from ceco3d.utils.tensor_refs import StorageRef, TensorRef, Unbuilt
+from ceco3d.utils.untrusted import RefusedError, check_archive, one_line, read_member, reading
 
 MAX_VALUES = 10_000_000  # in nested containers, each counted as often as it appears
 MAX_BITS = 128  # of an integer
+CALLED = {  # what pickles call to build an object, and its class
+    "numpy.core.multiarray.scalar": "numpy.generic",
+    "numpy._core.multiarray.scalar": "numpy.generic",
+    "numpy.core.multiarray._reconstruct": "numpy.ndarray",
+    "numpy._core.multiarray._reconstruct": "numpy.ndarray",
+    "numpy._core.numeric._frombuffer": "numpy.ndarray",
+    "_codecs.encode": "bytes",
+}
 OLD_MAGIC = 0x1950A86A20F9469CFC6C  # starts a file of torch.save before PyTorch 1.6
 
 
@@ -36,11 +45,14 @@ class TorchFile:
 
 
 def read_torch_file(path: Path) -> TorchFile:
-    """The content of a ``torch.save`` file, on the CPU. ValueError with one line that says what the file is instead."""
+    """The content of a ``torch.save`` file, on the CPU.
+
+    RefusedError with one line that says what the file is and what to do; ValueError if it is damaged otherwise.
+    """
     with reading():
         kind = describe(path)
         if kind is not None:
-            raise ValueError(kind)
+            raise RefusedError(kind)
         with path.open("rb") as file:
             zipped = file.read(len(ZIP)) == ZIP
             file.seek(0)
@@ -64,17 +76,17 @@ def _open_zip(file: BinaryIO, size: int) -> _Opened:
     check_archive(archive, size, inflation=1)
     wrong = archive.testzip()
     if wrong:
-        raise ValueError(f"damaged: the checksum of {one_line(wrong, 60)} differs; download or copy it again")
+        raise RefusedError(f"damaged: the checksum of {one_line(wrong, 60)} differs; download or copy it again")
     names = archive.namelist()
     pickles = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1 or len(set(names)) != len(names):
         listed = one_line(", ".join(names), 80)
-        raise ValueError(
+        raise RefusedError(
             f"a zip archive of other files ({listed}), not a checkpoint; unpack it and pass the checkpoint"
         )
     folder = pickles[0].removesuffix("data.pkl")
     if any(name.startswith(f"{folder}code/") for name in names):
-        raise ValueError("a TorchScript program; load it with torch.jit.load and save its state_dict with torch.save")
+        raise RefusedError("a TorchScript program; load it with torch.jit.load and save its state_dict with torch.save")
 
     def read(name: str) -> bytes:
         return read_member(archive, folder + name)
@@ -87,11 +99,11 @@ def _open_zip(file: BinaryIO, size: int) -> _Opened:
 def _open_old(data: bytes) -> _Opened:
     """A file before PyTorch 1.6: pickles of magic number, version, platform, content and keys, then the storages."""
     file = io.BytesIO(data)
-    magic, _ = read_inert(file)
+    magic, _ = _next(file, len(data))
     if magic != OLD_MAGIC:
         what = one_line(magic.name if isinstance(magic, Unbuilt) else type(magic).__name__, 60)
-        raise ValueError(f"a plain pickle ({what}), not a checkpoint of PyTorch; save the state_dict with torch.save")
-    _, (platform, _), (value, storages), (keys, _) = (read_inert(file) for _ in range(4))
+        raise RefusedError(f"a plain pickle ({what}), not a checkpoint of PyTorch; save the state_dict with torch.save")
+    _, (platform, _), (value, storages), (keys, _) = (_next(file, len(data)) for _ in range(4))
     little = not isinstance(platform, dict) or platform.get("little_endian") is not False
     places: dict[str, slice] = {}
     end = file.tell()
@@ -100,9 +112,18 @@ def _open_old(data: bytes) -> _Opened:
         count = int.from_bytes(data[end:start], "little" if little else "big")
         end = start + count * storages[key].itemsize
         if end > len(data):
-            raise ValueError(CUT)
+            raise RefusedError(CUT)
         places[key] = slice(start, end)
     return _Opened(value, lambda storage: data[places[storage.key]], b"little" if little else b"big")
+
+
+def _next(file: BinaryIO, size: int) -> tuple[Any, dict[str, StorageRef]]:
+    try:
+        return read_inert(file)
+    except Exception as error:
+        if file.tell() == size:
+            raise RefusedError(CUT) from error
+        raise
 
 
 class _Skip:
@@ -118,6 +139,7 @@ class _Plain:
     def __init__(self) -> None:
         self.skipped: set[str] = set()
         self._done: dict[int, tuple[Any, int]] = {}  # id -> the copy, and how many values are in it
+        self._dicts: dict[int, dict[Any, Any]] = {}
         self._originals: list[Any] = []  # keeps ids unique
 
     def __call__(self, value: Any) -> Any:
@@ -136,10 +158,11 @@ class _Plain:
 
     def _copy_container(self, value: Any) -> tuple[Any, int]:
         if isinstance(value, Unbuilt):
-            if not value.items and not value.pairs:
-                self.skipped.add(one_line(value.name, 60))
+            entries = value.items or self._dict_of(value.pairs)
+            if not entries:
+                self.skipped.add(one_line(CALLED.get(value.name, value.name), 60))
                 return _Skip, 1
-            value = _entries(value)
+            return self._copy(entries)
         if isinstance(value, dict):
             copies = {key: self._copy(item) for key, item in value.items()}
             copy: Any = {key: item for key, (item, _) in copies.items() if item is not _Skip}
@@ -154,10 +177,14 @@ class _Plain:
             raise ValueError("its containers hold each other too often")
         return copy, 1 + sum(counts)
 
-
-def _entries(value: Unbuilt) -> dict[Any, Any]:
-    pairs = value.pairs if isinstance(value.pairs, list) else []
-    return {key: item for key, item in pairs if isinstance(key, KEYS)} | value.items
+    def _dict_of(self, pairs: Any) -> dict[Any, Any]:
+        """The dict of a list of pairs, always the same one for the same list."""
+        if not isinstance(pairs, list):
+            return {}
+        if id(pairs) not in self._dicts:
+            self._originals.append(pairs)
+            self._dicts[id(pairs)] = {key: item for key, item in pairs if isinstance(key, KEYS)}
+        return self._dicts[id(pairs)]
 
 
 class _Writer(pickle.Pickler):
@@ -186,7 +213,7 @@ def _write(content: Any, opened: _Opened) -> BinaryIO:
         for storage, number in writer.used.items():
             data = opened.read(storage)
             if len(data) != storage.count * storage.itemsize:
-                raise ValueError("damaged: a storage is shorter or longer than it says; download or copy it again")
+                raise RefusedError("damaged: a storage is shorter or longer than it says; download or copy it again")
             archive.writestr(f"archive/data/{number}", data)
     clean.seek(0)
     return clean

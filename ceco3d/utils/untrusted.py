@@ -24,7 +24,7 @@ STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods can ask for
 
 
 class RefusedError(ValueError):
-    """An intact file with objects that are not read, because building them may run code or fill the memory."""
+    """A file that is not read for a known reason: it is of another kind, or its objects may run code or fill memory."""
 
 
 class NotSupportedError(ValueError):
@@ -100,10 +100,11 @@ def check_archive(archive: zipfile.ZipFile, size: int, inflation: int = MAX_INFL
         raise ValueError(f"its members would decompress to over {inflation} times its size")
 
 
-def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+def read_member(archive: zipfile.ZipFile, member: str | zipfile.ZipInfo) -> bytes:
     """A member of a checked archive. ``ZipFile.read`` would decompress up to 2 GiB before it cuts to the right size."""
-    with archive.open(name) as file:
-        return file.read(archive.getinfo(name).file_size)
+    info = archive.getinfo(member) if isinstance(member, str) else member
+    with archive.open(info) as file:
+        return file.read(info.file_size)
 
 
 def _array(data: bytes) -> np.ndarray:

@@ -150,9 +150,9 @@ class Payload:
     ("write", "message"),
     [
         (lambda path: None, "no such checkpoint"),
-        (lambda path: path.write_bytes(b""), "not a readable checkpoint"),
-        (lambda path: path.write_bytes(b"not a checkpoint"), "damaged|not a readable"),
-        (lambda path: path.write_bytes(b"junk"), "not a readable checkpoint"),
+        (lambda path: path.write_bytes(b""), "an empty file"),
+        (lambda path: path.write_bytes(b"not a checkpoint"), r"a text, not a checkpoint \(not a"),
+        (lambda path: path.write_bytes(b"junk\0"), "data of an unknown kind"),
         (lambda path: path.write_bytes(pickle.dumps(Payload(), protocol=2)), "a plain pickle .*print"),
         (lambda path: torch.save({"model": Payload()}, path), "no weights in this file, but objects of .*print"),
         (lambda path: torch.save([1, 2], path), "holds a list"),
