@@ -83,6 +83,8 @@ def segment_scene(
             raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
         warn_missing([folder], predictor.features)
         label, confidence = predictor.predict(scene)
+        if not is_probability(confidence.numpy()):
+            raise UserError(f"{checkpoint}: predicts NaN for {scene.name}; choose another checkpoint or precision=fp32")
         predictions.append(Panel(title, label.numpy(), confidence.numpy()))
     truth = scene.segment.numpy()
     return SegmentedScene(

@@ -231,7 +231,7 @@ def _scan_readers(folder: Path, raw: Path) -> list[Reader]:
     def read(path: Path) -> None:
         scan = read_scan(path)
         assert scan.coord.shape == (len(scan), 3)
-        assert all("\n" not in note and note.isascii() for note in scan.notes)
+        assert all(note.isprintable() for note in scan.notes)
         triangles = scan.triangles()
         assert triangles is None or not len(triangles) or 0 <= triangles.min() <= triangles.max() < len(scan)
         if scan.ply is not None:

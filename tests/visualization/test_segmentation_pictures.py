@@ -1,6 +1,7 @@
 """Pictures of segmentations: what is drawn where, colors, and what the command does with runs, files and bad input."""
 
 import re
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from plyfile import PlyData, PlyElement
 
 from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.models import build_model
 from ceco3d.training.checkpoint import save
+from ceco3d.utils.errors import UserError
 from ceco3d.visualization.camera import Camera
 from ceco3d.visualization.labeled_scenes import read_labeled
 from ceco3d.visualization.palette import APART, NO_LABEL, distinct_colors, oklab
@@ -200,6 +204,55 @@ def test_colors_of_classes_are_not_taken_for_those_of_the_scan(tmp_path):
     colors["red"] = colors["red"] + np.uint8(1)
     scene = read_labeled(write_labeled(tmp_path / "b.ply", **no_original, **colors), SPACE, "z")
     assert scene.color[0].tolist() == (SPACE.colors[0] + [1, 0, 0]).tolist()
+
+
+@pytest.mark.parametrize("values", [[0, 87, 99, 100], [0, 1, 2, 0], [0.5, np.nan, 0.5, 0], [-0.5, 1, 1, 0]])
+def test_what_is_no_probability_is_not_shown_as_confidence(tmp_path, caplog, values):
+    path = write_labeled(tmp_path / "scan.ply", confidence=np.array(values, np.float32))
+    (panel,) = read_labeled(path, SPACE, "z").panels
+    assert panel.confidence is None
+    assert "confidence leaves 0..1" in caplog.text
+
+
+def test_a_panel_refuses_a_confidence_that_is_no_probability():
+    with pytest.raises(ValueError, match=r"CE: the confidence leaves 0\.\.1"):
+        Panel("CE", np.zeros(1, np.int64), np.array([50.0], np.float32))
+
+
+@pytest.mark.parametrize("label", [[1.5, 2, 0, 0], [1, np.nan, 0, 0]])
+def test_labels_that_are_no_whole_numbers_are_refused(tmp_path, label):
+    path = write_labeled(tmp_path / "scan.ply", label=np.array(label, np.float32))
+    with pytest.raises(UserError, match=r"label is not a whole number everywhere"):
+        read_labeled(path, SPACE, "z")
+
+
+@pytest.mark.parametrize(("kind", "white"), [(np.uint16, 65535), (np.float32, 1), (np.uint8, 255)])
+def test_colors_of_any_number_type_are_read_as_in_predict(tmp_path, kind, white):
+    shades = np.array([white, white / 5, 0, 0]).astype(kind)
+    colors = {f"original_{name}": shades for name in ("red", "green", "blue")}
+    scene = read_labeled(write_labeled(tmp_path / "scan.ply", **colors), SPACE, "z")
+    assert scene.color[:, 0].tolist() == [255, 51, 0]
+
+
+def test_normals_become_unit_vectors(tmp_path):
+    normals = {"nx": [0, 5, np.nan, 0], "ny": [0, 0, 0, 0], "nz": [2, 0, 1, 0]}
+    columns = {name: np.array(values, np.float32) for name, values in normals.items()}
+    scene = read_labeled(write_labeled(tmp_path / "scan.ply", **columns), SPACE, "z")
+    assert scene.normal.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0]]
+
+
+def test_names_are_no_formulas(monkeypatch):
+    space = replace(SPACE, names=("_wall", r"$\frac$", *SPACE.names[2:]))
+    seen = []
+    print_png = FigureCanvasAgg.print_png
+
+    def listen(canvas, *arguments, **options):
+        seen.extend(text.get_text() for text in canvas.figure.findobj(Text))
+        print_png(canvas, *arguments, **options)
+
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", listen)
+    scene_picture(small_scene(name=r"a$\b$", space=space))
+    assert {"_wall", r"$\frac$", r"a$\b$"} <= set(seen)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from ceco3d.data.pointclouds.text import read_text
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import NotSupportedError, one_line
 
+NOTE = 500  # characters of a note
 LABELS = ".labels.txt"  # suffix of predicted labels, which are not scans
 
 TABLE_READERS = {**dict.fromkeys((".xyz", ".txt", ".pts", ".csv", ".asc"), read_text), ".npy": read_npy}
@@ -70,15 +71,21 @@ def read_scan(path: Path, columns: Sequence[str] | None = None) -> Scan:
         raise UserError(f"{path}: damaged, or not a {path.suffix} file ({reason})") from None
     if not len(scan):
         raise UserError(f"{path}: has no points")
-    return _with_standard_attributes(scan)
+    return _for_output(scan)
 
 
-def _with_standard_attributes(scan: Scan) -> Scan:
-    """The scan with attributes in types that the output has; notes for what is rounded or no number."""
+def _for_output(scan: Scan) -> Scan:
+    """The scan with attributes in types that the output has; and notes fit to print."""
     numbers = {name: column for name, column in scan.attributes.items() if column.dtype.kind in "biuf"}
     notes = [f"{name} holds no numbers: not kept" for name in scan.attributes if name not in numbers]
     attributes = {name: standard_type(column, name, notes) for name, column in numbers.items()}
-    return replace(scan, attributes=attributes, notes=(*scan.notes, *notes))
+    printed = tuple(_printable(note) for note in (*scan.notes, *notes))
+    return replace(scan, attributes=attributes, layout=_printable(scan.layout), notes=printed)
+
+
+def _printable(text: str) -> str:
+    """``text`` without control characters, which names in a file may have."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[:NOTE])
 
 
 def find_scans(inputs: Sequence[str]) -> list[Path]:

@@ -111,6 +111,8 @@ def _columns(table: np.ndarray) -> Columns:
 
 def _correlations(table: np.ndarray) -> np.ndarray:
     """(C, C) of a sample of the rows, 0 where a column is constant or not finite."""
+    if len(table) < FEW_POINTS:
+        return np.zeros((table.shape[1], table.shape[1]))
     sample = np.asarray(table[:: len(table) // ROWS + 1], np.float64)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         found = np.corrcoef(np.nan_to_num(sample), rowvar=False)
