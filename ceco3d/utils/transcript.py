@@ -13,7 +13,7 @@ from typing import Any, TextIO
 # Control sequences of terminals: colors, cursor movements, titles, links.
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-BAR = set("━╸╺█")  # drawn by progress bars
+BAR = re.compile("^[^┏┡┗]*[━╸╺█]{5}")  # a progress bar, not the border of a table
 MAX_WAITING = 1_000_000  # characters kept while the file cannot be written
 
 _open: list[Transcript] = []
@@ -41,7 +41,7 @@ class Transcript:
     def line(self, text: str) -> None:
         """Add a line as it came from a terminal stream."""
         shown = CONTROL.sub("", ANSI.sub("", text).rstrip("\r").rpartition("\r")[2]).rstrip()
-        if "\r" in text.rstrip("\r") and (not shown or BAR & set(shown)):
+        if BAR.search(shown) or (text.strip("\r") and not shown and text.strip()):
             return
         with self._lock:
             self._waiting.append(shown)

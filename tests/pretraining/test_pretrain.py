@@ -150,7 +150,7 @@ def test_the_published_settings_on_scannet(dataset):
 @pytest.mark.parametrize(
     ("command", "arguments", "message"),
     [
-        ("pretrain", ["method=moco"], "Could not find 'method/moco'"),
+        ("pretrain", ["method=moco"], "method=moco: no such choice; choose csc or lground"),
         ("pretrain", ["method.min_overlap=2"], "method.min_overlap=2: must be at most 1"),
         ("pretrain", ["method.min_overlap=0"], "method.min_overlap=0: must be greater than 0"),
         ("pretrain", ["method.queries=many"], "method.queries=many: must be a whole number"),
