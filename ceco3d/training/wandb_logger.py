@@ -75,9 +75,7 @@ class WandbLogger:
         try:
             return self._wandb.init(mode=self._picked, **options)
         except self._wandb.errors.AuthenticationError as error:
-            raise UserError(
-                f"logger=wandb: {one_line(error)}; run `wandb login`, or pass WANDB_MODE=offline"
-            ) from error
+            raise UserError(f"logger=wandb: {one_line(error)}; run `wandb login`, or set WANDB_MODE=offline") from error
         except self._wandb.errors.Error as error:
             if self._picked == "offline":
                 raise UserError(f"logger=wandb: {one_line(error)}") from error

@@ -263,3 +263,12 @@ def test_a_sparse_tensor_moves_to_a_device_with_its_coordinates():
     assert torch.equal(moved.features, x.features)
     assert torch.equal(moved.coordinates, x.coordinates)
     assert SparseTensor(FEATURES, COORDINATES).to("meta").features.device.type == "meta"
+
+
+def test_tensors_that_share_their_voxels_still_share_them_on_another_device():
+    x = SparseTensor(FEATURES, COORDINATES)
+    x.manager.downsample(1, 2)
+    moved = cat([x.to("meta"), x.to("meta")])
+    assert moved.features.shape == (len(x), 6)
+    assert moved.manager.keys(2).device.type == "meta"
+    assert moved.manager.to(torch.device("cpu")) is x.manager

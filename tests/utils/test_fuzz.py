@@ -11,6 +11,7 @@ import lzma
 import struct
 import sys
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -92,6 +93,62 @@ def member_beyond_the_archive() -> bytes:
     return data[: directory + 20] + struct.pack("<I", 2**32 - 2) + data[directory + 24 :]
 
 
+def long(value: int) -> bytes:
+    return b"\x8a\x08" + value.to_bytes(8, "little")
+
+
+def member_that_inflates(name: str) -> bytes:
+    """An archive whose directory promises a small array, and whose data inflate to 300 MB."""
+    data, member = npy("(2, 6)"), name.encode()
+    pack = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = pack.compress(data) + b"".join(pack.compress(bytes(2**20)) for _ in range(300)) + pack.flush()
+    sizes = struct.pack("<LLLHH", zlib.crc32(data), len(packed), len(data), len(member), 0)
+    file = struct.pack("<4sHHHHH", b"PK\3\4", 20, 0, zipfile.ZIP_DEFLATED, 0, 0) + sizes + member + packed
+    entry = struct.pack("<4sHHHHHH", b"PK\1\2", 20, 20, 0, zipfile.ZIP_DEFLATED, 0, 0) + sizes + bytes(14) + member
+    return file + entry + struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, 1, 1, len(entry), len(file), 0)
+
+
+def pickle_of_another_case() -> bytes:
+    """A call that asks for memory in a pickle that torch finds, because it ignores case."""
+    pickled = b"\x80\x02}X\1\0\0\0acbuiltins\nbytearray\n" + long(HUGE) + b"\x85Rs."
+    return archive({"a/data.PKL": pickled, "a/version": b"3\n", "a/byteorder": b"little"})
+
+
+def pickles_of_few_bytes() -> dict[str, bytes]:
+    """Files whose values refer to each other so often that a copy of them, or a walk through them, would never end."""
+
+    def put(number: int) -> bytes:
+        return b"r" + struct.pack("<I", number)
+
+    def get(number: int) -> bytes:
+        return b"j" + struct.pack("<I", number)
+
+    def text(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    entries = b"".join(text(str(i)) + b"N" for i in range(20000))
+    pairs = b"".join(b"](" + text(str(i)) + b"Ne" for i in range(20000))
+    pickles = {
+        "lists in lists": b"]" + b"".join(put(i) + b"](" + get(i) * 2 + b"e" for i in range(60)),
+        "tuples in tuples": b"N\x85" + b"".join(put(i) + get(i) + b"\x86" for i in range(60)),
+        "dicts in dicts": b"}" + b"".join(put(i) + b"}(K\1" + get(i) + b"K\2" + get(i) + b"u" for i in range(60)),
+        "key of tuples": b"}N\x85" + b"".join(put(i) + get(i) + b"\x86" for i in range(60)) + b"Ns",
+        "dict built often": b"](}(" + entries + b"u" + put(1)
+        + (b"ccollections\nOrderedDict\n" + get(1) + b"\x85R") * 20000 + b"e",
+        "pairs built often": b"](](" + pairs + b"e" + put(1)
+        + (b"ccollections\nOrderedDict\n" + get(1) + b"\x85R") * 20000 + b"e",
+        "text encoded often": b"](" + text("a" * 10**6) + put(1)
+        + (b"c_codecs\nencode\n" + get(1) + text("latin1") + b"\x86R") * 20000 + b"e",
+        "long names": b"](" + text("a" * 10**6) + put(1) + (b"0" + get(1) * 2 + b"\x93") * 20000 + b"e",
+        "deep lists": b"]" * 100000 + b"a" * 99999,
+        "long integer": b"\x8b" + struct.pack("<I", 10**6) + b"\xff" * 10**6,
+        "call within itself": b"](ctorch._tensor\n_rebuild_from_type_v2\n]" + put(1) + b"(ctorch._tensor\n"
+        + b"_rebuild_from_type_v2\nN" + get(1) + b"NetRe",
+    }  # fmt: skip
+    body = {what: b"\x80\x02}" + text("x") + value + b"s." for what, value in pickles.items()}
+    return {what: archive({"a/data.pkl": value, "a/version": b"3\n"}) for what, value in body.items()}
+
+
 def saved(content: object, zipped: bool = True, pickled: tuple[bytes, bytes] = (b"", b"")) -> bytes:
     """A ``torch.save`` file with a piece of the pickle replaced."""
     out = io.BytesIO()
@@ -100,10 +157,6 @@ def saved(content: object, zipped: bool = True, pickled: tuple[bytes, bytes] = (
         return out.getvalue().replace(*pickled)
     with zipfile.ZipFile(out) as file:
         return archive({name: file.read(name).replace(*pickled) for name in file.namelist()})
-
-
-def long(value: int) -> bytes:
-    return b"\x8a\x08" + value.to_bytes(8, "little")
 
 
 def call(function: bytes, argument: bytes) -> tuple[bytes, bytes]:
@@ -124,6 +177,11 @@ TEXT = "ü" * 9 + "".join(chr(200 + i * 7919 % 50000) for i in range(20000))
 SLOW = b"X" + struct.pack("<I", len(TEXT.encode("utf8", "ignore"))) + TEXT.encode("utf8", "ignore")
 
 HOSTILE = {
+    **{what: ("weights .pt", data) for what, data in pickles_of_few_bytes().items()},
+    "pickle of another case": ("weights .pt", pickle_of_another_case()),
+    "frame's pickle of another case": ("frame .pth", pickle_of_another_case()),
+    "weights that inflate": ("weights .pt", member_that_inflates("a/data.pkl")),
+    "frame that inflates": ("frame .pth", member_that_inflates("a/data.pkl")),
     "rows of lists": ("mesh", ply(VERTEX + "element other 4000000000\nproperty list uchar int vertex_indices\n")),
     "lists after a false end": (
         "mesh",
@@ -178,6 +236,11 @@ def test_hostile_files_are_refused(readers, what):
     reader = readers[name]
     with Sandbox(reader, reader.names) as sandbox:
         assert sandbox.run([data]) == [Outcome("refused")]
+
+
+def test_a_member_that_inflates_is_cut_to_the_size_it_says(readers):
+    reader = readers["frame .npz"]
+    assert findings(reader, [member_that_inflates("pcd.npy")]) == []
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\udcff"])
