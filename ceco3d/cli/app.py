@@ -27,7 +27,7 @@ from ceco3d.cli.hints import among, suggestion
 from ceco3d.cli.overrides import presets
 from ceco3d.cli.quoting import quoted
 from ceco3d.cli.settings import plain, to_settings
-from ceco3d.cli.start import check, config_dirs, spelled_out
+from ceco3d.cli.start import check, config_dirs, spelled_out, warn_of_repeats
 from ceco3d.utils.allocator import keep_freed_memory, let_segments_grow
 from ceco3d.utils.errors import UserError
 
@@ -118,6 +118,7 @@ def command(name: str, kind: type[S], first: str | None = None) -> Callable[[Cal
                 let_segments_grow()
                 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
                 arguments = check(name, spelled_out(sys.argv[1:], first))
+                warn_of_repeats(arguments)
                 sys.argv[1:] = prepare(name, arguments, config_dirs(arguments), kind)
                 entry()
 
@@ -152,12 +153,13 @@ def explain(error: Exception, name: str, folders: Sequence[Path]) -> str:
         catalog = read_catalog(name, folders)
         holders = catalog.holders(key)
         if holders:
-            return f"{key}: no such key here; {among(holders)} has it"
+            return f"{key}: no such key here; {among(holders)} {'has' if len(holders) == 1 else 'have'} it"
         return f"{key}: no such key{suggestion(key, catalog.names()) or ', see --help'}"
     several = re.match(r"Ambiguous value for argument '([^=]+)=(.*)'", text)
     if several:
         key, value = several[1], several[2]
-        return f"{key}={value}: several values; write {key}=[{value}] for a list, or add --multirun for a run with each"
-    if text.startswith("Sweep parameters"):
-        return f"{one_line(error)}; add --multirun"
+        chosen = read_catalog(name, folders).chosen
+        one = key in chosen and not isinstance(chosen[key], list)
+        remedy = "choose one" if one else f"write {key}=[{value}] for a list"
+        return f"{key}={value}: several values; {remedy}, or add --multirun for a run with each"
     return one_line(error)

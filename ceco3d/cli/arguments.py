@@ -32,6 +32,16 @@ def option_value(arguments: Sequence[str], *names: str) -> str | None:
     return None
 
 
+def repeated(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """The values of keys that are given several times with different ones; Hydra takes the last in silence."""
+    given: dict[str, list[str]] = {}
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        if equals and key[:1] not in DASHES:
+            given.setdefault(key.strip().lstrip("+"), []).append(value.strip())
+    return {key: values for key, values in given.items() if len(set(values)) > 1}
+
+
 def is_checkable(arguments: Sequence[str]) -> bool:
     """Whether the files of conf/ have all keys: not where the user brings other files in ways that only Hydra knows."""
     return not any(
@@ -83,8 +93,8 @@ def _checked_override(word: str, rest: Sequence[str], catalog: Catalog, command:
         raise UserError(f"{key}: no such key{suggestion(name, catalog.names()) or ', see --help'}")
     if equals and not value:
         raise UserError(_empty(key, rest))
-    if group:
-        _check_choice(name, value, catalog)
+    if group and sign != "~":
+        value = _checked_choice(name, value, catalog)
     if name == "dataset.voxel_size" and not catalog.reads_voxel_size:
         own = "voxel_size" in catalog.names()
         raise UserError(f"{key}: {command} does not read it; {f'write voxel_size={value}' if own else 'leave it out'}")
@@ -114,18 +124,25 @@ def _free_parents(arguments: Sequence[str], catalog: Catalog) -> set[str]:
     return components(catalog) | own
 
 
-def _check_choice(group: str, value: str, catalog: Catalog) -> None:
-    """UserError for a plain name that ``group`` does not offer; lists and sweeps of names too."""
+def _checked_choice(group: str, value: str, catalog: Catalog) -> str:
+    """``value`` as Hydra takes it. UserError for a name that ``group`` lacks, also in a list or a sweep."""
     text = value[1:-1] if value[:1] + value[-1:] in ("[]", "''", '""') else value
     choices = list(catalog.groups[group])
+    if value == "null" and (catalog.chosen[group] is None or isinstance(catalog.chosen[group], list)):
+        return "[]"
+    if value.startswith("{"):
+        raise UserError(
+            f"{group}={value}: a group is chosen by a name; set its keys one by one, as in {group}.KEY=VALUE"
+        )
     if re.fullmatch(r"[+-]?[\d.]+|true|false", text, re.IGNORECASE):
         raise UserError(f"{group}={value}: a group is chosen by a name, not a number; choose {among(choices)}")
     names = [name.strip().strip("'\"") for name in text.split(",")] if re.fullmatch(r"[\w\s,'\"-]*", text) else []
     for name in names:
-        if name and name != "null" and name not in choices:
+        if name and name not in choices:
             close = difflib.get_close_matches(name, choices, 1, 0.7)
             hint = f"did you mean {group}={close[0]}? " if close else ""
             raise UserError(f"{group}={name}: no such choice; {hint}choose {among(choices)}")
+    return value
 
 
 def _spelled(word: str, catalog: Catalog) -> str | None:

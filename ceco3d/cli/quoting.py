@@ -109,7 +109,9 @@ def _is_done(value: str) -> bool:
 
 
 def _is_listed(value: str) -> bool:
-    return value.startswith("[") and value.endswith("]")
+    """Whether ``value`` is one list, unlike the name ``[1] room [2]``."""
+    matched = value.startswith("[") and value.endswith("]")
+    return matched and not ("[" in value[1:] and value[1:].index("]") < value[1:].index("[") and os.path.lexists(value))
 
 
 def _quoted_element(element: str, text: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import ceco3d
-from ceco3d.cli.arguments import DASHES, checked, is_checkable, option_value
+from ceco3d.cli.arguments import DASHES, checked, is_checkable, option_value, repeated
 from ceco3d.cli.catalog import config_dir, read_catalog
 from ceco3d.cli.endings import catch_interrupts, fail
 from ceco3d.cli.help import help_page
@@ -36,6 +36,12 @@ def check(name: str, arguments: Sequence[str]) -> list[str]:
         print(help_page(name, catalog, [word for word in arguments if word[:1] not in DASHES]))
         sys.exit(0)
     return checked(arguments, catalog, name) if is_checkable(arguments) else list(arguments)
+
+
+def warn_of_repeats(arguments: Sequence[str]) -> None:
+    """Say which value counts of keys that are given several times."""
+    for key, values in repeated(arguments).items():
+        print(f"warning: {key} is given {len(values)} times; {key}={values[-1]} counts", file=sys.stderr)
 
 
 def spelled_out(arguments: Sequence[str], first: str | None) -> list[str]:
