@@ -49,6 +49,25 @@ def test_evaluate_scores_a_checkpoint(run_command, tiny, trained):
     assert "| CeCo | 34.0 | 55.1 | 24.7 | 18.1 |" in (trained / "evaluate-val/scores.md").read_text()
 
 
+def test_another_voxel_size_is_used_told_and_recorded(run_command, tiny, tiny_raw, trained, tmp_path):
+    checkpoint = f"checkpoint={trained}/checkpoints/last.pt"
+    scan = next((tiny_raw / "scans_test").glob("*/*_vh_clean_2.ply"))
+    for command, arguments in (
+        ("evaluate", [*tiny, f"out={tmp_path}/evaluate"]),
+        ("export", [*tiny, "split=val", "tta=none", f"out={tmp_path}/export"]),
+        ("predict", [f"input={scan}", f"out={tmp_path}/predict"]),
+    ):
+        outcome = run_command(command, checkpoint, "voxel_size=0.4", *arguments)
+        assert outcome.code == 0, outcome.err
+        assert re.search(r"^warning: voxel_size=0\.4: .* was trained at 0\.25 m", outcome.err, re.MULTILINE)
+    assert json.loads((tmp_path / "evaluate/evaluation.json").read_text())["voxel_size"] == 0.4
+    scores = [json.loads((tmp_path / name).read_text()) for name in ("evaluate/metrics.json", "export/scores.json")]
+    same_scores(*scores)
+    assert "voxels of 0.4 m" in (tmp_path / "export/scores.md").read_text()
+    (summary,) = (tmp_path / "predict").glob("*.summary.json")
+    assert json.loads(summary.read_text())["voxel_size"] == 0.4
+
+
 def test_export_writes_every_vertex_of_the_raw_mesh(run_command, tiny, tiny_raw, trained, tmp_path):
     outcome = run_command("export", f"checkpoint={trained}/checkpoints/last.pt", *tiny, f"out={tmp_path}", "tta=none")
     assert outcome.code == 0, outcome.err
