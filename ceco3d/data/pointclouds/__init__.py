@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from ceco3d.data.pointclouds.axes import UP_ROTATIONS as UP_ROTATIONS
     from ceco3d.data.pointclouds.files import find_scans as find_scans
     from ceco3d.data.pointclouds.files import read_scan as read_scan
-    from ceco3d.data.pointclouds.normals import estimate_normals as estimate_normals
     from ceco3d.data.pointclouds.normals import vertex_normals as vertex_normals
     from ceco3d.data.pointclouds.ply import PlyFile as PlyFile
     from ceco3d.data.pointclouds.ply import mapped_triangles as mapped_triangles
@@ -25,7 +24,7 @@ __getattr__, __all__ = lazy_exports(
     {
         "axes": ("UP_ROTATIONS",),
         "files": ("find_scans", "read_scan"),
-        "normals": ("estimate_normals", "vertex_normals"),
+        "normals": ("vertex_normals",),
         "ply": ("PlyFile", "mapped_triangles", "open_ply", "read_triangles"),
         "ply_write": ("extend_ply", "write_ply"),
         "scan": ("Scan",),
