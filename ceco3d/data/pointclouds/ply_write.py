@@ -12,7 +12,14 @@ import numpy as np
 from ceco3d.data.pointclouds.earlier_result import PREFIX
 from ceco3d.data.pointclouds.ply import PlyFile
 from ceco3d.data.pointclouds.ply_header import STANDARD
-from ceco3d.data.pointclouds.ply_tables import Lists, list_type, pack_rows, standard_names, standard_type
+from ceco3d.data.pointclouds.ply_tables import (
+    Lists,
+    list_type,
+    pack_rows,
+    standard_names,
+    standard_type,
+    standard_types,
+)
 
 ROWS = 1 << 20  # written at a time
 FACE = np.dtype([("length", "u1"), ("corners", "<i4", (3,))])
@@ -93,7 +100,7 @@ def _write_anew(file: BinaryIO, ply: PlyFile, added: np.ndarray, renamed: set[st
     lines += [line for line in ply.header if line.split()[0] in ("comment", "obj_info")]
     rows = []
     for element in ply.elements:
-        table = ply.table(element)
+        table = standard_types(ply.table(element), [])
         if element is ply.vertex:
             names = _new_names(list(table), added.dtype, renamed)
             table = {names.get(name, name): column for name, column in table.items()}

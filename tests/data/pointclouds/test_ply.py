@@ -420,3 +420,14 @@ def test_written_columns_of_any_type_and_name_can_be_read(tmp_path):
     assert vertex.dtype.names == ("x", "y", "z", "gps_time", "id", "seen", "H\\xf6he")
     np.testing.assert_array_equal(vertex["gps_time"], columns["gps time"])
     np.testing.assert_array_equal(vertex["id"], columns["id"])
+
+
+def test_large_integers_of_broken_faces_are_kept(tmp_path):
+    header = b"ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    header += b"element face 2\nproperty int64 id\nproperty list uchar int vertex_indices\nend_header\n"
+    (tmp_path / "a.ply").write_bytes(header + b"0 0 0\n1 0 0\n0 1 0\n7 3 0 1 2 9\n8 3 0 2 1 9\n")
+    scan = read_scan(tmp_path / "a.ply")
+    assert "not as the header says" in scan.notes[0]
+    with (tmp_path / "b.ply").open("wb") as file:
+        extend_ply(file, scan.ply, np.zeros(3, [("label", "<i4")]), set())
+    assert PlyData.read(tmp_path / "b.ply")["face"]["id"].tolist() == [7, 8]
