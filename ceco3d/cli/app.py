@@ -149,7 +149,9 @@ def explain(error: Exception, name: str, folders: Sequence[Path]) -> str:
     text = str(error)
     unknown = re.match(r"(?:Could not override|Could not append to|Could not delete from config\.) '?([^'\s]+)'?", text)
     if unknown:
+        inner = re.search(r"full_key: (\S+)", text + str(error.__cause__))  # of a mapping that was given as the value
         key = unknown[1].lstrip("+~").partition("=")[0]
+        key = inner[1] if inner and inner[1].startswith(f"{key}.") else key
         catalog = read_catalog(name, folders)
         holders = catalog.holders(key)
         if holders:

@@ -130,10 +130,6 @@ def _checked_choice(group: str, value: str, catalog: Catalog) -> str:
     choices = list(catalog.groups[group])
     if value == "null" and (catalog.chosen[group] is None or isinstance(catalog.chosen[group], list)):
         return "[]"
-    if value.startswith("{"):
-        raise UserError(
-            f"{group}={value}: a group is chosen by a name; set its keys one by one, as in {group}.KEY=VALUE"
-        )
     if re.fullmatch(r"[+-]?[\d.]+|true|false", text, re.IGNORECASE):
         raise UserError(f"{group}={value}: a group is chosen by a name, not a number; choose {among(choices)}")
     names = [name.strip().strip("'\"") for name in text.split(",")] if re.fullmatch(r"[\w\s,'\"-]*", text) else []

@@ -110,6 +110,11 @@ def test_arguments_of_classes_are_left_to_the_classes(argument):
     assert checked([argument], TRAIN, "train")[0].lstrip("+") == argument
 
 
+def test_several_keys_of_a_group_may_come_as_a_mapping():
+    trainer = compose("train", ["trainer={epochs: 3, batch_size: 1}"])["trainer"]
+    assert (trainer["epochs"], trainer["batch_size"], trainer["log_every"]) == (3, 1, 10)
+
+
 def test_keys_given_twice_with_different_values_are_told():
     given = ["seed=1", "+seed=2", "loss=ce", "loss=ce", "--config-dir=a", "--config-dir=b"]
     assert repeated(given) == {"seed": ["1", "2"]}
