@@ -28,6 +28,7 @@ from ceco3d.models.weights import read_state_dict
 from ceco3d.preprocessing import scannet
 from ceco3d.preprocessing.annotation import LABELS, SEGMENTS
 from ceco3d.preprocessing.label_table import LABEL_TABLE, read_label_table
+from ceco3d.preprocessing.split_lists import read_splits
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.frames import list_frame_pairs, read_frame
 from ceco3d.reports.leaderboard import leaderboard_markdown, read_leaderboard
@@ -103,7 +104,7 @@ def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
         assert np.isfinite(arrays["coord"]).all()
         assert np.isfinite(arrays["normal"]).all()
 
-    def read_splits(path: Path) -> None:
+    def read_lists(path: Path) -> None:
         for names in read_splits(path.parent).values():
             assert all(Path(name).name == name and name.isprintable() and name[0] != "." for name in names)
 
@@ -121,7 +122,7 @@ def _raw_readers(folder: Path, raw: Path) -> list[Reader]:
         *readers,
         Reader("mesh", folder / "room.ply", "ply", scannet.read_mesh, _meshes(raw)),
         Reader("label table", folder / "labels.tsv", "tsv", read_table, [b"".join(header[:6]), table]),
-        Reader("split list", folder / "scannetv2_train.txt", "list", read_splits, _seeds_of(raw, "scannetv2_*.txt")),
+        Reader("split list", folder / "scannetv2_train.txt", "list", read_lists, _seeds_of(raw, "scannetv2_*.txt")),
     ]
 
 
