@@ -75,7 +75,7 @@ def raw_files(source: Path) -> dict[str, tuple[int, int]]:
 
 def read_record(target: Path) -> Record | None:
     """The record of the processed scene ``target``; None without a valid one."""
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         stored = read_json(_path(target))
         files = {str(end): _pair(values) for end, values in stored["files"].items()}
         found = stored["objects"]

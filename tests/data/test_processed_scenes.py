@@ -217,6 +217,14 @@ def test_other_arrays_are_refused_by_name(folder, name, make, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("largest", [1e30, 3e38])
+def test_normals_of_points_out_of_range_are_not_estimated(folder, largest):
+    change(folder, "normal", None)
+    change(folder, "coord", lambda coord: np.where(coord > 18, np.float32(largest), -np.float32(largest)))
+    with pytest.raises(UserError, match=r"coord\.npy has coordinates up to"):
+        read_scene(folder, "scannet200")
+
+
 def test_float64_coordinates_keep_their_precision(folder):
     near = read_scene(folder, "scannet200").coord
     change(folder, "coord", lambda coord: coord.astype(np.float64))

@@ -200,7 +200,16 @@ def test_scenes_of_other_programs_stay_as_they_are(tmp_path, raw):
     assert segments(root) == before
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"files": 3, "objects": null}', '{"files": {}, "objects": {"ids": []}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"files": {"x": [Infinity, 1]}, "objects": null}',
+        '{"files": 3, "objects": null}',
+        '{"files": {}, "objects": {"ids": []}}',
+    ],
+)
 def test_a_damaged_record_counts_as_none(tmp_path, raw, text):
     root = tmp_path / "root"
     preprocess_scenes(raw, root, None, 1, True)

@@ -132,15 +132,16 @@ def read_scene(
     if (folder / "instance.npy").exists():
         instance = _load(folder / "instance.npy", "i", None, count, load)
     chosen = None if rows is None else rows(coord, instance)
+    near = _near_origin(coord) if coord.dtype.itemsize > 4 else coord
     if color is None or not has_colors(color):
         color = np.full((1, 1), GRAY, np.float32).repeat(3, 1).repeat(count, 0)
     if normal is None or not has_normals(normal):
         normal = np.zeros((count, 3), np.float32)
         if "normal" in features:
             _check_finite(folder / "coord.npy", coord)
+            _check_steps(folder / "coord.npy", near)
             normal = stored_normals(folder, coord)
-    if coord.dtype == np.float64:
-        coord = _near_origin(coord)
+    coord = near
     if chosen is not None:
         coord, color, normal = coord[chosen], color[chosen], normal[chosen]
         segment, instance = segment[chosen], instance[chosen]
