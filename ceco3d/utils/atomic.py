@@ -86,11 +86,12 @@ def _open_part(path: Path) -> tuple[Path, BinaryIO]:
         name = os.fsdecode(os.fsencode(path.name)[: NAME_BYTES - len(suffix)])
         part = path.with_name(name + suffix)
         file = part.open("xb")
-        lock_file(file)
+        held = lock_file(file) is False  # by another writer that takes it for abandoned
         with suppress(OSError):
-            if os.path.samestat(os.fstat(file.fileno()), part.stat()):
+            if not held and os.path.samestat(os.fstat(file.fileno()), part.stat()):
                 return part, file
         file.close()  # between open and lock, another writer took it for abandoned
+        part.unlink(missing_ok=True)
 
 
 def _remove_abandoned(path: Path) -> None:

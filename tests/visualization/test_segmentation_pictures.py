@@ -323,5 +323,5 @@ def test_bad_input_gives_one_line_and_no_files(run_command, tiny, tmp_path, argu
     given = [argument.format(tmp=tmp_path).replace("NAME", name) for argument in arguments]
     outcome = run_command("visualize", *tiny, *given, f"out={tmp_path / 'out'}")
     assert outcome.code == 2
-    assert re.fullmatch(rf"error: .*{message}.*\n", outcome.err), outcome.err
+    assert re.fullmatch(rf"(?:warning: .*\n)?error: .*{message}.*\n", outcome.err), outcome.err
     assert not (tmp_path / "out").exists()
