@@ -9,8 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ceco3d.preprocessing.annotation import Objects
-from ceco3d.preprocessing.label_table import LABEL_TABLE, LabelTable
-from ceco3d.preprocessing.record import has_class
+from ceco3d.preprocessing.label_table import LABEL_TABLE, LabelTable, has_class
 from ceco3d.preprocessing.split_lists import listed_twice
 from ceco3d.utils.untrusted import one_line
 

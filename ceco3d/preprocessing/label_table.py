@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ceco3d.data.scenes.labels import label_space
 from ceco3d.preprocessing.text_files import read_text
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line
@@ -68,6 +69,11 @@ def read_label_table(path: Path) -> LabelTable:
             conflicts[name] = True
     raw_id, nyu40 = ({name: both[part] for name, both in ids.items()} for part in (0, 1))
     return LabelTable(raw_id, nyu40, tuple(conflicts))
+
+
+def has_class(ids: tuple[int, int], space: str) -> bool:
+    """Whether (raw id, nyu40 id) is a class of a label space."""
+    return ids[0 if space == "scannet200" else 1] in label_space(space).ids
 
 
 def _rows(text: str) -> list[list[str]]:

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import SEGMENT
 from ceco3d.preprocessing.annotation import AGGREGATION, SEGMENTS, Objects
 from ceco3d.preprocessing.label_table import LabelTable
 from ceco3d.preprocessing.scannet import INFO, MESH
+from ceco3d.utils.atomic import write_text
 from ceco3d.utils.untrusted import read_json
 
 FOLDER = ".made"
@@ -38,11 +38,7 @@ class Record:
     def write(self, target: Path) -> None:
         """Remember it for the processed scene ``target``, before that is written: a scene is never older."""
         shutil.rmtree(target, ignore_errors=True)
-        path = _path(target)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(asdict(self)) + "\n")
-        temporary.replace(path)
+        write_text(_path(target), json.dumps(asdict(self)) + "\n")
 
     def changed(self, source: Path, table: LabelTable | None) -> str | None:
         """What has changed since: TABLE_CHANGED or SCAN_CHANGED; None if nothing, or if the raw scan is gone."""
@@ -93,11 +89,6 @@ def read_record(target: Path) -> Record | None:
 
 def _path(target: Path) -> Path:
     return target.parent.parent / FOLDER / target.parent.name / f"{target.name}.json"
-
-
-def has_class(ids: tuple[int, int], space: str) -> bool:
-    """Whether (raw id, nyu40 id) is a class of a label space."""
-    return ids[0 if space == "scannet200" else 1] in label_space(space).ids
 
 
 def _pair(values: list[int]) -> tuple[int, int]:

@@ -11,11 +11,12 @@ import torch
 
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.pointclouds.column_names import COLOR_NAMES, NORMAL_NAMES, find_columns
-from ceco3d.data.pointclouds.earlier_result import PREFIX
+from ceco3d.data.pointclouds.earlier_result import ORIGINAL_COLORS
 from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.pointclouds.scan import color_bytes
 from ceco3d.data.scenes.labels import IGNORE, LabelSpace
 from ceco3d.data.scenes.missing import warn_missing
+from ceco3d.data.scenes.normals import directions
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.inference.predictor import View, load_predictor
 from ceco3d.runs.naming import run_labels
@@ -24,7 +25,6 @@ from ceco3d.utils.untrusted import one_line
 from ceco3d.visualization.segmented import Panel, SegmentedScene, is_probability
 
 SPLITS = ("val", "test", "train")
-ORIGINAL_COLORS = tuple(tuple(PREFIX + name for name in triple) for triple in COLOR_NAMES)
 
 logger = logging.getLogger(__name__)
 
@@ -167,11 +167,8 @@ def _normals(vertex: np.ndarray) -> np.ndarray | None:
     names = find_columns(vertex.dtype.names or (), NORMAL_NAMES)
     if names is None:
         return None
-    normal = _columns(vertex, names).astype(np.float32)
-    length = np.linalg.norm(normal, axis=1, keepdims=True)
-    known = np.isfinite(length) & (length > 0)
-    unit: np.ndarray = np.where(known, normal / np.where(known, length, 1), 0)
-    return unit if known.any() else None
+    unit = directions(_columns(vertex, names))
+    return unit if unit.any() else None
 
 
 def _scan_colors(vertex: np.ndarray, labels: np.ndarray, space: LabelSpace) -> np.ndarray | None:

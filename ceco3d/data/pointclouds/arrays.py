@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.pointclouds.attributes import split_columns
 from ceco3d.data.pointclouds.scan import Scan, make_scan, scan_of_columns
 from ceco3d.data.pointclouds.tables import check_shape, scan_of_table
 from ceco3d.utils import untrusted
@@ -80,10 +81,8 @@ def _attributes(arrays: Mapping[str, np.ndarray], count: int) -> tuple[dict[str,
     for name, array in arrays.items():
         if array.dtype.kind not in "fiub" or array.ndim not in (1, 2) or len(array) != count:
             notes.append(f"array {untrusted.one_line(name, 40)} {array.shape} has no number per point: not read")
-        elif array.ndim == 1:
-            columns[name] = array
         else:
-            columns |= {f"{name}_{i}": column for i, column in enumerate(array.T)}
+            columns |= split_columns(name, array)
     return columns, notes
 
 

@@ -1,4 +1,4 @@
-"""Attributes under names that the vertices of a PLY can have."""
+"""Attributes of points: columns of arrays, under names that the vertices of a PLY can have."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import numpy as np
 from ceco3d.data.pointclouds.earlier_result import PREFIX
 
 
-def vertex_properties(attributes: Mapping[str, np.ndarray], taken: Iterable[str]) -> dict[str, np.ndarray]:
-    """``attributes``, name -> (N,) or (N, k) numbers, as properties name -> (N,).
+def split_columns(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """An array (N,), or the columns of an array (N, k) under the names NAME_0, NAME_1, ..."""
+    return {name: values} if values.ndim == 1 else {f"{name}_{i}": column for i, column in enumerate(values.T)}
 
-    taken  names of other properties: an attribute with one of these becomes "original_NAME"
-    The columns of (N, k) are numbered: NAME_0, NAME_1, ...
-    """
+
+def vertex_properties(attributes: Mapping[str, np.ndarray], taken: Iterable[str]) -> dict[str, np.ndarray]:
+    """``attributes``, name -> (N,), under other names: one that is ``taken`` becomes "original_NAME"."""
     names = set(taken)
     properties: dict[str, np.ndarray] = {}
-    for name, values in attributes.items():
-        columns = {name: values} if values.ndim == 1 else {f"{name}_{k}": values[:, k] for k in range(values.shape[1])}
-        for full, column in columns.items():
-            while full in names:
-                full = PREFIX + full
-            names.add(full)
-            properties[full] = column
+    for name, column in attributes.items():
+        while name in names:
+            name = PREFIX + name
+        names.add(name)
+        properties[name] = column
     return properties

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 Triples = tuple[tuple[str, ...], ...]
 
@@ -61,6 +61,15 @@ def plain_name(name: str) -> str:
         words = words[:-1]
     kept = [word for word in words if word not in FILLERS]
     return " ".join(kept if kept and not all(word.isdigit() for word in kept) else words)
+
+
+def unused_name(name: str, taken: Container[str]) -> str:
+    """``name``, or "name_2", "name_3", ... if that is taken."""
+    unique, number = name, 1
+    while unique in taken:
+        number += 1
+        unique = f"{name}_{number}"
+    return unique
 
 
 def find_columns(names: Iterable[str], triples: Triples) -> list[str] | None:

@@ -9,13 +9,14 @@ import numpy as np
 from ceco3d.data.pointclouds.column_names import COLOR_NAMES, find_columns
 
 PREFIX = "original_"  # of a property of the scan whose name the result takes
+ORIGINAL_COLORS = tuple(tuple(PREFIX + name for name in triple) for triple in COLOR_NAMES)
 LABEL_NAMES = (("label", "confidence"),)
 
 
 def scan_colors(columns: Mapping[str, np.ndarray]) -> tuple[list[str] | None, str]:
     """The columns (N,) with the colors of the scan, if any, and a note for the user if it is an earlier result."""
     names = find_columns(columns, COLOR_NAMES)
-    kept = find_columns(columns, tuple(tuple(PREFIX + name for name in names) for names in COLOR_NAMES))
+    kept = find_columns(columns, ORIGINAL_COLORS)
     if kept is not None:
         return kept, f"an earlier result: colors are taken from {' '.join(kept)}"
     labels = find_columns(columns, LABEL_NAMES)

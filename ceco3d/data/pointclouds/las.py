@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.pointclouds.attributes import split_columns
 from ceco3d.data.pointclouds.scan import Scan, make_scan
 from ceco3d.utils.errors import UserError
 
@@ -25,5 +26,8 @@ def read_las(path: Path) -> Scan:
         raise ValueError(str(error)) from None
     names = list(las.point_format.dimension_names)
     color = np.stack([las[name] for name in COLOR], axis=1) if set(COLOR) <= set(names) else None
-    attributes = {name: np.asarray(las[name]) for name in names if name not in (*COORD, *COLOR)}
+    attributes: dict[str, np.ndarray] = {}
+    for name in names:
+        if name not in (*COORD, *COLOR):
+            attributes |= split_columns(name, np.asarray(las[name]))
     return make_scan(np.stack([las.x, las.y, las.z], axis=1), color, None, attributes)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from array import array
 from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.pointclouds.faces import fans, usable_faces
 from ceco3d.data.pointclouds.number_text import parse_numbers
 from ceco3d.data.pointclouds.scan import Scan, make_scan
 from ceco3d.utils.untrusted import NotSupportedError, one_line
@@ -17,7 +19,7 @@ OFF_WORD = re.compile(rb"((?:ST|C|N|4|n)*)OFF\b")
 def read_obj(path: Path) -> Scan:
     """Vertices ``v x y z [r g b]`` and faces of any number of objects; polygons become fans of triangles."""
     vertices: list[bytes] = []
-    faces: list[bytes] = []
+    faces: list[tuple[bytes, int]] = []
     textured = False
     text = path.read_bytes().replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
     for line in text.splitlines():
@@ -25,7 +27,7 @@ def read_obj(path: Path) -> Scan:
         if word == b"v":
             vertices.append(rest.partition(b"#")[0])
         elif word == b"f":
-            faces.append(rest.partition(b"#")[0])
+            faces.append((rest.partition(b"#")[0], len(vertices)))
         elif word in (b"mtllib", b"vt"):
             textured = True
         elif word in (b"vp", b"cstype", b"surf", b"curv"):
@@ -52,31 +54,20 @@ def read_obj(path: Path) -> Scan:
     return make_scan(coord, color, None, faces=triangles, notes=notes)
 
 
-def _obj_triangles(faces: list[bytes], count: int, notes: list[str]) -> np.ndarray | None:
-    """Faces such as ``1/2/3 4// -1`` as triangles (F, 3) int64; None if they cannot be used."""
-    if not faces:
-        return None
-    fans: list[tuple[int, int, int]] = []
-    seen = 0  # negative numbers count from the last vertex; all vertices are taken to come first
-    for line in faces:
+def _obj_triangles(faces: list[tuple[bytes, int]], count: int, notes: list[str]) -> np.ndarray | None:
+    """Faces such as ``1/2/3 4// -1`` as triangles (F, 3) int64; None if they cannot be used.
+
+    faces  each with the number of vertices before it: -1 is the last of these
+    """
+    lengths, corners = np.zeros(len(faces), np.int64), array("q")
+    for i, (line, before) in enumerate(faces):
         try:
-            corners = [int(word.partition(b"/")[0]) for word in line.split()]
-        except ValueError:
+            given = [int(word.partition(b"/")[0]) for word in line.split()]
+            corners.extend(corner - 1 if corner > 0 else before + corner for corner in given)
+        except (ValueError, OverflowError):
             raise ValueError(f"a face {one_line(line.decode('latin-1'), 60)!r}") from None
-        corners = [corner - 1 if corner > 0 else count + corner for corner in corners]
-        seen += any(corner < 0 for corner in corners)
-        fans += [(corners[0], corners[i], corners[i + 1]) for i in range(1, len(corners) - 1)]
-    return usable_faces(np.array(fans, object).reshape(-1, 3), count, notes)
-
-
-def usable_faces(triangles: np.ndarray, count: int, notes: list[str]) -> np.ndarray | None:
-    """Triangles as (F, 3) int64; None and a note if they have vertices that do not exist."""
-    if not len(triangles):
-        return None
-    if not 0 <= triangles.min() <= triangles.max() < count:
-        notes.append("faces of vertices that do not exist: normals do not come from the faces")
-        return None
-    return triangles.astype(np.int64)
+        lengths[i] = len(given)
+    return usable_faces(fans(lengths, np.array(corners, np.int64)), count, notes)
 
 
 def read_off(path: Path) -> Scan:
@@ -112,13 +103,11 @@ def read_off(path: Path) -> Scan:
         notes.append(
             "more than x y z per vertex in a file OFF: the next three numbers are taken for colors, as in COFF"
         )
-    lists = [
-        numbers[start + 1 : start + 1 + int(numbers[start])]
-        for start, size in zip(starts[1 + vertices : 1 + vertices + faces], widths[1 + vertices :], strict=False)
-        if 3 <= numbers[start] < size
-    ]
-    if len(lists) < faces:
-        notes.append(f"{len(lists):,} of {faces:,} faces are there")
-    fans = [face[[0, i, i + 1]] for face in lists for i in range(1, len(face) - 1)]
-    triangles = usable_faces(np.array(fans).reshape(-1, 3), vertices, notes)
+    first, sizes = starts[1 + vertices : 1 + vertices + faces], widths[1 + vertices : 1 + vertices + faces]
+    first = first[(numbers[first] >= 3) & (numbers[first] < sizes)]
+    lengths = numbers[first].astype(np.int64)
+    if len(first) < faces:
+        notes.append(f"{len(first):,} of {faces:,} faces are there")
+    index = np.repeat(first + 1 - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+    triangles = usable_faces(fans(lengths, numbers[index]), vertices, notes)
     return make_scan(table[:, :3], color, normal, faces=triangles, notes=notes)

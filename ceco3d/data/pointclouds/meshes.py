@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ceco3d.data.pointclouds.mesh_text import usable_faces
+from ceco3d.data.pointclouds.faces import usable_faces
 from ceco3d.data.pointclouds.scan import Scan, make_scan
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import NotSupportedError

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.pointclouds.attributes import split_columns
 from ceco3d.data.pointclouds.number_text import read_numbers
 from ceco3d.data.pointclouds.pcd_header import HEADER_BYTES, PcdHeader, parse_pcd_header
 from ceco3d.data.pointclouds.ply_tables import as_type
@@ -34,10 +35,8 @@ def read_pcd(path: Path) -> Scan:
     for name, values in fields.items():
         if name.lower() in PACKED:
             columns |= _colors(values, name, columns, notes)
-        elif values.shape[1] == 1:
-            columns[name] = values[:, 0]
         else:
-            columns |= {f"{name}_{i}": column for i, column in enumerate(values.T)}
+            columns |= split_columns(name, values[:, 0] if values.shape[1] == 1 else values)
     return scan_of_columns(columns, notes=notes)
 
 

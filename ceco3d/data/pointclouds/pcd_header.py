@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ceco3d.data.pointclouds.column_names import unused_name
 from ceco3d.utils.untrusted import one_line
 
 HEADER_BYTES = 1 << 18
@@ -87,11 +88,8 @@ def _unique(given: list[str], notes: list[str]) -> list[str]:
     """The names of the fields; the second of two that are equal gets a number."""
     names: list[str] = []
     for word in given:
-        name, number = word, 1
-        while name in names and not word.startswith("_"):
-            number += 1
-            name = f"{word}_{number}"
-        if number > 1:
+        name = word if word.startswith("_") else unused_name(word, names)
+        if name != word:
             notes.append(f"two fields {one_line(word, 40)}: one is called {one_line(name, 40)}")
         names.append(name)
     return names

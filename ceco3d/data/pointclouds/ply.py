@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.pointclouds.faces import fans
 from ceco3d.data.pointclouds.ply_header import ORDERS, Element
 from ceco3d.data.pointclouds.ply_rows import Bytes, Span, read_table
 from ceco3d.data.pointclouds.ply_tables import Lists, Table
@@ -135,7 +136,7 @@ def read_triangles(ply: PlyFile) -> np.ndarray | None:
         triangles = mapped_triangles(ply).astype(np.int64)
     except ValueError:
         faces = ply.table(face)[index]
-        triangles = _fans(faces) if isinstance(faces, Lists) else np.empty((0, 3), np.int64)
+        triangles = fans(faces.lengths, faces.values) if isinstance(faces, Lists) else np.empty((0, 3), np.int64)
     if triangles.size and not 0 <= triangles.min() <= triangles.max() < ply.vertex.count:
         raise UserError("damaged (faces of vertices that do not exist)")
     return triangles
@@ -154,13 +155,3 @@ def faces_fit(ply: PlyFile) -> bool:
         lists = ply.table(face)[index]
         corners = lists.values if isinstance(lists, Lists) else lists
     return not corners.size or bool(corners.min() >= 0 and corners.max() < ply.vertex.count)
-
-
-def _fans(faces: Lists) -> np.ndarray:
-    """Polygons as triangles (F, 3) int64."""
-    starts = np.cumsum(faces.lengths) - faces.lengths
-    triangles = [np.empty((0, 3), np.int64)]
-    for count in np.unique(faces.lengths[faces.lengths >= 3]):
-        polygons = faces.values[starts[faces.lengths == count][:, None] + np.arange(count)].astype(np.int64)
-        triangles += [polygons[:, [0, i, i + 1]] for i in range(1, count - 1)]
-    return np.concatenate(triangles)

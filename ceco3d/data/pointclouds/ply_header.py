@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ceco3d.data.pointclouds.column_names import unused_name
 from ceco3d.utils.untrusted import NotSupportedError, one_line
 
 HEADER_BYTES = 1 << 20  # far more than any real PLY header
@@ -157,12 +158,9 @@ class _Parser:
     def _property(self, kinds: list[str], names: list[str]) -> str:
         """Add a property to the last element; its line in standard words."""
         element, _, properties = self.elements[-1]
-        given = name = "_".join(names)
-        number = 1
-        while name in properties:
-            number += 1
-            name = f"{given}_{number}"
-        if number > 1:
+        given = "_".join(names)
+        name = unused_name(given, properties)
+        if name != given:
             self.notes.append(
                 f"element {one_line(element, 40)} has two properties {one_line(given, 40)}: "
                 f"one is called {one_line(name, 40)}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.pointclouds.faces import UNUSABLE
 from ceco3d.data.pointclouds.ply import PlyFile, faces_fit
 from ceco3d.data.pointclouds.ply_header import Element
 from ceco3d.data.pointclouds.ply_open import open_ply
@@ -31,8 +32,7 @@ def read_ply(path: Path) -> Scan:
             "a compressed Gaussian splat; save it as an uncompressed .ply, with SuperSplat or `splat-transform`"
         )
     if ply.faces_fit and not faces_fit(ply):
-        note = "faces of vertices that do not exist: normals do not come from the faces"
-        ply = replace(ply, faces_fit=False, notes=(*ply.notes, note))
+        ply = replace(ply, faces_fit=False, notes=(*ply.notes, UNUSABLE))
     vertices = ply.vertices()
     columns = {name: vertices[name] for name in vertices.dtype.names or ()}
     scan = scan_of_columns(columns, ply, ply.notes)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ceco3d.data.pointclouds.column_names import unused_name
 from ceco3d.data.pointclouds.ply_header import STANDARD
 
 
@@ -81,11 +82,7 @@ def standard_names(names: Iterable[str]) -> list[str]:
     result: list[str] = []
     for name in names:
         plain = re.sub(r"\s+", "_", name.strip()).encode("ascii", "backslashreplace").decode() or "_"
-        unique, number = plain, 1
-        while unique in result:
-            number += 1
-            unique = f"{plain}_{number}"
-        result.append(unique)
+        result.append(unused_name(plain, result))
     return result
 
 

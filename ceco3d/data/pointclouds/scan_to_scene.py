@@ -13,7 +13,7 @@ from ceco3d.data.pointclouds.scan import Scan, color_bytes
 from ceco3d.data.pointclouds.usable import coarse_step, usable_points
 from ceco3d.data.scenes.colors import GRAY, has_colors
 from ceco3d.data.scenes.labels import IGNORE
-from ceco3d.data.scenes.normals import estimate_normals
+from ceco3d.data.scenes.normals import directions, estimate_normals
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.sparse.maps.coordinates import LIMIT
 from ceco3d.utils.errors import UserError
@@ -83,10 +83,7 @@ def _normals(scan: Scan, coord: np.ndarray, usable: np.ndarray, up: str) -> tupl
         return vertex_normals(coord, row[triangles[usable[triangles].all(1)]]), ""
     if scan.normal is None:
         return estimate_normals(coord), "neither faces nor normals in the scan"
-    normal = scan.normal[usable].astype(np.float64) @ UP_ROTATIONS[up].T
-    length = np.linalg.norm(normal, axis=1, keepdims=True)
-    known = np.isfinite(length) & (length > 0)
-    if not known.any():
+    normal = directions(scan.normal[usable].astype(np.float64) @ UP_ROTATIONS[up].T)
+    if not normal.any():
         return estimate_normals(coord), "no faces in the scan, and all normals are zero"
-    unit: np.ndarray = np.divide(normal, length, out=np.zeros(normal.shape), where=known)
-    return unit.astype(np.float32), ""
+    return normal, ""

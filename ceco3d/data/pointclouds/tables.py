@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from ceco3d.data.pointclouds.column_names import COLOR_NAMES, COORD_NAMES, NORMAL_NAMES, plain_name
+from ceco3d.data.pointclouds.column_names import COLOR_NAMES, COORD_NAMES, NORMAL_NAMES, plain_name, unused_name
 from ceco3d.data.pointclouds.scan import Scan, make_scan, scan_of_columns
 from ceco3d.data.pointclouds.table_content import COLOR, COORD, NORMAL, Reading, read_content
 from ceco3d.utils.errors import UserError
@@ -59,12 +59,9 @@ def check_names(names: Sequence[str], width: int) -> dict[int, str]:
     meanings = {plain_name(name) for triples in (COORD_NAMES, COLOR_NAMES, NORMAL_NAMES) for t in triples for name in t}
     unique: dict[int, str] = {}
     for i, name in enumerate(map(str, names)):
-        given, number = name, 2
-        while given in unique.values() and name not in IGNORED:
-            if plain_name(name) in meanings:
-                raise UserError(f"two columns are named {name}: name one of them with columns=[...], the other one _")
-            given, number = f"{name}_{number}", number + 1
-        unique[i] = given
+        if name in unique.values() and name not in IGNORED and plain_name(name) in meanings:
+            raise UserError(f"two columns are named {name}: name one of them with columns=[...], the other one _")
+        unique[i] = name if name in IGNORED else unused_name(name, unique.values())
     return unique
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ceco3d.utils.atomic import whole_file
 from ceco3d.utils.untrusted import read_npy
 
 NEIGHBORS = 16
@@ -60,13 +60,8 @@ def stored_normals(folder: Path, coord: np.ndarray) -> np.ndarray:
         if newer and stored.dtype == np.float32 and stored.shape == coord.shape:
             return stored
     normal = missing_normals(coord)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp.npy")  # other loader processes may write it at the same time
-    with suppress(OSError):
-        try:
-            np.save(temporary, normal)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with suppress(OSError), whole_file(path) as file:
+        np.save(file, normal)
     return normal
 
 
@@ -75,11 +70,18 @@ def has_normals(normal: np.ndarray) -> bool:
     return any(bool((np.nan_to_num(part) != 0).any()) for part in (normal[:SAMPLE], normal[SAMPLE:]))
 
 
+def directions(normal: np.ndarray) -> np.ndarray:
+    """Normals (N, 3) with length 1, float32; zero where one is zero or not finite."""
+    wide = normal.astype(np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    known = np.isfinite(length) & (length > 0)
+    unit: np.ndarray = np.divide(wide, length, out=np.zeros(wide.shape), where=known)
+    return unit.astype(np.float32)
+
+
 def unit_normals(normal: np.ndarray) -> np.ndarray:
     """Normals (N, 3) with length 1; the same array if all of them are unit vectors up to rounding, or zero."""
     square = np.einsum("ij,ij->i", normal, normal)
     if ((np.abs(square - 1) <= 2 * UNIT) | (square == 0)).all():
         return normal
-    wide = normal.astype(np.float32).astype(np.float64)
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.divide(wide, length, out=np.zeros(wide.shape), where=length > 0).astype(np.float32)
+    return directions(normal.astype(np.float32))

@@ -257,3 +257,9 @@ def test_missing_packages_are_named(tmp_path, monkeypatch, ending, package, extr
 
 def test_all_new_formats_are_found_in_folders():
     assert {".obj", ".off", ".glb", ".gltf", ".stl", ".e57"} <= set(READERS)
+
+
+def test_negative_corners_of_an_obj_count_from_the_vertices_before_the_face(tmp_path):
+    square = "v 0 0 {z}\nv 1 0 {z}\nv 1 1 {z}\nv 0 1 {z}\nf -4 -3 -2 -1\n"
+    (tmp_path / "a.obj").write_text(f"o a\n{square.format(z=0)}o b\n{square.format(z=1)}")
+    assert read_scan(tmp_path / "a.obj").triangles().tolist() == [[0, 1, 2], [4, 5, 6], [0, 2, 3], [4, 6, 7]]
