@@ -25,7 +25,7 @@ def read_las(path: Path) -> Scan:
     except laspy.errors.LaspyException as error:
         raise ValueError(str(error)) from None
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of lazrs on damaged data; not an Exception
+        if type(error).__name__ != "PanicException":  # of lazrs on damaged data, which it also prints; no Exception
             raise
         raise ValueError("its compressed points are damaged") from None
     names = list(las.point_format.dimension_names)

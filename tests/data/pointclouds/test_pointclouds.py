@@ -177,7 +177,7 @@ def test_colors_of_any_type_become_bytes(color, expected):
 
 def test_a_panic_of_the_decompressor_is_an_error_too(tmp_path):
     content = bytearray(write_las(tmp_path / "a.laz").read_bytes())
-    content[content.index(b"laszip encoded") + 84] = 0  # the size of an item
+    content[content.index(b"laszip encoded") + 84] = 0  # the number of items in a point
     (tmp_path / "a.laz").write_bytes(content)
     with pytest.raises(UserError, match=r"a.laz: damaged, or not a .laz file .*compressed points are damaged"):
         read_scan(tmp_path / "a.laz")
