@@ -13,7 +13,6 @@ from typing import Annotated, Literal
 
 from ceco3d.cli.app import command
 from ceco3d.cli.scoring import ViewSettings
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.preprocessing.datasets import DataSet
 from ceco3d.reports.neural_collapse_geometry import choose_classes
 from ceco3d.reports.neural_collapse_runs import read_runs
@@ -86,7 +85,7 @@ def draw_scene(settings: VisualizeSettings) -> Iterator[Path]:
 
 def read_scene(settings: VisualizeSettings) -> SegmentedScene:
     """The labeled file, or the scene with what the runs predict."""
-    space = label_space(settings.dataset.label_space)
+    space = settings.dataset.space
     if settings.input is not None:
         return read_labeled(settings.input, space, settings.up)
     device = choose_device(settings.device)

@@ -6,13 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
 from ceco3d.preprocessing.datasets import DataSet, processed_scenes
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, FilePath, Positive, settings
+
+
+def check_same_classes(predicted: LabelSpace, given: LabelSpace, checkpoint: Path, dataset: str) -> None:
+    """UserError if a checkpoint predicts other classes than a data set has."""
+    if predicted.same_classes(given):
+        return
+    mine, theirs = (dict(zip(space.ids, space.names, strict=True)).items() for space in (predicted, given))
+    other = sorted(mine ^ theirs)[:3]
+    shown = ", ".join(f"{number} {name}" for number, name in other)
+    raise UserError(
+        f"{checkpoint}: predicts the {len(predicted)} classes of {predicted.name}, but dataset={dataset} has "
+        f"{len(given)} others (first difference: {shown}): choose the dataset= and dataset.classes= of its training"
+    )
 
 
 @settings
@@ -59,8 +72,6 @@ class ScoringSettings(CommonSettings):
         device = choose_device(self.device)
         dtype = choose_precision(self.precision, device)
         predictor, space = load_predictor(self.checkpoint, device, self.tta.views(), dtype, self.voxel_size)
-        if space.name != self.dataset.label_space:
-            raise UserError(
-                f"{self.checkpoint}: predicts {space.name}, but dataset={self.dataset.name} has other classes"
-            )
-        return predictor, processed_scenes(self.dataset, (self.split,), self.workers)[self.split], space
+        folders = processed_scenes(self.dataset, (self.split,), self.workers)[self.split]
+        check_same_classes(space, self.dataset.space, self.checkpoint, self.dataset.name)
+        return predictor, folders, space

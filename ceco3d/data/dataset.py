@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import FEATURES, Load, read_scene
 from ceco3d.data.scenes.scene import Scene
@@ -48,7 +49,7 @@ class SceneDataset(SeededDataset[Sample]):
     """The processed scenes in ``folders``, ``repeat`` times per epoch, with new draws of ``transforms`` each time.
 
     folders     one folder per scene, see ``ceco3d.data.scenes.processed``
-    label_space label space of ``Scene.segment``: "scannet200" or "scannet20"
+    space       label space of ``Scene.segment``
     transforms  applied to every scene; None returns scenes as they are (for evaluation, or if Collate transforms them)
     seed        of every draw
     crop        chooses the points to read from each scene; None reads them all
@@ -62,7 +63,7 @@ class SceneDataset(SeededDataset[Sample]):
     def __init__(
         self,
         folders: Sequence[Path | str],
-        label_space: str,
+        space: LabelSpace,
         transforms: Transform | None = None,
         seed: int = 0,
         repeat: int = 1,
@@ -72,7 +73,7 @@ class SceneDataset(SeededDataset[Sample]):
     ) -> None:
         super().__init__(seed)
         self.folders = [Path(folder) for folder in folders]
-        self.label_space = label_space
+        self.space = space
         self.transforms = transforms
         self.repeat = repeat
         self.crop = crop
@@ -107,7 +108,7 @@ class SceneDataset(SeededDataset[Sample]):
             chosen = None if self.crop is None else self.crop.rows(torch.from_numpy(coord), rng)
             return None if chosen is None else chosen.numpy()
 
-        scene = read_scene(folder, self.label_space, rows, self.load, self.features)
+        scene = read_scene(folder, self.space, rows, self.load, self.features)
         return augment(scene, self.transforms, self.seed, epoch, index)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Sampler
 
 from ceco3d.data.batch import make_batch
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.utils.errors import UserError
@@ -44,12 +45,12 @@ class VoxelCap:
         yield batch
 
 
-def count_voxels(folders: Sequence[Path], label_space: str, voxel_size: float) -> list[int]:
+def count_voxels(folders: Sequence[Path], space: LabelSpace, voxel_size: float) -> list[int]:
     """Occupied voxels of each processed scene without augmentation, ``voxel_size`` in meters; 0 if it is unreadable."""
     counts = []
     for folder in folders:
         try:
-            counts.append(len(make_batch([read_scene(folder, label_space, features=FEATURE)], voxel_size, FEATURE)))
+            counts.append(len(make_batch([read_scene(folder, space, features=FEATURE)], voxel_size, FEATURE)))
         except UserError:  # the data set reports it
             counts.append(0)
     return counts

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
@@ -107,7 +107,7 @@ def label_scenes(
     for number in track(mine, len(mine), "labeling scenes"):
         folder = folders[number]
         try:
-            scene = read_scene(folder, space.name, features=predictor.features)
+            scene = read_scene(folder, space, features=predictor.features)
         except UserError as error:
             if report_failed is None:
                 raise

@@ -11,12 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.pointclouds.attributes import vertex_properties
 from ceco3d.data.pointclouds.earlier_result import PREFIX
 from ceco3d.data.pointclouds.files import LABELS
 from ceco3d.data.pointclouds.ply_write import extend_ply, write_ply
 from ceco3d.data.pointclouds.scan import Scan
-from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.metrics.tables import percent
 from ceco3d.utils.atomic import whole_file
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.batch import Batch, make_batch
-from ceco3d.data.scenes.labels import LabelSpace, label_space
+from ceco3d.data.labels import LabelSpace, restored_space
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import center_shift, flip, rotate, rotation_matrix, scale
 from ceco3d.metrics import ClassMoments
@@ -151,4 +151,4 @@ def load_predictor(
     if voxel_size is not None and voxel_size != trained:
         logger.warning(f"voxel_size={voxel_size:g}: {path} was trained at {trained:g} m; expect other scores")
     predictor = Predictor(fold_batch_norms(model), setup["features"], voxel_size or trained, device, views, dtype)
-    return predictor, label_space(setup["label_space"])
+    return predictor, restored_space(setup["label_space"])

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.pointclouds.files import read_scan
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
-from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.data.transforms import voxelize
 from ceco3d.inference.chunks import predict_in_chunks, receptive_field
 from ceco3d.inference.labeled_scan import LabeledScan, print_class_table

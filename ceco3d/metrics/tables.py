@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ceco3d.data.scenes.labels import GROUPS, LabelSpace
+from ceco3d.data.labels import GROUPS, LabelSpace
 from ceco3d.metrics.published import SCANNET200_TEST
 from ceco3d.metrics.scores import CONVENTIONS
 

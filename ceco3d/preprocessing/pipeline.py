@@ -93,7 +93,7 @@ def _read_table(raw: Path, jobs: list[Job]) -> LabelTable | None:
     if not annotated:
         return None
     path = raw / LABEL_TABLE
-    if not path.exists() and all(is_finished(job.target, True) for job in annotated):
+    if not path.exists() and all(is_finished(job.target, job.needed) for job in annotated):
         return None
     return read_label_table(path)
 

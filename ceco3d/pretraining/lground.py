@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from ceco3d.data.batch import Batch
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.evaluation import Evaluation, ReportFailed, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.losses import LanguageHead, LanguageLoss
@@ -78,7 +77,8 @@ class LanguageGrounding:
 
     def build(self, settings: PretrainSettings, device: torch.device) -> Pretraining:
         """The objective and its batches; UserError on bad settings or data."""
-        space = label_space(settings.dataset.label_space)
+        scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
+        space = settings.dataset.space
         anchors = load_anchors(self.anchors, space)
         model = make_network(settings)
         try:
@@ -86,7 +86,6 @@ class LanguageGrounding:
             head = LanguageHead(model.feature_channels, anchors)
         except ValueError as error:
             raise UserError(f"method=lground: {error}") from error
-        scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
         objective = LanguageObjective(model, head, loss).to(device)
         batches = training_batches(settings, scenes["train"], device)
         validate = _validation(settings, objective, scenes["val"], device)
@@ -98,7 +97,7 @@ def _validation(
 ) -> Callable[[ReportFailed], Evaluation]:
     dtype = choose_precision(settings.precision, device)
     predictor = Predictor(objective.model, settings.features, settings.voxel_size, device, dtype=dtype)
-    space = label_space(settings.dataset.label_space)
+    space = settings.dataset.space
 
     def validate(report_failed: ReportFailed) -> Evaluation:
         objective.write_classifier()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 
 import torch
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.training.objective import TrainingObjective
 from ceco3d.training.prefetcher import Prefetcher

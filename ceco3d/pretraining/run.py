@@ -81,8 +81,7 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
 
 def pretrained_setup(settings: PretrainSettings, parts: Pretraining) -> dict[str, Any]:
     """``network_setup`` with the ``method``; ``label_space`` is None for a network that predicts no labels."""
-    setup = build.network_setup(settings, parts.outputs)
-    return setup | {"label_space": parts.space.name if parts.space else None, "method": settings.method.name}
+    return build.network_setup(settings, parts.outputs, parts.space) | {"method": settings.method.name}
 
 
 def loss_summary(path: Path) -> dict[str, float | int | None]:

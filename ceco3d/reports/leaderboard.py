@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceco3d.data.scenes.labels import GROUPS
+from ceco3d.data.labels import GROUPS
 from ceco3d.metrics.published import SCANNET200_TEST, PublishedRow
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.metrics.tables import PERCENT_HEADINGS, markdown_table

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ceco3d.data.scenes.labels import GROUPS
+from ceco3d.data.labels import GROUPS
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.runs.folder import Scores, damaged_file, read_scores
 from ceco3d.runs.metrics_csv import Row

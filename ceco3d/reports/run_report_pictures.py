@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.inference.predictor import View
 from ceco3d.metrics import Confusion

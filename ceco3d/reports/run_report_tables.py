@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import GROUPS, LabelSpace
+from ceco3d.data.labels import GROUPS, LabelSpace
 from ceco3d.metrics.published import SCANNET200_TEST
 from ceco3d.metrics.tables import CONVENTION_NOTES, percent, scores_rows
 from ceco3d.runs.folder import Scores

@@ -14,12 +14,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ceco3d.data.batch import feature_channels
 from ceco3d.data.collate import Collate
 from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.labels import LabelSpace, stored_space
 from ceco3d.data.loader import make_loader
 from ceco3d.data.sampler import VoxelCap, count_voxels
 from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import FEATURES
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
@@ -41,9 +41,10 @@ def make_network(settings: RunSettings, out_channels: int | None = None) -> Netw
     UserError if a checkpoint could not store the network, see ``network_arguments``.
     """
     network_arguments(settings.model)  # raises now rather than after the training
-    classes = len(label_space(settings.dataset.label_space))
+    if out_channels is None:
+        out_channels = len(settings.dataset.space)
     model: Network = settings.model(
-        in_channels=feature_channels(settings.features), out_channels=out_channels or classes, engine=_engine(settings)
+        in_channels=feature_channels(settings.features), out_channels=out_channels, engine=_engine(settings)
     )
     if settings.trainer.sync_batch_norm:
         synchronize(model)
@@ -62,12 +63,15 @@ def _engine(settings: RunSettings) -> str | Engine:
         raise UserError(str(error)) from error
 
 
-def network_setup(settings: RunSettings, out_channels: int) -> dict[str, Any]:
-    """What ``models.load_trained`` needs to rebuild the network; checkpoints store it."""
+def network_setup(settings: RunSettings, out_channels: int, space: LabelSpace | None) -> dict[str, Any]:
+    """What ``models.load_trained`` needs to rebuild the network; checkpoints store it.
+
+    space  that the network predicts; None: it predicts no labels
+    """
     return {
         "model": network_arguments(settings.model)
         | {"in_channels": feature_channels(settings.features), "out_channels": out_channels},
-        "label_space": settings.dataset.label_space,
+        "label_space": None if space is None else stored_space(space),
         "features": list(settings.features),
         "voxel_size": settings.voxel_size,
     }
@@ -110,17 +114,15 @@ def _is_plain(value: Any) -> bool:
 
 def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]) -> nn.Module:
     """The loss for features of ``in_channels``, with class counts from ``folders``, the training scenes."""
-    space = settings.dataset.label_space
+    space = settings.dataset.space
     scenes, points = class_frequency(folders, space)
-    return settings.loss(
-        num_classes=len(label_space(space)), in_channels=in_channels, class_points=points, class_counts=scenes
-    )
+    return settings.loss(num_classes=len(space), in_channels=in_channels, class_points=points, class_counts=scenes)
 
 
 def training_batches(settings: RunSettings, folders: Sequence[Path], device: torch.device) -> Prefetcher:
     """Augmented batches of the training scenes, made where ``trainer.augment_on`` says."""
-    trainer, space = settings.trainer, settings.dataset.label_space
-    known = {"structure": label_space(space).structure, "label_space": space}
+    trainer, space = settings.trainer, settings.dataset.space
+    known = {"structure": space.structure, "space": space}
     steps = object_steps(settings.transforms, folders, space, settings.features)
     transforms = Transforms(steps + [make(**known) for make in settings.transforms.train])
     on_device = trainer.augment_on == "device"
@@ -179,7 +181,7 @@ def make_prefetcher(
 
 
 def object_steps(
-    transforms: TransformSettings, folders: Sequence[Path], space: str, features: Sequence[str] = FEATURES
+    transforms: TransformSettings, folders: Sequence[Path], space: LabelSpace, features: Sequence[str] = FEATURES
 ) -> list[Transform]:
     """Instance pasting and object augmentation, where set. They run before all other transforms."""
     steps: list[Transform] = []
@@ -188,7 +190,7 @@ def object_steps(
         places = {name: options.pop(name) for name in ("count", "tries")}
         steps.append(PasteInstances(InstanceBank(folders, space, **options, features=features), **places))
     if transforms.instances is not None:
-        steps.append(InstanceAugmentation(label_space(space).structure, **asdict(transforms.instances)))
+        steps.append(InstanceAugmentation(space.structure, **asdict(transforms.instances)))
     return steps
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.evaluation import Evaluation
 from ceco3d.inference.predictor import View
 from ceco3d.training.reporting import validation_values

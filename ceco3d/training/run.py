@@ -13,13 +13,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from ceco3d.data.labels import LabelSpace, stored_space
 from ceco3d.data.scenes.frequency import class_frequency
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.evaluation import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.models import Network
 from ceco3d.models.minkunet import count_parameters
 from ceco3d.preprocessing.datasets import processed_scenes
+from ceco3d.runs.folder import CLASSES
 from ceco3d.runs.open_run import open_run
 from ceco3d.training import build
 from ceco3d.training.loop import Trainer
@@ -29,7 +30,7 @@ from ceco3d.training.results import Results
 from ceco3d.training.resuming import find_checkpoint, resume
 from ceco3d.training.run_trainer import run_trainer
 from ceco3d.training.settings import TrainSettings
-from ceco3d.utils.atomic import retry_on_disk_error, whole_file
+from ceco3d.utils.atomic import retry_on_disk_error, whole_file, write_json
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.distributed import is_main, of_main, process_group
 from ceco3d.utils.errors import UserError
@@ -58,10 +59,10 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
     if last is None and pretrain is not None:
         init = pretrain()
         settings = replace(settings, init=init, config={**settings.config, "init": str(init)})
+    scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
+    space = settings.dataset.space
     seed_all(settings.seed)
     model = build.make_network(settings)
-    space = label_space(settings.dataset.label_space)
-    scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
     objective = Objective(model, build.make_loss(settings, model.feature_channels, scenes["train"])).to(device)
     average = build.make_average(settings.trainer.ema, model)
     scored = model if average is None else cast(Network, average.module)
@@ -73,7 +74,7 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
         build.training_batches(settings, scenes["train"], device),
         lambda failed: evaluate_scenes(predictor, scenes["val"], space, failed),
         settings.trainer,
-        build.network_setup(settings, len(space)),
+        build.network_setup(settings, len(space), space),
         run_dir / "checkpoints",
         device,
         dtype,
@@ -86,17 +87,21 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
     title = f"{size}, loss {settings.loss.name}, on {device}; run {run_dir}"
 
     def finish(evaluation: Evaluation) -> Results:
-        collapse = partial(write_collapse, run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
+        collapse = partial(write_collapse, run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space)
         retry_on_disk_error(collapse)
         retry_on_disk_error(lambda: evaluation.write(run_dir, "val"))  # last: metrics.json marks the run as finished
         return Results(run_dir, evaluation, space, scenes["val"], device)
 
+    if is_main():
+        write_json(run_dir / CLASSES, stored_space(space))
     evaluation = run_trainer(trainer, settings, settings.logger, title, finish)
     assert evaluation is not None  # this trainer validates
     return evaluation.scores
 
 
-def write_collapse(path: Path, evaluation: Evaluation, predictor: Predictor, folders: list[Path], space: str) -> None:
+def write_collapse(
+    path: Path, evaluation: Evaluation, predictor: Predictor, folders: list[Path], space: LabelSpace
+) -> None:
     """Write the data of the neural-collapse figures: class means, classifier, sampled features, class counts."""
     moments = evaluation.moments
     with whole_file(path) as file:

@@ -76,7 +76,7 @@ class InstanceSettings:
 
 @settings
 class TransformSettings:
-    """Augmentation (conf/transforms). Factories of ``train`` are called with ``structure`` and ``label_space``."""
+    """Augmentation (conf/transforms). Factories of ``train`` are called with ``structure`` and ``space``."""
 
     train: Sequence[Factory] = ()
     crop: Annotated[SphereCrop | None, BUILT] = None

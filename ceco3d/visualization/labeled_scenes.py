@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ceco3d.data.labels import IGNORE, LabelSpace
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.pointclouds.column_names import COLOR_NAMES, NORMAL_NAMES, find_columns
 from ceco3d.data.pointclouds.earlier_result import ORIGINAL_COLORS
 from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.pointclouds.scan import color_bytes
-from ceco3d.data.scenes.labels import IGNORE, LabelSpace
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.normals import directions
 from ceco3d.data.scenes.processed import list_scenes, read_scene
@@ -75,11 +75,11 @@ def segment_scene(
     """
     titles = run_labels(runs, labels)
     checkpoints = [find_checkpoint(run) for run in runs]
-    scene = read_scene(folder, space.name)
+    scene = read_scene(folder, space)
     predictions = []
     for title, checkpoint in zip(titles, checkpoints, strict=True):
         predictor, predicted = load_predictor(checkpoint, device, views, dtype, voxel_size)
-        if predicted.name != space.name:
+        if not predicted.same_classes(space):
             raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
         warn_missing([folder], predictor.features)
         label, confidence = predictor.predict(scene)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from plyfile import PlyData
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.training.run import train
 from tests.helpers.commands import settings_of
 from tests.helpers.raw_scene import write_raw_root

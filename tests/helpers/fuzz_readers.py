@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from ceco3d.data.labels import GROUPS as FREQUENCIES
+from ceco3d.data.labels import label_space
 from ceco3d.data.pointclouds.files import read_scan
 from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.scenes import processed
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
-from ceco3d.data.scenes.labels import GROUPS as FREQUENCIES
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.models.trained import load_trained
 from ceco3d.models.weights import load_weights, read_tensors
@@ -170,7 +170,7 @@ def _processed_readers(folder: Path, raw: Path) -> list[Reader]:
     arrays |= {name: np.arange(12, dtype=np.int16) - 1 for name in LABELS}
 
     def read(path: Path) -> None:
-        space = "scannet20" if path.name == "segment20.npy" else "scannet200"
+        space = label_space("scannet20" if path.name == "segment20.npy" else "scannet200")
         scene = processed.read_scene(path.parent, space)
         assert all(len(tensor) == len(scene) for tensor in scene.tensors().values())
         assert scene.coord.isfinite().all()
@@ -192,13 +192,13 @@ def _index_reader(root: Path) -> Reader:
 
     def read(path: Path) -> None:
         assert all(scene.resolve().parent == folders[0].parent for scene in processed.list_scenes(root, "coord"))
-        for counts in class_frequency(folders, "scannet20"):
+        for counts in class_frequency(folders, label_space("scannet20")):
             assert counts.shape == (len(SPACE),)
             assert not counts.is_floating_point()
 
     counts = [[1] * len(SPACE), [7] * len(SPACE)]
     changed = folders[0].parent.stat().st_mtime_ns
-    index = {"changed": changed, "scenes": [NAME], "frequency": {"scannet20": counts}}
+    index = {"changed": changed, "scenes": [NAME], "frequency": {"segment20": counts}}
     return Reader("index of scenes", root / ".index-coord.json", "json", read, [json.dumps(index).encode()], ("coord",))
 
 

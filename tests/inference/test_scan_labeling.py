@@ -12,8 +12,8 @@ import torch
 from plyfile import PlyData, PlyElement
 
 from ceco3d.data.batch import make_batch
+from ceco3d.data.labels import label_space
 from ceco3d.data.pointclouds import ply_write
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import voxelize
@@ -221,7 +221,7 @@ def test_processed_scenes_get_the_labels_of_evaluation(predict, checkpoint, tiny
     predictor, space = load_predictor(checkpoint, torch.device("cpu"), [View()], torch.float32)
     folder = list_scenes(Path(tiny[2].removeprefix("dataset.root=")), "val")[0]
     assert predict(folder).code == 0
-    expected, _ = predictor.predict(read_scene(folder, "scannet200"))
+    expected, _ = predictor.predict(read_scene(folder, label_space("scannet200")))
     same = labels_of(tmp_path / "out", folder.name) == np.array(space.ids)[expected]
     assert same.mean() > 0.999  # a point on the border of two voxels may change sides
 

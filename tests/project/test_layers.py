@@ -30,6 +30,7 @@ LAYERS = (
     ("data/pointclouds",),
     ("data/transforms",),
     ("data/scenes",),
+    ("data/labels",),
     ("utils",),
     ("sparse",),
     ("sparse/kernels",),

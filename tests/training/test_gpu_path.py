@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.inference.predictor import Predictor, View
 from ceco3d.models import build_model

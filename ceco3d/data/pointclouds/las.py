@@ -24,6 +24,10 @@ def read_las(path: Path) -> Scan:
         las = laspy.read(path)
     except laspy.errors.LaspyException as error:
         raise ValueError(str(error)) from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of lazrs on damaged data; not an Exception
+            raise
+        raise ValueError("its compressed points are damaged") from None
     names = list(las.point_format.dimension_names)
     color = np.stack([las[name] for name in COLOR], axis=1) if set(COLOR) <= set(names) else None
     attributes: dict[str, np.ndarray] = {}

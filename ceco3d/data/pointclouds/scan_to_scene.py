@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ceco3d.data.labels import IGNORE
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.pointclouds.normals import vertex_normals
 from ceco3d.data.pointclouds.scan import Scan, color_bytes
 from ceco3d.data.pointclouds.usable import coarse_step, usable_points
 from ceco3d.data.scenes.colors import GRAY, has_colors
-from ceco3d.data.scenes.labels import IGNORE
 from ceco3d.data.scenes.normals import directions, estimate_normals
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.sparse.maps.coordinates import LIMIT

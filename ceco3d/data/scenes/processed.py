@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ceco3d.data.labels import IGNORE, LabelSpace
 from ceco3d.data.scenes.colors import GRAY, has_colors
+from ceco3d.data.scenes.height import height_above_ground
 from ceco3d.data.scenes.index import read_index
-from ceco3d.data.scenes.labels import IGNORE, label_space
 from ceco3d.data.scenes.normals import has_normals, stored_normals, unit_normals
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_npy
@@ -24,18 +25,18 @@ if TYPE_CHECKING:
 
     from ceco3d.data.scenes.scene import Scene
 
-# dtype and columns of every array; None = (N,). Frames and units as in Scene. Labels are training indices of ScanNet20
-# and ScanNet200, -1 = ignore.
-ARRAYS = {
+# dtype and columns of the arrays; None = (N,). Frames and units as in Scene. Labels (``LabelSpace.array``, int16) are
+# training indices, -1 = ignore.
+ARRAYS: dict[str, tuple[type, int | None]] = {
     "coord": (np.float32, 3),
     "color": (np.uint8, 3),
     "normal": (np.float32, 3),
-    "segment20": (np.int16, None),
-    "segment200": (np.int16, None),
+    "intensity": (np.float32, None),
     "instance": (np.int16, None),
 }
-SEGMENT = {"scannet20": "segment20", "scannet200": "segment200"}
+SEGMENT = "segment"  # begins the names of the arrays of labels
 FEATURES = ("coord", "color", "normal")
+INTENSITY = ("intensity", "strength")  # the second: Pointcept's outdoor data sets
 TEMPORARY = ".*.tmp"  # name of an unfinished scene, for Path.glob
 FINE, COARSE = 1e-3, 1e-2  # meters: steps of float32 that lose nothing, and that move points to other voxels
 AGAIN = "delete its folder and run ceco3d.preprocess again"
@@ -45,12 +46,13 @@ Rows = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
 
 def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write all of ``ARRAYS`` to ``folder``, which appears when it is complete and replaces an older one.
+    """Write a scene to ``folder``, which appears when it is complete and replaces an older one.
 
-    ValueError if an array does not have the dtype and shape given in ``ARRAYS``.
+    ValueError if an array does not have the dtype and shape given in ``ARRAYS``, or that of labels.
     """
     count = len(arrays["coord"])
-    for name, (dtype, width) in ARRAYS.items():
+    for name in arrays:
+        dtype, width = (np.int16, None) if name.startswith(SEGMENT) else ARRAYS[name]
         shape = (count,) if width is None else (count, width)
         if arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not {np.dtype(dtype)} {shape}")
@@ -58,8 +60,8 @@ def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     temporary.mkdir()
     try:
-        for name in ARRAYS:
-            np.save(temporary / f"{name}.npy", arrays[name])
+        for name, array in arrays.items():
+            np.save(temporary / f"{name}.npy", array)
         if folder.exists():
             shutil.rmtree(folder)
         os.rename(temporary, folder)
@@ -67,10 +69,9 @@ def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def is_finished(folder: Path, annotated: bool) -> bool:
-    """Whether ``folder`` holds a complete scene, also if another program was stopped while writing it."""
-    needed = ["coord", "color", *(["segment20", "segment200", "instance"] if annotated else [])]
-    return all((folder / f"{name}.npy").is_file() for name in needed)
+def is_finished(folder: Path, needed: Sequence[str]) -> bool:
+    """Whether ``folder`` holds the arrays ``needed``, also if another program was stopped while writing it."""
+    return all((folder / f"{name}.npy").is_file() for name in ("coord", *needed))
 
 
 def remove_temporary(root: Path) -> None:
@@ -97,17 +98,18 @@ def list_scenes(root: Path, split: str) -> list[Path]:
 
 def read_scene(
     folder: Path,
-    label_space: str,
+    space: LabelSpace,
     rows: Rows | None = None,
     load: Load = read_npy,
     features: Sequence[str] = FEATURES,
 ) -> Scene:
-    """Read the scene in ``folder``, with ``segment`` in the label space ``scannet200`` or ``scannet20``.
+    """Read the scene in ``folder``, with ``segment`` in the label space ``space``.
 
     rows      chooses points from the (N, 3) coordinates and (N,) instance ids: returns their indices, or None for all.
               Little more than these points is read from the other arrays.
     load      reads one array from its path
-    features  that are needed: without "normal", missing normals are zero
+    features  that are needed: without "normal", missing normals are zero; "intensity" and "height" are only read or
+              made if they are asked for
 
     Reads folders of Pointcept too. Colors that are missing or the same everywhere become gray. Normals that are missing
     or zero everywhere are estimated, see ``stored_normals``. All labels may be missing (test scenes, then -1), and
@@ -118,8 +120,6 @@ def read_scene(
 
     from ceco3d.data.scenes.scene import Scene
 
-    if label_space not in SEGMENT:
-        raise UserError(f"unknown label space {label_space!r}; choose {' or '.join(SEGMENT)}")
     coord = _load(folder / "coord.npy", "f", 3, None, load)
     count = len(coord)
     if not count:
@@ -127,10 +127,12 @@ def read_scene(
     color = _load_if_there(folder / "color.npy", "u1", 3, count, load)
     normal = _load_if_there(folder / "normal.npy", "f", 3, count, load)
     segment = instance = np.full(count, IGNORE, np.int16)
-    if any((folder / f"{name}.npy").exists() for name in SEGMENT.values()):
-        segment = _load(folder / f"{SEGMENT[label_space]}.npy", "i", None, count, load)
+    labels = folder / f"{space.array}.npy"
+    if any(folder.glob(f"{SEGMENT}*.npy")):
+        segment = _load(labels, "i", None, count, load)
     if (folder / "instance.npy").exists():
         instance = _load(folder / "instance.npy", "i", None, count, load)
+    intensity = _load_intensity(folder, count, load) if "intensity" in features else None
     chosen = None if rows is None else rows(coord, instance)
     near = _near_origin(coord) if coord.dtype.itemsize > 4 else coord
     if color is None or not has_colors(color):
@@ -145,7 +147,8 @@ def read_scene(
     if chosen is not None:
         coord, color, normal = coord[chosen], color[chosen], normal[chosen]
         segment, instance = segment[chosen], instance[chosen]
-    _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
+        intensity = None if intensity is None else intensity[chosen]
+    _check_labels(labels, segment, space)
     for name, values in (("coord", coord), ("normal", normal)):
         _check_finite(folder / f"{name}.npy", values)
     _check_steps(folder / "coord.npy", coord)
@@ -156,14 +159,16 @@ def read_scene(
         normal=_points(unit_normals(normal)),
         segment=torch.from_numpy(np.array(segment, np.int64)),
         instance=torch.from_numpy(np.array(instance, np.int64)),
+        intensity=None if intensity is None else torch.from_numpy(np.array(intensity, np.float32)),
+        height=torch.from_numpy(height_above_ground(coord)) if "height" in features else None,
     )
 
 
-def read_labels(folder: Path, label_space: str) -> tuple[np.ndarray, np.ndarray | None]:
+def read_labels(folder: Path, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | None]:
     """(N,) training indices, -1 = ignore, and (N,) instance ids, None without a file. Errors as in ``read_scene``."""
-    path = folder / f"{SEGMENT[label_space]}.npy"
+    path = folder / f"{space.array}.npy"
     segment = _load(path, "i", None, None, read_npy)
-    _check_labels(path, segment, label_space)
+    _check_labels(path, segment, space)
     path = folder / "instance.npy"
     return segment, _load(path, "i", None, len(segment), read_npy) if path.exists() else None
 
@@ -173,6 +178,15 @@ def _points(values: np.ndarray) -> Tensor:
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
+
+
+def _load_intensity(folder: Path, count: int, load: Load) -> np.ndarray:
+    for name in INTENSITY:
+        if (folder / f"{name}.npy").exists():
+            return _load(folder / f"{name}.npy", "f", None, count, lambda path: load(path).reshape(-1))
+    raise UserError(
+        f"{folder} has no intensity.npy: leave intensity out of features=, or preprocess scans that have it"
+    )
 
 
 def _load_if_there(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray | None:
@@ -228,9 +242,9 @@ def _check_finite(path: Path, values: np.ndarray) -> None:
         raise UserError(f"{path} holds NaN or infinity: {AGAIN}")
 
 
-def _check_labels(path: Path, segment: np.ndarray, space: str) -> None:
+def _check_labels(path: Path, segment: np.ndarray, space: LabelSpace) -> None:
     """UserError if a label is neither -1 nor a training index: on a GPU it would crash the run without a message."""
-    classes = len(label_space(space))
+    classes = len(space)
     if len(segment) and (segment.min() < IGNORE or segment.max() >= classes):
         remedy = "if 255 marks unlabeled points, replace it by -1" if segment.max() == 255 else AGAIN
         raise UserError(
