@@ -22,6 +22,7 @@ LAYERS = (
     ("inference",),
     ("runs",),
     ("preprocessing",),
+    ("preprocessing/labeled",),
     ("synthetic",),
     ("synthetic/catalog",),
     ("synthetic/shapes",),
