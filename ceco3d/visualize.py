@@ -85,7 +85,7 @@ def draw_scene(settings: VisualizeSettings) -> Iterator[Path]:
 
 def read_scene(settings: VisualizeSettings) -> SegmentedScene:
     """The labeled file, or the scene with what the runs predict."""
-    space = settings.dataset.space
+    space = settings.dataset.space()
     if settings.input is not None:
         return read_labeled(settings.input, space, settings.up)
     device = choose_device(settings.device)

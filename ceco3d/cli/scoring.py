@@ -73,5 +73,5 @@ class ScoringSettings(CommonSettings):
         dtype = choose_precision(self.precision, device)
         predictor, space = load_predictor(self.checkpoint, device, self.tta.views(), dtype, self.voxel_size)
         folders = processed_scenes(self.dataset, (self.split,), self.workers)[self.split]
-        check_same_classes(space, self.dataset.space, self.checkpoint, self.dataset.name)
+        check_same_classes(space, self.dataset.space(), self.checkpoint, self.dataset.name)
         return predictor, folders, space

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ceco3d.data.scenes.processed import is_finished, remove_temporary, write_scene
 from ceco3d.preprocessing import scannet
@@ -24,6 +25,8 @@ from ceco3d.utils.errors import UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
 from ceco3d.utils.untrusted import one_line, read_json
+
+AnyJob = TypeVar("AnyJob", bound=Hashable)
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ def preprocess_scenes(
     found = look(jobs, table)
     outcomes: list[tuple[Job, str | None]] = []
     if found.pending:  # else nothing to write: works on a read-only root
-        with _locked(root, shard):
+        with locked_root(root, shard):
             if shard == (1, 1):  # with shards, they may belong to another running machine
                 remove_temporary(root)
             found = look(jobs, table)  # another run may have finished some meanwhile
@@ -104,11 +107,13 @@ def _run(found: Found, table: LabelTable | None, workers: int) -> list[tuple[Job
         logger.info(f"scenes made anew because their {why} has changed: {number}")
     absent = [(job, f"{job.source} {scannet.ABSENT}") for job in found.pending if not job.source.is_dir()]
     there = [job for job in found.pending if job.source.is_dir()]
-    return absent + list(track(_run_jobs(there, table, workers), len(there), "preprocessing"))
+    return absent + list(
+        track(run_jobs(partial(_preprocess_scene, labels=table), there, workers), len(there), "preprocessing")
+    )
 
 
 @contextmanager
-def _locked(root: Path, shard: tuple[int, int]) -> Iterator[None]:
+def locked_root(root: Path, shard: tuple[int, int]) -> Iterator[None]:
     """Create ``root`` and lock it: a second run on the same shard waits. The lock ends with the process."""
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -159,16 +164,19 @@ def _preprocess_scene(job: Job, labels: LabelTable | None) -> str | None:
     return None
 
 
-def _run_jobs(jobs: list[Job], labels: LabelTable | None, workers: int) -> Iterator[tuple[Job, str | None]]:
-    """Yield each job with None or the reason of its failure, as they finish.
+def run_jobs(
+    function: Callable[[AnyJob], str | None], jobs: Sequence[AnyJob], workers: int
+) -> Iterator[tuple[AnyJob, str | None]]:
+    """Yield each job with the result of ``function``, None or the reason of its failure, as they finish.
 
     A dead worker does not tell which scene killed it. The remaining scenes then run one at a time, in order, which
     shows the culprit and needs the least memory, the usual cause.
     """
     deaths = 0
+    jobs = list(jobs)
     while jobs:
         finished = set()
-        for job, reason in _run_pool(jobs, labels, min(workers, len(jobs))):
+        for job, reason in _run_pool(function, jobs, min(workers, len(jobs))):
             finished.add(job)
             yield job, reason
         jobs = [job for job in jobs if job not in finished]
@@ -180,9 +188,11 @@ def _run_jobs(jobs: list[Job], labels: LabelTable | None, workers: int) -> Itera
         workers = 1
 
 
-def _run_pool(jobs: list[Job], labels: LabelTable | None, workers: int) -> Iterator[tuple[Job, str | None]]:
+def _run_pool(
+    function: Callable[[AnyJob], str | None], jobs: Sequence[AnyJob], workers: int
+) -> Iterator[tuple[AnyJob, str | None]]:
     """Yield the outcome of each job, except those that were unfinished when a worker died."""
     with suppress(BrokenProcessPool):  # also raised while submitting
-        for job, future in run_parallel(partial(_preprocess_scene, labels=labels), jobs, workers):
+        for job, future in run_parallel(function, jobs, workers):
             with suppress(BrokenProcessPool):
                 yield job, future.result()

@@ -93,5 +93,5 @@ class ContrastiveSceneContexts:
             pairs = list_frame_pairs(self.frames, self.min_overlap)
             return FramePairs(pairs, make, settings.seed, settings.trainer.repeat)
         folders = processed_scenes(settings.dataset, ("train",), settings.workers)["train"]
-        space = settings.dataset.space
+        space = settings.dataset.space()
         return ScanPairs(folders, space, self.min_overlap, make, settings.seed, settings.trainer.repeat)

@@ -78,7 +78,7 @@ class LanguageGrounding:
     def build(self, settings: PretrainSettings, device: torch.device) -> Pretraining:
         """The objective and its batches; UserError on bad settings or data."""
         scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
-        space = settings.dataset.space
+        space = settings.dataset.space()
         anchors = load_anchors(self.anchors, space)
         model = make_network(settings)
         try:
@@ -97,7 +97,7 @@ def _validation(
 ) -> Callable[[ReportFailed], Evaluation]:
     dtype = choose_precision(settings.precision, device)
     predictor = Predictor(objective.model, settings.features, settings.voxel_size, device, dtype=dtype)
-    space = settings.dataset.space
+    space = settings.dataset.space()
 
     def validate(report_failed: ReportFailed) -> Evaluation:
         objective.write_classifier()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from ceco3d.data.sampler import VoxelCap, count_voxels
 from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
+from ceco3d.data.scenes.missing import available_features
 from ceco3d.data.scenes.processed import FEATURES
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
@@ -34,6 +36,12 @@ from ceco3d.utils.distributed import rank, world
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_npy
 
+AUTO = "auto"  # features: what the scenes have
+
+Run = TypeVar("Run", bound=RunSettings)
+
+logger = logging.getLogger(__name__)
+
 
 def make_network(settings: RunSettings, out_channels: int | None = None) -> Network:
     """The network, with the weights of ``init`` if given; one output per class unless ``out_channels`` is given.
@@ -42,7 +50,7 @@ def make_network(settings: RunSettings, out_channels: int | None = None) -> Netw
     """
     network_arguments(settings.model)  # raises now rather than after the training
     if out_channels is None:
-        out_channels = len(settings.dataset.space)
+        out_channels = len(settings.dataset.space())
     model: Network = settings.model(
         in_channels=feature_channels(settings.features), out_channels=out_channels, engine=_engine(settings)
     )
@@ -51,6 +59,15 @@ def make_network(settings: RunSettings, out_channels: int | None = None) -> Netw
     if settings.init is not None:
         load_weights(model, settings.init, leave_out=list(settings.init_leave_out), minkowski=settings.init_minkowski)
     return model
+
+
+def with_features(settings: Run, folders: Sequence[Path]) -> Run:
+    """``settings`` with the features that the training scenes in ``folders`` have, if it asks for them."""
+    if list(settings.features) != [AUTO]:
+        return settings
+    features = available_features(folders)
+    logger.info(f"features: {', '.join(features)}")
+    return replace(settings, features=features)
 
 
 def _engine(settings: RunSettings) -> str | Engine:
@@ -114,14 +131,14 @@ def _is_plain(value: Any) -> bool:
 
 def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]) -> nn.Module:
     """The loss for features of ``in_channels``, with class counts from ``folders``, the training scenes."""
-    space = settings.dataset.space
+    space = settings.dataset.space()
     scenes, points = class_frequency(folders, space)
     return settings.loss(num_classes=len(space), in_channels=in_channels, class_points=points, class_counts=scenes)
 
 
 def training_batches(settings: RunSettings, folders: Sequence[Path], device: torch.device) -> Prefetcher:
     """Augmented batches of the training scenes, made where ``trainer.augment_on`` says."""
-    trainer, space = settings.trainer, settings.dataset.space
+    trainer, space = settings.trainer, settings.dataset.space()
     known = {"structure": space.structure, "space": space}
     steps = object_steps(settings.transforms, folders, space, settings.features)
     transforms = Transforms(steps + [make(**known) for make in settings.transforms.train])

@@ -60,7 +60,7 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
         init = pretrain()
         settings = replace(settings, init=init, config={**settings.config, "init": str(init)})
     scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
-    space = settings.dataset.space
+    space, settings = settings.dataset.space(), build.with_features(settings, scenes["train"])
     seed_all(settings.seed)
     model = build.make_network(settings)
     objective = Objective(model, build.make_loss(settings, model.feature_channels, scenes["train"])).to(device)

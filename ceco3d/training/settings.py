@@ -28,6 +28,10 @@ from ceco3d.utils.settings import (
 Decay = Annotated[float, Field(gt=0, lt=1, strict=True)]
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 @settings
 class TrainerSettings:
     """Settings of the training loop (conf/trainer)."""
@@ -91,6 +95,7 @@ class RunSettings(CommonSettings):
 
     model      builds the network from ``in_channels``, ``out_channels`` and ``engine``
     optimizer  builds a torch optimizer from ``params``
+    features   of the voxels, see ``data.batch.point_features``; ["auto"]: what the training scenes have
     logger     each builds a logger from ``run_dir`` and ``start``
     config     plain values for ``config.yaml``
     """
@@ -109,7 +114,7 @@ class RunSettings(CommonSettings):
     init_minkowski: Annotated[Literal["auto", "0.4", "0.5"], BeforeValidator(str)] = "auto"
     engine: str = "native"
     voxel_size: Positive
-    features: Annotated[Sequence[str], Field(min_length=1)]
+    features: Annotated[Sequence[str], Field(min_length=1), BeforeValidator(_as_list)]
     config: Mapping[str, Any]
 
 
