@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ceco3d.data.labels import LabelSpace
+from ceco3d.data.labels import IGNORE, LabelSpace
+from ceco3d.data.scenes.blocks import BlockRows, scene_blocks
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
@@ -106,15 +107,31 @@ def label_scenes(
     mine = range(rank(), len(folders), world())
     for number in track(mine, len(mine), "labeling scenes"):
         folder = folders[number]
+        if moments is not None:
+            moments.seed(number)
         try:
-            scene = read_scene(folder, space, features=predictor.features)
+            yield folder.name, _label_scene(predictor, folder, space, confusion, moments)
         except UserError as error:
             if report_failed is None:
                 raise
             report_failed([(folder.name, str(error))])
-            continue
-        if moments is not None:
-            moments.seed(number)
+
+
+def _label_scene(
+    predictor: Predictor, folder: Path, space: LabelSpace, confusion: Confusion, moments: ClassMoments | None
+) -> np.ndarray:
+    """(N,) predicted training indices; block by block if the scene is large, see ``data.scenes.blocks``."""
+    blocks = scene_blocks(folder, None)
+    if blocks is None:
+        scene = read_scene(folder, space, features=predictor.features)
         labels, _ = predictor.predict(scene, moments)
         confusion.update(labels, scene.segment)
-        yield folder.name, labels.numpy()
+        return labels.numpy()
+    result = np.full(int(blocks.counts.sum()), IGNORE, np.int64)
+    for number in range(len(blocks)):
+        block = BlockRows(blocks, number)
+        scene = read_scene(folder, space, block, features=predictor.features)
+        labels, _ = predictor.predict(scene, moments)  # points in overlaps add to the moments of each block
+        confusion.update(labels[block.core], scene.segment[block.core])
+        result[block.rows[block.core]] = labels[block.core]
+    return result

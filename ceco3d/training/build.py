@@ -18,6 +18,7 @@ from ceco3d.data.dataset import SceneDataset
 from ceco3d.data.labels import LabelSpace, stored_space
 from ceco3d.data.loader import make_loader
 from ceco3d.data.sampler import VoxelCap, count_voxels
+from ceco3d.data.scenes.blocks import find_pieces
 from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
@@ -143,8 +144,9 @@ def training_batches(settings: RunSettings, folders: Sequence[Path], device: tor
     steps = object_steps(settings.transforms, folders, space, settings.features)
     transforms = Transforms(steps + [make(**known) for make in settings.transforms.train])
     on_device = trainer.augment_on == "device"
+    pieces = find_pieces(folders, settings.transforms.block)
     dataset = SceneDataset(
-        folders,
+        pieces,
         space,
         None if on_device else transforms,
         settings.seed,
@@ -155,7 +157,7 @@ def training_batches(settings: RunSettings, folders: Sequence[Path], device: tor
     )
     cap = None
     if trainer.batch_voxels is not None:
-        cap = VoxelCap(count_voxels(folders, space, settings.voxel_size), trainer.batch_voxels)
+        cap = VoxelCap(count_voxels(pieces, space, settings.voxel_size), trainer.batch_voxels)
     collate = Collate(settings.voxel_size, list(settings.features), settings.transforms.mix_prob, settings.seed)
     if on_device:
         finish = replace(collate, transforms=transforms, device=device)

@@ -83,6 +83,7 @@ class TransformSettings:
     """Augmentation (conf/transforms). Factories of ``train`` are called with ``structure`` and ``space``."""
 
     train: Sequence[Factory] = ()
+    block: Positive | None = None
     crop: Annotated[SphereCrop | None, BUILT] = None
     paste: PasteSettings | None = None
     instances: InstanceSettings | None = None

@@ -39,7 +39,7 @@ STRUCTURE = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LabelSpace:
     """K classes, by training index.
 
@@ -66,6 +66,9 @@ class LabelSpace:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"LabelSpace({self.name!r}, {len(self)} classes)"
 
     @property
     def structure(self) -> tuple[int, ...]:
