@@ -9,7 +9,7 @@ if __name__ == "__main__":
 
 import logging
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
@@ -20,13 +20,9 @@ from ceco3d.inference.predictor import load_predictor
 from ceco3d.inference.scan_labeling import LabelingOptions, label_scans
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
-from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, Positive, settings
+from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, Positive, as_texts, settings
 
 logger = logging.getLogger(__name__)
-
-
-def _listed(value: Any) -> list[str] | None:
-    return None if value is None else [str(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
 
 
 @settings
@@ -35,11 +31,11 @@ class PredictSettings(CommonSettings):
 
     tta: ViewSettings
     checkpoint: FilePath
-    input: Annotated[Sequence[str], BeforeValidator(_listed)]
+    input: Annotated[Sequence[str], BeforeValidator(as_texts)]
     out: FilePath
     unit: Literal["m", "cm", "mm"] = "m"
     up: Literal["z", "y", "-y"] = "z"
-    columns: Annotated[Sequence[str] | None, BeforeValidator(_listed)] = None
+    columns: Annotated[Sequence[str] | None, BeforeValidator(as_texts)] = None
     max_voxels: Count = 500_000
     overlap: Index | None = 64
     voxel_size: Positive | None = None

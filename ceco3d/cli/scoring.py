@@ -47,20 +47,27 @@ class ScoringSettings(CommonSettings):
 
     dataset: Annotated[DataSet, BUILT]
     tta: ViewSettings
-    checkpoint: FilePath
+    checkpoint: FilePath | None = None
     split: Literal["train", "val", "test"]
     voxel_size: Positive | None = None
     out: FilePath | None = None
 
     @property
+    def weights(self) -> Path:
+        """The checkpoint; UserError if it is not set."""
+        if self.checkpoint is None:
+            raise UserError("checkpoint is not set: pass checkpoint=..., see --help")
+        return self.checkpoint
+
+    @property
     def title(self) -> str:
         """The title of the result in tables."""
         size = "" if self.voxel_size is None else f", voxels of {self.voxel_size:g} m"
-        return f"{self.checkpoint} on {self.dataset.name} {self.split}{size}"
+        return f"{self.weights} on {self.dataset.name} {self.split}{size}"
 
     def output_folder(self, command: str) -> Path:
         """``out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable."""
-        out = self.out or self.checkpoint.absolute().parent.parent / f"{command}-{self.split}"
+        out = self.out or self.weights.absolute().parent.parent / f"{command}-{self.split}"
         check_writable(out)
         return out
 
@@ -71,7 +78,7 @@ class ScoringSettings(CommonSettings):
         """
         device = choose_device(self.device)
         dtype = choose_precision(self.precision, device)
-        predictor, space = load_predictor(self.checkpoint, device, self.tta.views(), dtype, self.voxel_size)
+        predictor, space = load_predictor(self.weights, device, self.tta.views(), dtype, self.voxel_size)
         folders = processed_scenes(self.dataset, (self.split,), self.workers)[self.split]
-        check_same_classes(space, self.dataset.space(), self.checkpoint, self.dataset.name)
+        check_same_classes(space, self.dataset.space(), self.weights, self.dataset.name)
         return predictor, folders, space

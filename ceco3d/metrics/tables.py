@@ -67,6 +67,15 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
+def print_classes(scores: Mapping[str, Any], space: LabelSpace) -> None:
+    """Print the IoU of every class that occurs."""
+    table = Table("class", "id", "IoU %")
+    for name, number in zip(space.names, space.ids, strict=True):
+        if scores["per_class"][name] is not None:
+            table.add_row(name, str(number), percent(scores["per_class"][name]))
+    Console().print(table)
+
+
 def print_scores(scores: dict[str, Any], title: str, note: str = "") -> None:
     """Print the table of scores to the terminal, with a note below it such as ``LabelSpace.grouping``."""
     table = Table("mean over classes", *PERCENT_HEADINGS, title=title, title_justify="left", caption=note or None)

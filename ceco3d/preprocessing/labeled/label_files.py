@@ -47,10 +47,10 @@ def is_label_file(path: Path, scans: set[Path]) -> bool:
     return any(other in scans for other in others) or path.with_suffix("") in scans
 
 
-def read_label_file(path: Path, points: int) -> tuple[np.ndarray, np.ndarray | None]:
+def read_label_file(path: Path, points: int | None) -> tuple[np.ndarray, np.ndarray | None]:
     """(N,) raw ids or raw names, and (N,) instance ids if the file has them.
 
-    points  of the scan; UserError if the file has another number of labels
+    points  of the scan; UserError if the file has another number of labels. None: any number
     """
     try:
         labels, instance = _read(path)
@@ -58,7 +58,7 @@ def read_label_file(path: Path, points: int) -> tuple[np.ndarray, np.ndarray | N
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise UserError(f"{path}: {one_line(error, 200)}") from None
-    if len(labels) != points:
+    if points is not None and len(labels) != points:
         raise UserError(f"{path} has {len(labels):,} labels for {points:,} points: is it the file of this scan?")
     return labels, instance
 
