@@ -82,7 +82,7 @@ def examine(scan: RawScan, layout: Layout) -> Findings:
         color=points.color is not None and has_colors(color_bytes(points.color)),
         normal=points.normal is not None or bool(points.faces is not None) or _has_faces(points),
         intensity=read.intensity is not None,
-        content=hashlib.sha256(np.ascontiguousarray(coord).tobytes()).hexdigest()[:16],
+        content=hashlib.sha256(np.ascontiguousarray(coord).data).hexdigest()[:16],
     )
 
 
