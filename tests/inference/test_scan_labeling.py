@@ -424,7 +424,8 @@ def test_a_failed_scan_is_named_and_does_not_stop_the_others(predict, tmp_path):
     assert re.search("c.ply: no point has finite coordinates", errors[1])
     assert errors[2] == f"error: 2 of 4 scans failed: {folder}/b.ply, {folder}/c.ply"
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == [f"a{n}{suffix}" for n in ("-2", "") for suffix in (".labels.txt", ".ply", ".summary.json")]
+    suffixes = (".labels.txt", ".ply", ".summary.json")
+    assert names == sorted([*(f"a{n}{suffix}" for n in ("-2", "") for suffix in suffixes), "a.npy"])
     inputs = {json.loads((tmp_path / f"out/{n}.summary.json").read_text())["input"] for n in ("a", "a-2")}
     assert inputs == {str(folder / "a.npy"), str(folder / "a.ply")}
     assert {path: hashlib.md5(path.read_bytes()).digest() for path in folder.iterdir()} == before
