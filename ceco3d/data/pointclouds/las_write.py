@@ -15,6 +15,7 @@ from ceco3d.utils.untrusted import NotSupportedError, one_line
 
 if TYPE_CHECKING:
     import laspy
+    from laspy.vlrs.known import ExtraBytesStruct
 
 POINTS = 1 << 20  # written at a time
 CLASSES = 256  # that ``classification`` can tell apart from point format 6 on
@@ -70,6 +71,7 @@ def write_las(file: BinaryIO, path: Path, result: np.ndarray, ids: Collection[in
                 records = [record for record in reader.evlrs or () if record.user_id != COPC]
                 if records:
                     writer.write_evlrs(VLRList(records))
+                _describe(writer.header, reader.header, names)
     except laspy.errors.LaspyException as error:
         raise NotSupportedError(one_line(error)) from None
 
@@ -77,8 +79,7 @@ def write_las(file: BinaryIO, path: Path, result: np.ndarray, ids: Collection[in
 def _new_names(given: laspy.PointFormat, target: laspy.PointFormat, added: Collection[str]) -> dict[str, str]:
     """The names that all extra dimensions of ``given`` get."""
     extra = list(given.extra_dimension_names)
-    gained = {*target.dimension_names, *target.dtype().names} - {*given.dimension_names, *given.dtype().names}
-    taken = {*added, *gained}
+    taken = {*added, *target.dimension_names, *target.dtype().names}
     changed = original_names(extra, taken)
     names: dict[str, str] = {}
     for name in extra:
@@ -105,7 +106,24 @@ def _extended_header(given: laspy.LasHeader, target: laspy.PointFormat) -> laspy
     header.set_version_and_point_format(version, target)
     for record in [record for record in header.vlrs if record.user_id == COPC]:
         header.vlrs.remove(record)
+    for entry in _descriptions(header):
+        if entry.data_type:
+            entry.options &= ~(entry.MIN_BIT_MASK | entry.MAX_BIT_MASK)  # laspy writes those of the first points
     return header
+
+
+def _describe(header: laspy.LasHeader, given: laspy.LasHeader, names: Mapping[str, str]) -> None:
+    """Describe the extra dimensions of the scan in the words of its file, such as their smallest and largest values."""
+    known = {names[entry.format_name()]: entry for entry in _descriptions(given)}
+    for record in header.vlrs.get("ExtraBytesVlr"):
+        entries = [copy.deepcopy(known.get(entry.format_name(), entry)) for entry in record.extra_bytes_structs]
+        for entry, old in zip(entries, record.extra_bytes_structs, strict=True):
+            entry.name = old.name
+        record.extra_bytes_structs = entries
+
+
+def _descriptions(header: laspy.LasHeader) -> list[ExtraBytesStruct]:
+    return [entry for record in header.vlrs.get("ExtraBytesVlr")[:1] for entry in record.extra_bytes_structs]
 
 
 def _labeled(
