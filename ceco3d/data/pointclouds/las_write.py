@@ -63,8 +63,12 @@ def write_las(file: BinaryIO, path: Path, result: np.ndarray, ids: Collection[in
             header = _extended_header(reader.header, target)
             compressed = reader.header.are_points_compressed
             with laspy.LasWriter(file, header, do_compress=compressed, closefd=False) as writer:
-                start = 0
+                start, channels = 0, set[int]()
                 for points in reader.chunk_iterator(POINTS):
+                    if compressed and target.has_waveform_packet and "scanner_channel" in given.dimension_names:
+                        channels |= set(np.unique(np.array(points["scanner_channel"])).tolist())
+                    if len(channels) > 1:  # lazrs garbles them
+                        raise NotSupportedError("waveform packets of several scanner channels cannot be compressed")
                     part = result[start : start + len(points)]
                     writer.write_points(_labeled(points, target, names, part, overwrite))
                     start += len(points)
