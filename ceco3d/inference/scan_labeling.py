@@ -80,7 +80,7 @@ def label_scan(
     options: LabelingOptions,
     source: dict[str, str],
 ) -> None:
-    """Label the scan at ``path``, write ``<target>{.ply,.labels.txt,.summary.json}`` and print its classes.
+    """Label the scan at ``path``, write the files of ``LabeledScan.write`` and print its classes.
 
     source  of the predictor, see ``checkpoint_source``
     UserError if the scan cannot be read or a file cannot be written.
@@ -106,7 +106,7 @@ def label_scan(
             "check unit, up and colors, and look at the labels before you use them"
         )
         logger.warning(f"{path}: {warnings[-1]}")
-    result = LabeledScan(scan, usable, labels.numpy(), confidence.numpy(), space)
+    result = LabeledScan(path, scan, usable, labels.numpy(), confidence.numpy(), space)
     classes = result.classes(voxels.index.numpy(), predictor.voxel_size)
     summary = {
         "input": os.path.abspath(path),
@@ -120,7 +120,8 @@ def label_scan(
         "classes": classes,
     }
     try:
-        result.write(target, summary)
+        for warning in result.write(target, summary):
+            logger.warning(f"{path}: {warning}")
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror or error})") from None
     print_class_table(classes, f"{target.name}: {len(scan):,} points")
