@@ -106,11 +106,16 @@ class LabeledScan:
         try:
             with ExitStack() as own:
                 file = own.enter_context(whole_file(target))
-                write_copy(file, self.path, self.scan, result, self.space.ids)
+                write_copy(file, self.path, self.scan, result, self.written_ids)
                 files.push(own.pop_all())
         except NotSupportedError as error:
             return [f"there is no {target.suffix} result ({one_line(error)}), only the .ply"]
-        return copy_notes(self.path, self.space.ids)
+        return copy_notes(self.path, self.written_ids)
+
+    @property
+    def written_ids(self) -> list[int]:
+        """Every raw id that a label can be."""
+        return [*self.space.ids, self.space.unlabeled]
 
     def _added(self) -> np.ndarray:
         """Color, raw id and confidence of all N points (``ADDED_FIELDS``); zeros where nothing is predicted."""
