@@ -11,8 +11,10 @@ import logging
 from contextlib import nullcontext
 
 from ceco3d.cli.app import command
+from ceco3d.cli.executor import ExecutorSettings
 from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.inference.evaluation import evaluate_scenes
+from ceco3d.inference.on_cluster import evaluate_on_cluster, predictor_source
 from ceco3d.metrics.tables import print_scores, scores_markdown
 from ceco3d.reports.final_report import report_evaluation
 from ceco3d.runs.open_run import locked_folder
@@ -20,17 +22,31 @@ from ceco3d.utils.atomic import write_text
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.distributed import is_main, process_group
 from ceco3d.utils.environment import write_environment
+from ceco3d.utils.settings import settings
 
 logger = logging.getLogger(__name__)
 
 
-@command("evaluate", ScoringSettings)
-def main(settings: ScoringSettings) -> None:
+@settings
+class EvaluateSettings(ExecutorSettings, ScoringSettings):
+    """conf/evaluate.yaml."""
+
+
+@command("evaluate", EvaluateSettings)
+def main(settings: EvaluateSettings) -> None:
     """Evaluate, write ``metrics.json``, ``scores.md``, ``report.html`` and what they are made of, print the scores."""
     out = settings.output_folder("evaluate")
-    with process_group(choose_device(settings.device)), locked_folder(out, "out") if is_main() else nullcontext():
-        predictor, folders, space = settings.load()
-        evaluation = evaluate_scenes(predictor, folders, space)
+    with (
+        settings.connected() as cluster,
+        process_group(choose_device("cpu" if cluster else settings.device)),
+        locked_folder(out, "out") if is_main() else nullcontext(),
+    ):
+        predictor, folders, space = settings.load(on_cluster=cluster is not None)
+        if cluster is None:
+            evaluation = evaluate_scenes(predictor, folders, space)
+        else:
+            source = predictor_source(predictor, settings.checkpoint, settings.device, settings.precision)
+            evaluation = evaluate_on_cluster(cluster, source, predictor, folders, space)
         if is_main():
             evaluation.write(out, settings.split, checkpoint=str(settings.checkpoint))
             write_text(out / "scores.md", scores_markdown(evaluation.scores, space, settings.title))

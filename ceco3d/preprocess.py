@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from ceco3d.cli.app import command
+from ceco3d.cli.executor import ExecutorSettings
 from ceco3d.preprocessing.datasets import DataSet, log_notes, make_processed
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, settings
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @settings
-class PreprocessSettings(CommonSettings):
+class PreprocessSettings(ExecutorSettings, CommonSettings):
     """conf/preprocess.yaml."""
 
     dataset: Annotated[DataSet, BUILT]
@@ -42,7 +43,9 @@ def parse_shard(text: str) -> tuple[int, int]:
 def main(settings: PreprocessSettings) -> None:
     """Preprocess; exit code 2 when scenes failed."""
     root = settings.dataset.root
-    summary = make_processed(settings.dataset, settings.splits, settings.workers, parse_shard(settings.shard))
+    shard = parse_shard(settings.shard)
+    with settings.connected():
+        summary = make_processed(settings.dataset, settings.splits, settings.workers, shard)
     if not summary.done and not summary.failed:
         log_notes(summary)
     logger.info(f"{root}: {summary.done} scenes made, {summary.skipped} were there, {len(summary.failed)} failed")

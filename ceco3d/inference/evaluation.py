@@ -13,6 +13,7 @@ from torch import Tensor
 from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
+from ceco3d.data.scenes.scene import Scene
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import ClassMoments, Confusion, neural_collapse, segmentation_scores
 from ceco3d.utils.atomic import whole_file, write_json
@@ -69,9 +70,7 @@ def evaluate_scenes(
 
     report_failed  is told (scene name, reason) of scenes that cannot be read and are skipped; None: UserError instead
     """
-    confusion = Confusion(len(space))
-    weight, bias = predictor.classifier
-    moments = ClassMoments(len(space), weight.shape[1], space.groups)
+    confusion, moments = Confusion(len(space)), empty_moments(predictor, space)
     scenes, before = {}, confusion.counts.clone()
     for name, _ in label_scenes(predictor, folders, space, confusion, moments, report_failed):
         scene = Confusion(len(space), confusion.counts - before)
@@ -79,6 +78,18 @@ def evaluate_scenes(
     confusion.share()
     moments.share()
     scenes = dict(sorted(item for part in gather(scenes) for item in part.items()))
+    return summarize(predictor, space, confusion, moments, scenes)
+
+
+def summarize(
+    predictor: Predictor,
+    space: LabelSpace,
+    confusion: Confusion,
+    moments: ClassMoments,
+    scenes: dict[str, float | None],
+) -> Evaluation:
+    """The measures from the counts, moments and mIoU of all scenes."""
+    weight, bias = predictor.classifier
     scores, collapse = segmentation_scores(confusion, space), neural_collapse(moments, weight, bias)
     protocol = {
         "voxel_size": predictor.voxel_size,
@@ -113,8 +124,20 @@ def label_scenes(
                 raise
             report_failed([(folder.name, str(error))])
             continue
-        if moments is not None:
-            moments.seed(number)
-        labels, _ = predictor.predict(scene, moments)
-        confusion.update(labels, scene.segment)
-        yield folder.name, labels.numpy()
+        yield folder.name, label_scene(predictor, scene, number, confusion, moments).numpy()
+
+
+def label_scene(
+    predictor: Predictor, scene: Scene, number: int, confusion: Confusion, moments: ClassMoments | None = None
+) -> Tensor:
+    """(N,) predicted training indices of the ``number``-th scene, added to ``confusion`` and ``moments``."""
+    if moments is not None:
+        moments.seed(number)
+    labels, _ = predictor.predict(scene, moments)
+    confusion.update(labels, scene.segment)
+    return labels
+
+
+def empty_moments(predictor: Predictor, space: LabelSpace) -> ClassMoments:
+    """Moments of the predictor's features, of no points yet."""
+    return ClassMoments(len(space), predictor.classifier[0].shape[1], space.groups)
