@@ -65,7 +65,8 @@ def _connect(address: str) -> Client:
         from distributed import Client
     except ImportError:
         raise UserError("executor=dask: the package distributed is missing: pip install 'ceco3d[cluster]'") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are reported here, in one line
+    for name in ("distributed", "distributed.client"):  # errors are reported here, in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # versions are compared below
