@@ -115,7 +115,7 @@ class SceneSampler(Sampler[list[int]]):
         order = list(range(len(self.dataset)))
         if self.shuffle:
             rng = seeded_generator(self.dataset.seed, Stream.ORDER, self.epoch)
-            order = torch.randperm(len(order), generator=rng).tolist()
+            order = self.dataset.shuffled(rng)
         yield from self._batches(order)[self.first_batch :]
 
     def _batches(self, order: list[int]) -> list[list[int]]:

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ceco3d.data.batch import feature_channels
 from ceco3d.data.collate import Collate
-from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.dataset import Sample, SceneDataset
 from ceco3d.data.labels import LabelSpace, stored_space
 from ceco3d.data.loader import make_loader
 from ceco3d.data.sampler import VoxelCap, count_voxels
@@ -22,7 +22,7 @@ from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.missing import available_features
-from ceco3d.data.scenes.processed import FEATURES
+from ceco3d.data.scenes.processed import FEATURES, Load
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
 from ceco3d.models import Network, build_model, load_weights
@@ -139,25 +139,46 @@ def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]
 def training_batches(settings: RunSettings, folders: Sequence[Path], device: torch.device) -> Prefetcher:
     """Augmented batches of the training scenes, made where ``trainer.augment_on`` says."""
     trainer, space = settings.trainer, settings.dataset.space()
-    known = {"structure": space.structure, "space": space}
-    steps = object_steps(settings.transforms, folders, space, settings.features)
-    transforms = Transforms(steps + [make(**known) for make in settings.transforms.train])
-    on_device = trainer.augment_on == "device"
+    transforms = augmentation(settings, folders, space)
     dataset = SceneDataset(
         folders,
         space,
-        None if on_device else transforms,
+        transforms if trainer.augment_on == "loader" else None,
         settings.seed,
         trainer.repeat,
         settings.transforms.crop,
-        read_npy if trainer.cache is None else ArrayCache(folders, int(trainer.cache * 1e9)),
+        array_reader(trainer, folders),
         settings.features,
     )
     cap = None
     if trainer.batch_voxels is not None:
         cap = VoxelCap(count_voxels(folders, space, settings.voxel_size), trainer.batch_voxels)
+    return collated(settings, dataset, transforms, device, cap)
+
+
+def augmentation(settings: RunSettings, folders: Sequence[Path], space: LabelSpace) -> Transforms:
+    """All transforms of a training scene with labels of ``space``; ``folders`` have the objects to paste."""
+    known = {"structure": space.structure, "space": space}
+    steps = object_steps(settings.transforms, folders, space, settings.features)
+    return Transforms(steps + [make(**known) for make in settings.transforms.train])
+
+
+def array_reader(trainer: TrainerSettings, folders: Sequence[Path]) -> Load:
+    """Reads the arrays of the scenes in ``folders``, through a cache if ``trainer.cache`` is set."""
+    return read_npy if trainer.cache is None else ArrayCache(folders, int(trainer.cache * 1e9))
+
+
+def collated(
+    settings: RunSettings,
+    dataset: SeededDataset[Sample],
+    transforms: Transform,
+    device: torch.device,
+    cap: VoxelCap | None = None,
+) -> Prefetcher:
+    """Batches of the scenes of ``dataset``; ``transforms`` that it has not applied run on the device."""
+    trainer = settings.trainer
     collate = Collate(settings.voxel_size, list(settings.features), settings.transforms.mix_prob, settings.seed)
-    if on_device:
+    if trainer.augment_on == "device":
         finish = replace(collate, transforms=transforms, device=device)
         return make_prefetcher(trainer, dataset, list, finish, device, cap)
     return make_prefetcher(trainer, dataset, collate, lambda batch: batch.to(device), device, cap)

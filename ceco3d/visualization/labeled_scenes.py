@@ -66,11 +66,13 @@ def segment_scene(
     views: Sequence[View],
     dtype: torch.dtype,
     voxel_size: float | None = None,
+    head: str | None = None,
 ) -> SegmentedScene:
     """Return the processed scene in ``folder`` with its ground truth and the predictions of ``runs``.
 
     labels      titles of the runs, by default their names
     voxel_size  meters, of the predictions; None: that of each checkpoint
+    head        the part of a joint training to predict; None: the one with the classes of ``space``
     Raises UserError if a run predicts another label space than ``space``.
     """
     titles = run_labels(runs, labels)
@@ -78,7 +80,7 @@ def segment_scene(
     scene = read_scene(folder, space)
     predictions = []
     for title, checkpoint in zip(titles, checkpoints, strict=True):
-        predictor, predicted = load_predictor(checkpoint, device, views, dtype, voxel_size)
+        predictor, predicted = load_predictor(checkpoint, device, views, dtype, voxel_size, head, space)
         if not predicted.same_classes(space):
             raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
         warn_missing([folder], predictor.features)
