@@ -36,7 +36,7 @@ def main(settings: ScoringSettings) -> None:
             write_text(out / "scores.md", scores_markdown(evaluation.scores, space, settings.title))
             write_environment(out, predictor.device)
             report_evaluation(out, space, settings.title)
-        print_scores(evaluation.scores, settings.title)
+        print_scores(evaluation.scores, settings.title, space.grouping)
         logger.info(f"written to {out}")
 
 

@@ -36,7 +36,7 @@ def main(settings: TrainSettings) -> None:
     with open_run(settings.run_dir):
         with reporting_interruption(settings.run_dir):
             scores = train(settings, pretraining(settings))
-        print_scores(scores, f"{settings.run_dir}, validation")
+        print_scores(scores, f"{settings.run_dir}, validation", settings.dataset.space().grouping)
         report_run(settings.run_dir, choose_device(settings.device))
 
 

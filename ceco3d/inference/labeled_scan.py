@@ -22,7 +22,6 @@ from ceco3d.utils.atomic import whole_file
 
 SUMMARY = ".summary.json"
 SUFFIXES = (".ply", LABELS, SUMMARY)  # of the files written for each scan
-UNLABELED = 0  # raw id of points that are not usable; no label space has a class 0
 # Open3D ignores properties of type ushort, so labels are written as int.
 ADDED_FIELDS = np.dtype([("red", "u1"), ("green", "u1"), ("blue", "u1"), ("label", "<i4"), ("confidence", "<f4")])
 LINES = 1 << 20  # per write
@@ -87,7 +86,7 @@ class LabeledScan:
         added = np.zeros(len(self.scan), ADDED_FIELDS)
         for channel, name in enumerate(("red", "green", "blue")):
             added[name][self.usable] = self.space.colors[self.labels, channel]
-        added["label"][~self.usable] = UNLABELED
+        added["label"][~self.usable] = self.space.unlabeled
         added["label"][self.usable] = np.array(self.space.ids)[self.labels]
         added["confidence"][self.usable] = self.confidence
         return added

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceco3d.data.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace, stored_space
 from ceco3d.data.pointclouds.files import read_scan
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.data.transforms import voxelize
@@ -111,7 +111,7 @@ def label_scan(
     summary = {
         "input": os.path.abspath(path),
         **source,
-        "label_space": space.name,
+        "label_space": stored_space(space),
         "voxel_size": predictor.voxel_size,
         "points": len(scan),
         "unlabelled": int((~usable).sum()),

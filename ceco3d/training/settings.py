@@ -28,8 +28,8 @@ from ceco3d.utils.settings import (
 Decay = Annotated[float, Field(gt=0, lt=1, strict=True)]
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+def _auto_list(value: Any) -> Any:
+    return ["auto"] if value == "auto" else value
 
 
 @settings
@@ -114,7 +114,7 @@ class RunSettings(CommonSettings):
     init_minkowski: Annotated[Literal["auto", "0.4", "0.5"], BeforeValidator(str)] = "auto"
     engine: str = "native"
     voxel_size: Positive
-    features: Annotated[Sequence[str], Field(min_length=1), BeforeValidator(_as_list)]
+    features: Annotated[Sequence[str], Field(min_length=1), BeforeValidator(_auto_list)]
     config: Mapping[str, Any]
 
 

@@ -19,12 +19,12 @@ def usable_points(coord: np.ndarray) -> tuple[np.ndarray, list[str]]:
     usable = np.isfinite(coord).all(1)
     warnings = []
     if not usable.all():
-        warnings.append(f"{_points((~usable).sum())} with NaN or infinite coordinates, left unlabeled (label 0)")
+        warnings.append(f"{_points((~usable).sum())} with NaN or infinite coordinates, left unlabeled")
     far = np.flatnonzero(usable)[_outliers(coord[usable].astype(np.float64))]
     if len(far):
         named = ", ".join(f"point {i} at ({', '.join(f'{value:.6g}' for value in coord[i])})" for i in far[:NAMED])
         more = f" and {len(far) - NAMED:,} more" if len(far) > NAMED else ""
-        warnings.append(f"{_points(len(far))} far from all others, left unlabeled (label 0): {named}{more}")
+        warnings.append(f"{_points(len(far))} far from all others, left unlabeled: {named}{more}")
         usable[far] = False
     return usable, warnings
 

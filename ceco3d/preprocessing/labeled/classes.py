@@ -86,7 +86,7 @@ def with_groups(space: LabelSpace, train: Sequence[Findings]) -> LabelSpace:
     instances = count_instances(space, train)
     what, counts = ("instances", instances) if any(instances) else ("points", count_points(space, train))
     groups = frequency_groups(counts)
-    note = f"head, common and tail are thirds of the classes by {what} in train"
+    note = f"Head, common and tail are thirds of the classes by {what} in train."
     return replace(space, groups=groups, grouping=note if groups else "")
 
 

@@ -41,7 +41,7 @@ Found = Mapping[RawScan, Findings]
 class LabeledScans(ABC):
     """A data set of labeled scans in some layout. ``unit`` and ``up`` are those of its files.
 
-    ``voxel_size`` (meters) is what suits the scans.
+    ``voxel_size`` (meters) and ``features`` are what suits the scans: defaults of the keys of the same names.
     """
 
     name: str
@@ -50,6 +50,7 @@ class LabeledScans(ABC):
     voxel_size: float = 0.05
     unit: str = "m"
     up: str = "z"
+    features: Sequence[str] | str = "auto"
 
     @abstractmethod
     def layout(self) -> Layout:
