@@ -43,6 +43,7 @@ class PredictSettings(CommonSettings):
     max_voxels: Count = 500_000
     overlap: Index | None = 64
     voxel_size: Positive | None = None
+    head: str | None = None
     overwrite: bool = False
 
 
@@ -53,7 +54,8 @@ def main(settings: PredictSettings) -> None:
     check_writable(settings.out)
     device = choose_device(settings.device)
     dtype = choose_precision(settings.precision, device)
-    predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype, settings.voxel_size)
+    views, size = settings.tta.views(), settings.voxel_size
+    predictor, space = load_predictor(settings.checkpoint, device, views, dtype, size, settings.head)
     options = LabelingOptions(
         settings.unit, settings.up, settings.columns, settings.max_voxels, settings.overlap, settings.overwrite
     )

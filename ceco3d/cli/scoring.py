@@ -50,6 +50,7 @@ class ScoringSettings(CommonSettings):
     checkpoint: FilePath
     split: Literal["train", "val", "test"]
     voxel_size: Positive | None = None
+    head: str | None = None
     out: FilePath | None = None
 
     @property
@@ -71,7 +72,8 @@ class ScoringSettings(CommonSettings):
         """
         device = choose_device(self.device)
         dtype = choose_precision(self.precision, device)
-        predictor, space = load_predictor(self.checkpoint, device, self.tta.views(), dtype, self.voxel_size)
+        views, own = self.tta.views(), self.dataset.space
         folders = processed_scenes(self.dataset, (self.split,), self.workers)[self.split]
-        check_same_classes(space, self.dataset.space(), self.checkpoint, self.dataset.name)
+        predictor, space = load_predictor(self.checkpoint, device, views, dtype, self.voxel_size, self.head, own())
+        check_same_classes(space, own(), self.checkpoint, self.dataset.name)
         return predictor, folders, space

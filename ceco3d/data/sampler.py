@@ -8,7 +8,6 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.utils.data import Sampler
 
 from ceco3d.data.batch import make_batch

@@ -50,7 +50,7 @@ class Evaluation:
         return found
 
     def values(self) -> dict[str, float]:
-        """``miou``, ``head``, ``common``, ``tail`` over the classes present, and ``accuracy``, where there are labels."""
+        """``miou``, ``head``, ``common``, ``tail`` (classes present) and ``accuracy``, where there are labels."""
         values = {key: self.scores[key]["present"] for key in ("miou", *GROUPS)} | {"accuracy": self.scores["accuracy"]}
         return {key: value for key, value in values.items() if value is not None}
 

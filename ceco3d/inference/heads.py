@@ -10,9 +10,7 @@ from ceco3d.data.labels import LabelBlock, LabelSpace, is_joint, restored_blocks
 from ceco3d.utils.errors import UserError
 
 
-def choose_head(
-    path: Path | str, stored: Any, head: str | None, space: LabelSpace | None
-) -> tuple[slice, LabelSpace]:
+def choose_head(path: Path | str, stored: Any, head: str | None, space: LabelSpace | None) -> tuple[slice, LabelSpace]:
     """The outputs and classes of the checkpoint ``path`` that are wanted.
 
     stored  label space in its setup
@@ -22,7 +20,7 @@ def choose_head(
     """
     if not is_joint(stored):
         if head is not None:
-            raise UserError(f"head={head}: {path} has one classifier, not one for each of several data sets; leave it out")
+            raise UserError(f"head={head}: {path} was trained on one data set and has one classifier; leave head= out")
         return slice(None), restored_space(stored)
     blocks = restored_blocks(stored)
     wanted = [block for block in blocks if block.name == head or (head is None and _fits(block, space))]
