@@ -27,12 +27,12 @@ from ceco3d.utils.atomic import retry_on_disk_error, whole_file, write_json
 
 
 class Task(Protocol):
-    """What ``run.train`` needs to know of the data.
+    """What ``run.train`` needs to know of the data."""
 
-    settings  of the run, with the features that the scenes have
-    """
-
-    settings: TrainSettings
+    @property
+    def settings(self) -> TrainSettings:
+        """Of the run, with the features that the scenes have."""
+        ...
 
     def network(self) -> Network:
         """The network, with the weights of ``init``."""
