@@ -10,7 +10,7 @@ import torch
 from ceco3d.data.dataset import SceneDataset
 from ceco3d.data.labels import label_space
 from ceco3d.data.pointclouds.files import read_scan
-from ceco3d.data.pointclouds.scan import GRAY as GRAY_OF_SCANS
+from ceco3d.data.pointclouds.scan_to_scene import GRAY as GRAY_OF_SCANS
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.data.scenes import missing, normals
 from ceco3d.data.scenes.colors import GRAY, has_colors

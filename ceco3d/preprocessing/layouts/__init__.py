@@ -1,0 +1,8 @@
+"""Public data sets in the layouts in which they are downloaded (docs/datasets.md), one module each.
+
+``public``         what they have in common
+``s3dis``          rooms of six areas, as a text file for each object
+``scannetpp``      meshes with segments and groups of segments
+``labelmaker``     ARKit LabelMaker: meshes with automatic labels
+``semantickitti``  sweeps of a laser scanner on a car
+"""
