@@ -31,7 +31,10 @@ WORDNET, SCANNET200 = "labelmaker", "scannet200"
 
 @dataclass(frozen=True)
 class LabelMakerLayout:
-    """The scenes in ``raw``, see ``Layout``. ``space`` is that of the labels: WORDNET as they are, SCANNET200 mapped."""
+    """The scenes in ``raw``, see ``Layout``.
+
+    space  of the labels: WORDNET as they are, SCANNET200 mapped to it
+    """
 
     raw: Path
     space: str = SCANNET200

@@ -6,7 +6,7 @@ Both versions, v1.2 and v1.2 aligned, have this layout. Rooms that Pointcept has
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class S3DISLayout:
     """The rooms in ``raw``: those of ``Area_<val_area>`` are for validation. See ``Layout``."""
 
     raw: Path
-    val_area: int = 5
+    val_area: int = field(default=5, repr=False)  # changes no room
 
     def scans(self) -> list[RawScan]:
         """See ``Layout``."""

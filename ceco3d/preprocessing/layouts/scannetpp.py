@@ -1,8 +1,8 @@
 """ScanNet++: ``data/<scene>/scans/{mesh_aligned_0.05.ply,segments.json,segments_anno.json}``, splits and metadata.
 
 ``segments.json`` gives the segment of every vertex, ``segments_anno.json`` groups of segments with a label. The rules
-are those of the ScanNet++ toolkit: ``map_benchmark.csv`` turns labels into the classes of ``top100.txt``, and of several
-groups with a class, a vertex belongs to the smallest.
+are those of the ScanNet++ toolkit: ``map_benchmark.csv`` turns labels into the classes of ``top100.txt``, and a vertex
+in several groups with a class belongs to the smallest.
 """
 
 from __future__ import annotations
