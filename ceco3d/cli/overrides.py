@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+VALUE = "value"
+
 
 def presets(folders: Sequence[Path], name: str, arguments: Sequence[str]) -> list[str]:
     """The override that chooses ``preset/DATASET.yaml`` and ``DATASET_METHOD.yaml``, where a folder has such files.
@@ -25,6 +27,20 @@ def presets(folders: Sequence[Path], name: str, arguments: Sequence[str]) -> lis
     wanted = [f"{dataset}", f"{dataset}_{method}"]
     found = [option for option in wanted if any((folder / "preset" / f"{option}.yaml").is_file() for folder in folders)]
     return [f"preset=[{','.join(found)}]"] if found else []
+
+
+def beside_groups(folders: Sequence[Path], name: str, arguments: Sequence[str]) -> list[str]:
+    """``arguments``, with a value that Hydra would take for the choice of a group as the mapping {VALUE: value}.
+
+    Hydra takes every folder of conf/ for a group: ``conf/scheduler`` hides the key ``scheduler`` of another command.
+    """
+    own = yaml.safe_load((folders[0] / f"{name}.yaml").read_text())
+    made = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        hidden = equals and key in own and any((folder / key).is_dir() for folder in folders)
+        made.append(f"{key}={{{VALUE}:{value}}}" if hidden else argument)
+    return made
 
 
 def flat_keys(config: Any, prefix: str = "") -> Iterator[str]:

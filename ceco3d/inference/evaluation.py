@@ -70,9 +70,7 @@ def evaluate_scenes(
 
     report_failed  is told (scene name, reason) of scenes that cannot be read and are skipped; None: UserError instead
     """
-    confusion = Confusion(len(space))
-    weight, bias = predictor.classifier
-    moments = ClassMoments(len(space), weight.shape[1], space.groups)
+    confusion, moments = Confusion(len(space)), empty_moments(predictor, space)
     scenes, before = {}, confusion.counts.clone()
     for name, _ in label_scenes(predictor, folders, space, confusion, moments, report_failed):
         scene = Confusion(len(space), confusion.counts - before)
@@ -80,6 +78,18 @@ def evaluate_scenes(
     confusion.share()
     moments.share()
     scenes = dict(sorted(item for part in gather(scenes) for item in part.items()))
+    return summarize(predictor, space, confusion, moments, scenes)
+
+
+def summarize(
+    predictor: Predictor,
+    space: LabelSpace,
+    confusion: Confusion,
+    moments: ClassMoments,
+    scenes: dict[str, float | None],
+) -> Evaluation:
+    """The measures from the counts, moments and mIoU of all scenes."""
+    weight, bias = predictor.classifier
     scores, collapse = segmentation_scores(confusion, space), neural_collapse(moments, weight, bias)
     protocol = {
         "voxel_size": predictor.voxel_size,
@@ -110,17 +120,24 @@ def label_scenes(
         if moments is not None:
             moments.seed(number)
         try:
-            yield folder.name, _label_scene(predictor, folder, space, confusion, moments)
+            yield folder.name, label_scene(predictor, folder, space, confusion, moments)
         except UserError as error:
             if report_failed is None:
                 raise
             report_failed([(folder.name, str(error))])
 
 
-def _label_scene(
-    predictor: Predictor, folder: Path, space: LabelSpace, confusion: Confusion, moments: ClassMoments | None
+def label_scene(
+    predictor: Predictor,
+    folder: Path,
+    space: LabelSpace,
+    confusion: Confusion,
+    moments: ClassMoments | None = None,
 ) -> np.ndarray:
-    """(N,) predicted training indices; block by block if the scene is large, see ``data.scenes.blocks``."""
+    """(N,) predicted training indices of a processed scene, added to ``confusion`` and ``moments``.
+
+    Block by block if the scene is large, see ``data.scenes.blocks``.
+    """
     blocks = scene_blocks(folder, None)
     if blocks is None:
         scene = read_scene(folder, space, features=predictor.features)
@@ -135,3 +152,8 @@ def _label_scene(
         confusion.update(labels[block.core], scene.segment[block.core])
         result[block.rows[block.core]] = labels[block.core]
     return result
+
+
+def empty_moments(predictor: Predictor, space: LabelSpace) -> ClassMoments:
+    """Moments of the predictor's features, of no points yet."""
+    return ClassMoments(len(space), predictor.classifier[0].shape[1], space.groups)

@@ -50,6 +50,7 @@ def make_network(settings: RunSettings, out_channels: int | None = None) -> Netw
     UserError if a checkpoint could not store the network, see ``network_arguments``.
     """
     network_arguments(settings.model)  # raises now rather than after the training
+    space = settings.dataset.space if out_channels is None else None
     if out_channels is None:
         out_channels = len(settings.dataset.space())
     model: Network = settings.model(
@@ -58,7 +59,9 @@ def make_network(settings: RunSettings, out_channels: int | None = None) -> Netw
     if settings.trainer.sync_batch_norm:
         synchronize(model)
     if settings.init is not None:
-        load_weights(model, settings.init, leave_out=list(settings.init_leave_out), minkowski=settings.init_minkowski)
+        load_weights(model, settings.init, list(settings.init_leave_out), settings.init_minkowski, space)
+    if settings.trainer.freeze:
+        model.freeze(settings.trainer.freeze)
     return model
 
 
@@ -211,16 +214,6 @@ def object_steps(
     if transforms.instances is not None:
         steps.append(InstanceAugmentation(space.structure, **asdict(transforms.instances)))
     return steps
-
-
-def make_optimizer(settings: RunSettings, parts: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer for the trainable parameters of ``parts``; UserError unless its learning rate is positive."""
-    trained = [parameter for parameter in parts.parameters() if parameter.requires_grad]
-    optimizer: torch.optim.Optimizer = settings.optimizer(params=trained)
-    for group in optimizer.param_groups:
-        if not group["lr"] > 0:
-            raise UserError(f"optimizer.lr={group['lr']}: must be greater than 0")
-    return optimizer
 
 
 def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:

@@ -25,6 +25,7 @@ from ceco3d.runs.open_run import open_run
 from ceco3d.training import build
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
+from ceco3d.training.optimizer import make_optimizer
 from ceco3d.training.random_state import seed_all
 from ceco3d.training.results import Results
 from ceco3d.training.resuming import find_checkpoint, resume
@@ -69,7 +70,7 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
     predictor = Predictor(scored, settings.features, settings.voxel_size, device, dtype=dtype)
     trainer = Trainer(
         objective,
-        build.make_optimizer(settings, objective),
+        make_optimizer(settings, objective),
         settings.scheduler,
         build.training_batches(settings, scenes["train"], device),
         lambda failed: evaluate_scenes(predictor, scenes["val"], space, failed),

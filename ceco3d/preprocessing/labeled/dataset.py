@@ -100,7 +100,7 @@ class LabeledScans(ABC):
             )
         chosen = {scan: f for scan, f in check.scans.items() if scan.split in (splits or SPLITS) and not f.error}
         wanted = [scan for scan, f in chosen.items() if f.labeled or scan.split == "test"]
-        maker = SceneMaker(self.layout(), check.space, Frame(self.unit, self.up), self.root)
+        maker = SceneMaker(self.layout(), check.space, Frame(self.unit, self.up), self.root.absolute())
         made = make_scenes(maker, wanted, [chosen[scan].labeled for scan in wanted], workers, shard)
         if made.done or not (self.root / SPACE).is_file() or stored_space(self.space()) != stored_space(check.space):
             write_json(self.root / SPACE, stored_space(check.space))
@@ -136,7 +136,7 @@ class Folder(LabeledScans):
         if self.raw is None:
             raise UserError("dataset.raw is not set: pass the folder of your scans, dataset.raw=/my/scans")
         rule = SplitRule(self.splits, self.shares, self.seed, self.group)
-        return FolderLayout(self.raw, self.labels, self.instances, self.columns, rule)
+        return FolderLayout(self.raw.absolute(), self.labels, self.instances, self.columns, rule)
 
     def label_space(self, found: Found) -> LabelSpace:
         """The classes of the class file; without one, those that occur, which are written to one for editing."""

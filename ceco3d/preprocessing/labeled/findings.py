@@ -17,6 +17,7 @@ from ceco3d.data.pointclouds.usable import usable_points
 from ceco3d.data.scenes.colors import color_bytes, has_colors
 from ceco3d.preprocessing.labeled.layout import Layout, RawScan
 from ceco3d.utils.atomic import write_text
+from ceco3d.utils.cluster_task import check_visible
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_json
 
@@ -59,6 +60,7 @@ class Findings:
 def examine(scan: RawScan, layout: Layout) -> Findings:
     """Read a scan and note what it holds; an error is a finding too."""
     try:
+        check_visible(*scan.files)
         read = layout.read(scan)
         points, coord = read.scan, read.scan.coord
         usable, _ = usable_points(coord)
