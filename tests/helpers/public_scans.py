@@ -19,7 +19,7 @@ def s3dis(raw: Path, areas: tuple[int, ...] = (1, 5), broken: bytes | None = Non
         folder = raw / f"Area_{area}" / "office_1" / "Annotations"
         folder.mkdir(parents=True)
         for k, name in enumerate(OBJECTS):
-            points = np.round(rng.uniform(0, 4, (400, 3)) + (0, 0, k / 2), 3)
+            points = np.round(rng.uniform(0, 4, (400, 3)) + np.array([0, 0, k / 2]), 3)
             lines = [f"{x:.3f} {y:.3f} {z:.3f} {k * 40}.000000 100 7".encode() for x, y, z in points.tolist()]
             if broken is not None and area == 5 and name == "ceiling_1":
                 lines[17] = broken

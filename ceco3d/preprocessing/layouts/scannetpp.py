@@ -45,6 +45,7 @@ class ScanNetPPLayout:
         if not lists:
             raise UserError(f"{self.raw}: no splits/{LISTS['train']} in it: {HOW}")
         metadata = tuple(self.raw / METADATA / name for name in (CLASSES, MAPPING))
+        class_index(read_lines(metadata[0]), metadata[1])  # raises now rather than in every scene
         found = []
         for split, path in lists.items():
             for name in read_lines(path):
