@@ -41,6 +41,7 @@ class PredictSettings(ExecutorSettings, CommonSettings):
     max_voxels: Count = 500_000
     overlap: Index | None = 64
     voxel_size: Positive | None = None
+    head: str | None = None
     overwrite: bool = False
 
 
@@ -52,14 +53,15 @@ def main(settings: PredictSettings) -> None:
     options = LabelingOptions(
         settings.unit, settings.up, settings.columns, settings.max_voxels, settings.overlap, settings.overwrite
     )
+    views, size = settings.tta.views(), settings.voxel_size
     with settings.connected() as cluster:
         device = choose_device("cpu" if cluster else settings.device)  # workers have their own
         dtype = choose_precision("fp32" if cluster else settings.precision, device)
-        predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype, settings.voxel_size)
+        predictor, space = load_predictor(settings.checkpoint, device, views, dtype, size, settings.head)
         if cluster is None:
             label_scans(predictor, space, scans, settings.out, options, settings.checkpoint)
         else:
-            source = predictor_source(predictor, settings.checkpoint, settings.device, settings.precision)
+            source = predictor_source(predictor, settings.checkpoint, settings.device, settings.precision, space)
             label_scans_on_cluster(cluster, source, scans, settings.out, options, settings.checkpoint)
     logger.info(f"written to {settings.out}")
 

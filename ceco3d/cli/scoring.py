@@ -50,6 +50,7 @@ class ScoringSettings(CommonSettings):
     checkpoint: FilePath | None = None
     split: Literal["train", "val", "test"]
     voxel_size: Positive | None = None
+    head: str | None = None
     out: FilePath | None = None
 
     @property
@@ -80,7 +81,8 @@ class ScoringSettings(CommonSettings):
         """
         device = choose_device("cpu" if on_cluster else self.device)
         dtype = PRECISIONS[self.precision] if on_cluster else choose_precision(self.precision, device)
-        predictor, space = load_predictor(self.weights, device, self.tta.views(), dtype, self.voxel_size)
         folders = processed_scenes(self.dataset, (self.split,), self.workers)[self.split]
-        check_same_classes(space, self.dataset.space(), self.weights, self.dataset.name)
+        views, own = self.tta.views(), self.dataset.space()
+        predictor, space = load_predictor(self.weights, device, views, dtype, self.voxel_size, self.head, own)
+        check_same_classes(space, own, self.weights, self.dataset.name)
         return predictor, folders, space

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ceco3d.data.labels import IGNORE, LabelSpace
+from ceco3d.data.labels import GROUPS, IGNORE, LabelSpace
 from ceco3d.data.scenes.blocks import BlockRows, scene_blocks
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
@@ -43,6 +43,17 @@ class Evaluation:
     counts: Tensor
     scenes: dict[str, float | None]
     protocol: dict[str, Any]
+
+    @property
+    def quality(self) -> float | None:
+        """What the best checkpoint has the most of: the mIoU over the classes present; None without labels."""
+        found: float | None = self.scores["miou"]["present"]
+        return found
+
+    def values(self) -> dict[str, float]:
+        """``miou``, ``head``, ``common``, ``tail`` (classes present) and ``accuracy``, where there are labels."""
+        values = {key: self.scores[key]["present"] for key in ("miou", *GROUPS)} | {"accuracy": self.scores["accuracy"]}
+        return {key: value for key, value in values.items() if value is not None}
 
     def write(self, folder: Path, split: str, **about: str) -> None:
         """Write ``neural_collapse.json``, ``confusion.npz``, ``scenes.json``, ``evaluation.json``, ``metrics.json``.

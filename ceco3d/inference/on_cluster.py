@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import threading
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
-from ceco3d.data.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace, restored_space, stored_space
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.inference.evaluation import Evaluation, empty_moments, label_scene, summarize
 from ceco3d.inference.outputs import checkpoint_source
@@ -31,6 +32,7 @@ _loading = threading.Lock()  # a worker may have several threads
 class PredictorSource:
     """What a worker needs to load a predictor. The checkpoint must not have changed since ``sha256`` was computed.
 
+    classes            JSON of the label space that is predicted, which chooses the part of a joint training
     device, precision  names, see ``utils.device``: workers may have GPUs where this machine has none
     """
 
@@ -40,6 +42,7 @@ class PredictorSource:
     precision: str
     views: tuple[View, ...]
     voxel_size: float
+    classes: str
 
     def load(self) -> tuple[Predictor, LabelSpace]:
         """The predictor and its label space; a process keeps the last one. UserError if the file is not the same."""
@@ -53,18 +56,25 @@ def _load(source: PredictorSource) -> tuple[Predictor, LabelSpace]:
     if checkpoint_source(source.checkpoint)["checkpoint_sha256"] != source.sha256:
         raise UserError(f"{source.checkpoint}: worker {platform.node()} sees another file there, or it has changed")
     device = choose_device(source.device)
-    predictor, space = load_predictor(
-        source.checkpoint, device, source.views, choose_precision(source.precision, device)
-    )
+    dtype, wanted = choose_precision(source.precision, device), restored_space(json.loads(source.classes))
+    predictor, space = load_predictor(source.checkpoint, device, source.views, dtype, space=wanted)
     predictor.voxel_size = source.voxel_size  # the caller has warned if it is not the checkpoint's
     return predictor, space
 
 
-def predictor_source(predictor: Predictor, checkpoint: Path, device: str, precision: str) -> PredictorSource:
+def predictor_source(
+    predictor: Predictor, checkpoint: Path, device: str, precision: str, space: LabelSpace
+) -> PredictorSource:
     """How workers load ``predictor``, which this process has loaded from ``checkpoint``."""
     sha256 = checkpoint_source(checkpoint)["checkpoint_sha256"]
     return PredictorSource(
-        checkpoint.absolute(), sha256, device, precision, tuple(predictor.views), predictor.voxel_size
+        checkpoint.absolute(),
+        sha256,
+        device,
+        precision,
+        tuple(predictor.views),
+        predictor.voxel_size,
+        json.dumps(stored_space(space)),
     )
 
 
