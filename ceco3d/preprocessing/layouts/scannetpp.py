@@ -116,9 +116,7 @@ def class_index(classes: list[str], mapping: Path) -> dict[str, int]:
     except OSError as error:
         raise UserError(f"{mapping}: cannot be read ({error.strerror}): {HOW}") from None
     except (KeyError, ValueError, csv.Error):
-        raise UserError(
-            f"{mapping}: not a table with the columns class and semantic_map_to; download it again"
-        ) from None
+        raise UserError(f"{mapping}: no columns class and semantic_map_to in it; download it again") from None
     return {label: position[name] for label, name in names.items() if name in position}
 
 
