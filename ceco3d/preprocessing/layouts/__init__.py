@@ -6,3 +6,10 @@
 ``labelmaker``     ARKit LabelMaker: meshes with automatic labels
 ``semantickitti``  sweeps of a laser scanner on a car
 """
+
+from ceco3d.preprocessing.layouts.labelmaker import LabelMaker
+from ceco3d.preprocessing.layouts.s3dis import S3DIS
+from ceco3d.preprocessing.layouts.scannetpp import ScanNetPP
+from ceco3d.preprocessing.layouts.semantickitti import SemanticKITTI
+
+__all__ = ["S3DIS", "LabelMaker", "ScanNetPP", "SemanticKITTI"]
