@@ -16,6 +16,7 @@ from ceco3d.data.scenes.colors import GRAY, color_bytes, has_colors
 from ceco3d.data.scenes.height import height_above_ground
 from ceco3d.data.scenes.index import read_index
 from ceco3d.data.scenes.normals import has_normals, stored_normals, unit_normals
+from ceco3d.data.scenes.precision import check_steps, near_origin
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_npy
 
@@ -38,7 +39,6 @@ SEGMENT = "segment"  # begins the names of the arrays of labels
 FEATURES = ("coord", "color", "normal")
 INTENSITY = ("intensity", "strength")  # the second: Pointcept's outdoor data sets
 TEMPORARY = ".*.tmp"  # name of an unfinished scene, for Path.glob
-FINE, COARSE = 1e-3, 1e-2  # meters: steps of float32 that lose nothing, and that move points to other voxels
 AGAIN = "delete its folder and run ceco3d.preprocess again"
 
 Load = Callable[[Path], np.ndarray]
@@ -135,14 +135,14 @@ def read_scene(
         instance = _load_ids(folder / "instance.npy", count, load)
     intensity = _load_intensity(folder, count, load) if "intensity" in features else None
     chosen = None if rows is None else rows(coord, instance)
-    near = _near_origin(coord) if coord.dtype.itemsize > 4 else coord
+    near = near_origin(coord) if coord.dtype.itemsize > 4 else coord
     if color is None or not has_colors(color):
         color = np.full((1, 1), GRAY, np.float32).repeat(3, 1).repeat(count, 0)
     if normal is None or not has_normals(normal):
         normal = np.zeros((count, 3), np.float32)
         if "normal" in features:
             _check_finite(folder / "coord.npy", coord)
-            _check_steps(folder / "coord.npy", near)
+            check_steps(folder / "coord.npy", near)
             normal = stored_normals(folder, coord)
     coord = near
     if chosen is not None:
@@ -152,7 +152,7 @@ def read_scene(
     _check_labels(labels, segment, space)
     for name, values in (("coord", coord), ("normal", normal)):
         _check_finite(folder / f"{name}.npy", values)
-    _check_steps(folder / "coord.npy", coord)
+    check_steps(folder / "coord.npy", coord)
     return Scene(
         name=folder.name,
         coord=_points(coord),
@@ -232,30 +232,6 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, load: Loa
         remedy = "transpose the array" if transposed else AGAIN
         raise UserError(f"{path} is {one_line(array.dtype)} {array.shape}, not {names[kind]} {wanted}: {remedy}")
     return array
-
-
-def _near_origin(coord: np.ndarray) -> np.ndarray:
-    """float64 coordinates moved by whole meters where float32 would round them; the same array where it would not."""
-    low = np.floor(coord.min(0))
-    return coord if _step(np.abs(coord).max()) < FINE else coord - low
-
-
-def _step(value: float, dtype: type = np.float32) -> float:
-    """The distance between numbers of a type near ``value``."""
-    with np.errstate(all="ignore"):
-        return float(np.spacing(dtype(value)))
-
-
-def _check_steps(path: Path, coord: np.ndarray) -> None:
-    """UserError if coordinates are so far from the origin that their type rounds them to other voxels."""
-    largest = float(max(coord.max(initial=0), -coord.min(initial=0)))
-    kind = np.float16 if coord.dtype.itemsize == 2 else np.float32
-    step = _step(largest, kind)
-    if not step < COARSE:
-        raise UserError(
-            f"{path} has coordinates up to {largest:,.0f} m, which {kind.__name__} rounds to steps of "
-            f"{step:.2g} m: subtract an offset from the original coordinates and save them again"
-        )
 
 
 def _check_finite(path: Path, values: np.ndarray) -> None:
