@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ceco3d.data.pointclouds.files import READERS
+from ceco3d.data.scenes.processed import first_column
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.text_files import read_text
 from ceco3d.utils.untrusted import one_line, read_npy
@@ -15,6 +16,7 @@ from ceco3d.utils.untrusted import one_line, read_npy
 # Endings of label files, which replace or follow that of the scan: room.ply has room.labels.npy or room.ply.labels.
 ENDINGS = (".labels.npy", ".labels.txt", ".labels.csv", ".labels", ".label", ".npy", ".txt", ".csv")
 ARRAYS = ("segment.npy", "labels.npy", "label.npy")  # of a scan that is a folder of arrays
+INSTANCES = "instance.npy"
 KITTI = ".label"  # SemanticKITTI: 32 bits a point, the lower half is the class, the upper half the instance
 LARGEST = 2**31 - 1
 
@@ -66,7 +68,8 @@ def read_label_file(path: Path, points: int | None) -> tuple[np.ndarray, np.ndar
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     kind = path.suffix.lower()
     if kind == ".npy":
-        return whole_numbers(_flat(read_npy(path))), None
+        array = read_npy(path)
+        return whole_numbers(first_column(array) if path.name in (ARRAYS[0], INSTANCES) else _flat(array)), None
     if kind == KITTI:
         return _read_kitti(path)
     lines = read_text(path).split("\n")
