@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from ceco3d.utils.distributed import rank, world
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_npy
 
+logger = logging.getLogger(__name__)
+
 
 def make_network(settings: RunSettings, out_channels: int | None = None) -> Network:
     """The network, with the weights of ``init`` if given; one output per class unless ``out_channels`` is given.
@@ -51,6 +54,8 @@ def make_network(settings: RunSettings, out_channels: int | None = None) -> Netw
         synchronize(model)
     if settings.init is not None:
         load_weights(model, settings.init, list(settings.init_leave_out), settings.init_minkowski, space)
+    elif settings.trainer.freeze or settings.trainer.layer_decay is not None:
+        logger.warning("trainer.freeze and trainer.layer_decay hold back random weights; pass init=CHECKPOINT")
     if settings.trainer.freeze:
         model.freeze(settings.trainer.freeze)
     return model
