@@ -20,7 +20,7 @@ from ceco3d.utils.atomic import check_writable, write_bytes, write_text
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, Count, FilePath, Positive, Text, settings
-from ceco3d.visualization.labeled_scenes import find_scene, read_labeled, segment_scene
+from ceco3d.visualization.labeled_scenes import find_scene, labels_space, read_labeled, segment_scene
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
 from ceco3d.visualization.segmented import SegmentedScene
 
@@ -39,6 +39,7 @@ class VisualizeSettings(CommonSettings):
     up: Literal["z", "y", "-y"] = "z"
     points: Count = 500_000
     voxel_size: Positive | None = None
+    head: str | None = None
     window: bool = False
     classes: Sequence[Text] | None = None
 
@@ -85,14 +86,14 @@ def draw_scene(settings: VisualizeSettings) -> Iterator[Path]:
 
 def read_scene(settings: VisualizeSettings) -> SegmentedScene:
     """The labeled file, or the scene with what the runs predict."""
-    space = settings.dataset.space
     if settings.input is not None:
-        return read_labeled(settings.input, space, settings.up)
+        return read_labeled(settings.input, labels_space(settings.input) or settings.dataset.space(), settings.up)
     device = choose_device(settings.device)
     dtype = choose_precision(settings.precision, device)
     folder = find_scene(str(settings.scene), settings.dataset.root)
     views, size = settings.tta.views(), settings.voxel_size
-    return segment_scene(folder, space, settings.runs, settings.labels, device, views, dtype, size)
+    space = None if settings.runs else settings.dataset.space()
+    return segment_scene(folder, space, settings.runs, settings.labels, device, views, dtype, size, settings.head)
 
 
 def check(settings: VisualizeSettings) -> None:

@@ -10,7 +10,7 @@ from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
 from ceco3d.preprocessing.datasets import DataSet, processed_scenes
 from ceco3d.utils.atomic import check_writable
-from ceco3d.utils.device import choose_device, choose_precision
+from ceco3d.utils.device import PRECISIONS, choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, FilePath, Positive, settings
 
@@ -47,31 +47,42 @@ class ScoringSettings(CommonSettings):
 
     dataset: Annotated[DataSet, BUILT]
     tta: ViewSettings
-    checkpoint: FilePath
+    checkpoint: FilePath | None = None
     split: Literal["train", "val", "test"]
     voxel_size: Positive | None = None
+    head: str | None = None
     out: FilePath | None = None
+
+    @property
+    def weights(self) -> Path:
+        """The checkpoint; UserError if it is not set."""
+        if self.checkpoint is None:
+            raise UserError("checkpoint is not set: pass checkpoint=..., see --help")
+        return self.checkpoint
 
     @property
     def title(self) -> str:
         """The title of the result in tables."""
         size = "" if self.voxel_size is None else f", voxels of {self.voxel_size:g} m"
-        return f"{self.checkpoint} on {self.dataset.name} {self.split}{size}"
+        return f"{self.weights} on {self.dataset.name} {self.split}{size}"
 
     def output_folder(self, command: str) -> Path:
         """``out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable."""
-        out = self.out or self.checkpoint.absolute().parent.parent / f"{command}-{self.split}"
+        out = self.out or self.weights.absolute().parent.parent / f"{command}-{self.split}"
         check_writable(out)
         return out
 
-    def load(self) -> tuple[Predictor, list[Path], LabelSpace]:
+    def load(self, on_cluster: bool = False) -> tuple[Predictor, list[Path], LabelSpace]:
         """The network, the processed scenes of the split, and the label space of both.
+
+        on_cluster  workers will compute, on devices of their own: the network stays on the CPU
 
         UserError when the network was trained on another label space.
         """
-        device = choose_device(self.device)
-        dtype = choose_precision(self.precision, device)
-        predictor, space = load_predictor(self.checkpoint, device, self.tta.views(), dtype, self.voxel_size)
+        device = choose_device("cpu" if on_cluster else self.device)
+        dtype = PRECISIONS[self.precision] if on_cluster else choose_precision(self.precision, device)
         folders = processed_scenes(self.dataset, (self.split,), self.workers)[self.split]
-        check_same_classes(space, self.dataset.space, self.checkpoint, self.dataset.name)
+        views, own = self.tta.views(), self.dataset.space()
+        predictor, space = load_predictor(self.weights, device, views, dtype, self.voxel_size, self.head, own)
+        check_same_classes(space, own, self.weights, self.dataset.name)
         return predictor, folders, space

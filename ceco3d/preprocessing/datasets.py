@@ -33,7 +33,6 @@ class DataSet(Protocol):
     raw: Path | None
     root: Path
 
-    @property
     def space(self) -> LabelSpace:
         """Its classes. UserError if they are not known before its scenes are processed."""
         ...
@@ -54,7 +53,6 @@ class ScanNet:
     align: bool = True
     voxel_size: float = 0.02
 
-    @property
     def space(self) -> LabelSpace:
         """See DataSet."""
         return label_space(self.label_space)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ceco3d.models.minkunet import count_parameters
+from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.runs.metrics_csv import read_rows
 from ceco3d.runs.open_run import open_run
@@ -52,6 +53,9 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
     dtype = choose_precision(settings.precision, device)
     run_dir = settings.run_dir
     last = find_checkpoint(run_dir, settings.resume)
+    if list(settings.features) == [build.AUTO]:
+        folders = processed_scenes(settings.dataset, ("train",), settings.workers)["train"]
+        settings = build.with_features(settings, folders)
     seed_all(settings.seed)
     parts = settings.method.build(settings, device)
     objective = parts.objective

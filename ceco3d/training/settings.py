@@ -29,6 +29,10 @@ Decay = Annotated[float, Field(gt=0, lt=1, strict=True)]
 LayerDecay = Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
+def _auto_list(value: Any) -> Any:
+    return ["auto"] if value == "auto" else value
+
+
 @settings
 class TrainerSettings:
     """Settings of the training loop (conf/trainer)."""
@@ -82,6 +86,7 @@ class TransformSettings:
     """Augmentation (conf/transforms). Factories of ``train`` are called with ``structure`` and ``space``."""
 
     train: Sequence[Factory] = ()
+    block: Positive | None = None
     crop: Annotated[SphereCrop | None, BUILT] = None
     paste: PasteSettings | None = None
     instances: InstanceSettings | None = None
@@ -94,6 +99,7 @@ class RunSettings(CommonSettings):
 
     model      builds the network from ``in_channels``, ``out_channels`` and ``engine``
     optimizer  builds a torch optimizer from ``params``
+    features   of the voxels, see ``data.batch.point_features``; ["auto"]: what the training scenes have
     logger     each builds a logger from ``run_dir`` and ``start``
     config     plain values for ``config.yaml``
     """
@@ -112,7 +118,7 @@ class RunSettings(CommonSettings):
     init_minkowski: Annotated[Literal["auto", "0.4", "0.5"], BeforeValidator(str)] = "auto"
     engine: str = "native"
     voxel_size: Positive
-    features: Annotated[Sequence[str], Field(min_length=1)]
+    features: Annotated[Sequence[str], Field(min_length=1), BeforeValidator(_auto_list)]
     config: Mapping[str, Any]
 
 

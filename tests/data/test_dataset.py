@@ -19,6 +19,7 @@ from ceco3d.data.labels import label_space
 from ceco3d.data.loader import make_loader
 from ceco3d.data.sampler import SceneSampler, VoxelCap, count_voxels
 from ceco3d.data.scenes.cache import ArrayCache
+from ceco3d.data.scenes.blocks import Piece
 from ceco3d.data.scenes.processed import write_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.utils.errors import UserError
@@ -330,7 +331,7 @@ def test_capped_epochs_show_the_scenes_about_equally_often():
 
 def test_counted_voxels_are_those_of_the_batches(folders):
     batches = list(make_loader(SceneDataset(folders, SCANNET200, None, 0), Collate(VOXEL, ["color"]), 1, False, 0))
-    assert count_voxels(folders, SCANNET200, VOXEL) == [len(batch) for batch in batches]
+    assert count_voxels([Piece(folder) for folder in folders], SCANNET200, VOXEL) == [len(batch) for batch in batches]
 
 
 # What is read --------------------------------------------------------------------------------------------------------

@@ -63,7 +63,6 @@ class Planes:
     raw: Path | None = None
     voxel_size: float = 0.25
 
-    @property
     def space(self) -> LabelSpace:
         return label_space("scannet200")
 
@@ -84,7 +83,7 @@ class Planes:
         points[floor, 2] = points[~floor, 0] = 0
         values = {"coord": points, "color": rng.integers(0, 256, (400, 3)), "normal": np.eye(3)[np.where(floor, 2, 0)]}
         labels = np.where(floor, 2, 0)  # floor, wall
-        values |= {self.space.array: labels, "instance": labels}
+        values |= {self.space().array: labels, "instance": labels}
         return {key: array.astype(ARRAYS.get(key, (np.int16,))[0]) for key, array in values.items()}
 
 

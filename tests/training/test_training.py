@@ -34,7 +34,15 @@ def test_the_loss_falls_and_a_run_leaves_its_files(tiny, tmp_path):
     losses = [float(row["loss"]) for row in log if row["loss"]]
     assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
     assert len([row for row in log if row["val_miou"] and 0 < float(row["val_separation"]) < 1]) == 2
-    files = {"classes.json", "config.yaml", "environment.json", "metrics.csv", "metrics.json", "scenes.json", "checkpoints"}
+    files = {
+        "classes.json",
+        "config.yaml",
+        "environment.json",
+        "metrics.csv",
+        "metrics.json",
+        "scenes.json",
+        "checkpoints",
+    }
     files |= {"neural_collapse.json", "collapse.npz", "confusion.npz", "evaluation.json", "run.log"}
     assert {p.name for p in tmp_path.iterdir()} == files
     assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"last.pt", "previous.pt", "best.pt"}

@@ -39,7 +39,7 @@ STRUCTURE = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LabelSpace:
     """K classes, by training index.
 
@@ -67,10 +67,24 @@ class LabelSpace:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        return f"LabelSpace({self.name!r}, {len(self)} classes)"
+
     @property
     def structure(self) -> tuple[int, ...]:
         """Training indices of the classes in STRUCTURE."""
         return tuple(index for index, name in enumerate(self.names) if name in STRUCTURE)
+
+    @property
+    def unlabeled(self) -> int:
+        """The raw id of points without a class in results: 0, or -1 or less if that is the id of a class."""
+        taken = {*self.ids, *(raw for raw in self.aliases if isinstance(raw, int))}
+        return next(number for number in range(0, -len(taken) - 1, -1) if number not in taken)
+
+    @property
+    def ignored_ids(self) -> tuple[int, ...]:
+        """The ignored raw ids that are numbers."""
+        return tuple(raw for raw in self.ignored if isinstance(raw, int))
 
     def same_classes(self, other: LabelSpace) -> bool:
         """Whether both have the same raw ids and names, whatever their colors and groups."""

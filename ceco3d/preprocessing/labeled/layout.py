@@ -35,7 +35,7 @@ class LabeledPoints:
     scan       coordinates, colors and normals in the unit and axes of the file
     labels     (N,) raw ids (any integers), or raw names (text); None for a scan without labels
     instance   (N,) any integers, negative = none; None without instances
-    intensity  (N,) numbers, see ``intensity_shares``; None without intensity
+    intensity  (N,) numbers, see ``data.pointclouds.columns``; None without intensity
     """
 
     scan: Scan
@@ -54,19 +54,3 @@ class Layout(Protocol):
     def read(self, scan: RawScan) -> LabeledPoints:
         """The points of one scan. UserError names the file and what is wrong with it."""
         ...
-
-
-def intensity_shares(values: np.ndarray) -> np.ndarray:
-    """Intensities (N,) of any number type as float32 in 0..1; NaN becomes 0.
-
-    White is the largest number of an integer type up to 16 bits; of other types 1, 255 or 65535, as the largest value
-    tells.
-    """
-    values = np.nan_to_num(np.asarray(values), posinf=0, neginf=0)
-    largest = values.max(initial=0)
-    if values.dtype in (np.uint8, np.uint16):
-        white = int(np.iinfo(values.dtype).max)
-    else:
-        white = 1 if largest <= 1 else 255 if largest <= 255 else 65535
-    shares: np.ndarray = np.clip(values.astype(np.float32) / white, 0, 1)
-    return shares

@@ -10,7 +10,7 @@ from ceco3d.data.labels import label_space
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import InstanceAugmentation
 from ceco3d.data.transforms.instances import movable, move_objects
-from ceco3d.training.build import object_steps
+from ceco3d.training.batches import object_steps
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
 
@@ -191,7 +191,7 @@ def test_move_objects_equals_its_formula():
 
 def test_the_recipe_leaves_the_structure_of_its_label_space():
     cfg = settings_of("train", "transforms=modern")
-    (found,) = object_steps(cfg.transforms, [], cfg.dataset.space)
+    (found,) = object_steps(cfg.transforms, [], cfg.dataset.space())
     names = label_space("scannet200").names
     assert {"wall", "floor", "ceiling", "door"} <= {names[i] for i in found.structure}
     assert not {"chair", "table", "picture"} & {names[i] for i in found.structure}

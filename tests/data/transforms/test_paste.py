@@ -15,7 +15,7 @@ from ceco3d.data.scenes.processed import list_scenes, read_scene, write_scene
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.data.transforms import PasteInstances, paste
 from ceco3d.data.transforms.paste import LEVEL
-from ceco3d.training.build import object_steps
+from ceco3d.training.batches import object_steps
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
 
@@ -202,7 +202,7 @@ def test_an_empty_bank_draws_nothing(folders):
 def test_the_recipe_pastes_objects_of_the_training_scenes(tiny):
     cfg = settings_of("train", *tiny, "transforms=lground_tail", "transforms.paste.count=3")
     folders = list_scenes(Path(cfg.dataset.root), "train")
-    (step,) = object_steps(cfg.transforms, folders, cfg.dataset.space)
+    (step,) = object_steps(cfg.transforms, folders, cfg.dataset.space())
     assert (step.count, step.tries) == (3, 50)
     scene = read_scene(folders[0], SCANNET200)
     before = {name: tensor.clone() for name, tensor in scene.tensors().items()}
