@@ -83,9 +83,10 @@ def test_a_classifier_that_is_left_out_is_that_of_an_untouched_network(tuned, ca
         ("final", ["loss=cecol", "precision=bf16"]),
     ],
 )
-def test_frozen_weights_and_their_statistics_stay_the_same_bits(tuned, start, freeze, options):
+def test_frozen_weights_and_their_statistics_stay_the_same_bits(tuned, start, capsys, freeze, options):
     settings = tuned(f"trainer.freeze=[{freeze}]", "trainer.epochs=1", *options)
     train(settings)
+    assert " trained), loss" in capsys.readouterr().out
     saved = weights(settings.run_dir / "checkpoints/last.pt")
     before, kept = weights(start)["model"], tuple(freeze.split(","))
     for state in (saved["model"], saved.get("raw_model", saved["model"])):
