@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from ceco3d.data.labels import LabelSpace, restored_space
+from ceco3d.data.labels import LabelBlock, LabelSpace, is_joint, restored_blocks, restored_space
 from ceco3d.data.labels.label_space import clean
 from ceco3d.models.checkpoint_file import list_names
 from ceco3d.utils.errors import UserError
@@ -20,32 +20,39 @@ def is_own(content: Mapping[str, Any]) -> bool:
     return {"setup", "model"} <= content.keys()
 
 
-def predicted_classes(path: Path, content: Mapping[str, Any]) -> LabelSpace | None:
-    """The label space of a checkpoint of ceco3d; None if its network predicts no labels. The file is untrusted."""
+def predicted_classes(path: Path, content: Mapping[str, Any]) -> tuple[LabelBlock, ...]:
+    """The classes of a checkpoint of ceco3d, in one block or several; none if its network predicts no labels.
+
+    The file is untrusted.
+    """
     setup = content["setup"]
     stored = setup.get("label_space") if isinstance(setup, Mapping) else None
     try:
-        return None if stored is None else restored_space(stored)
-    except (ValueError, TypeError, UserError) as error:
+        if stored is None:
+            return ()
+        return restored_blocks(stored) if is_joint(stored) else (LabelBlock("", restored_space(stored), 0),)
+    except (ValueError, TypeError, KeyError, UserError) as error:
         raise UserError(
             f"{path}: its classes are not readable ({one_line(error, 100)}); init_leave_out=[final] leaves its "
             "classifier out"
         ) from None
 
 
-def match_classes(ours: LabelSpace, theirs: LabelSpace) -> dict[int, int]:
-    """Training indices of ``theirs`` by those of ``ours``, where both have a name or alias in common.
+def match_classes(ours: Sequence[LabelBlock], theirs: Sequence[LabelBlock]) -> dict[int, int]:
+    """Outputs of ``theirs`` by those of ``ours``, for the classes that have a name or alias in common.
 
-    Names win over aliases, and aliases count in their order. Ids do not count, nor do names that are mere numbers:
-    class 3 is another thing in every data set.
+    Names win over aliases, aliases count in their order, and among several blocks the one of the same name comes first.
+    Ids do not count, nor do names that are mere numbers: class 3 is another thing in every data set.
     """
-    known: dict[str, int] = {}
-    for word, index in _words(theirs):
-        known.setdefault(word, index)
     matches: dict[int, int] = {}
-    for word, index in _words(ours):
-        if word in known:
-            matches.setdefault(index, known[word])
+    for block in ours:
+        known: dict[str, int] = {}
+        for other in sorted(theirs, key=lambda other: other.name != block.name):
+            for word, index in _words(other.space):
+                known.setdefault(word, other.start + index)
+        for word, index in _words(block.space):
+            if word in known:
+                matches.setdefault(block.start + index, known[word])
     return dict(sorted(matches.items()))
 
 
@@ -67,11 +74,12 @@ def carry_over(
     return carried
 
 
-def carried_text(path: Path, ours: LabelSpace, matches: Mapping[int, int]) -> str:
+def carried_text(path: Path, ours: Sequence[LabelBlock], matches: Mapping[int, int]) -> str:
     """One line: how many classes have the values of the checkpoint, which, and which start fresh."""
-    taken = [ours.names[index] for index in matches]
-    fresh = [name for index, name in enumerate(ours.names) if index not in matches]
-    text = f"classifier: {len(taken)} of {len(ours)} classes taken from {path}"
+    names = [name for block in ours for name in block.space.names]
+    taken = [names[index] for index in matches]
+    fresh = [name for index, name in enumerate(names) if index not in matches]
+    text = f"classifier: {len(taken)} of {len(names)} classes taken from {path}"
     text += f" ({list_names(taken)})" if taken else ""
     return text + (f", {len(fresh)} start{'s' if len(fresh) == 1 else ''} fresh ({list_names(fresh)})" if fresh else "")
 

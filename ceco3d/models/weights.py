@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ceco3d.data.labels import LabelSpace
+from ceco3d.data.labels import LabelBlock
 from ceco3d.models.checkpoint_file import list_names, read_checkpoint
 from ceco3d.models.classifier import carried_text, carry_over, is_own, match_classes, predicted_classes
 from ceco3d.models.matching import HEAD, OPTIONAL, Match, Tensors, collect_tensors, find_matches, is_required, originals
@@ -25,7 +25,7 @@ def load_weights(
     path: str | Path,
     leave_out: Sequence[str] = (),
     minkowski: str = "auto",
-    space: LabelSpace | None = None,
+    classes: Sequence[LabelBlock] = (),
 ) -> None:
     """Load the weights in ``path`` into ``model``.
 
@@ -33,8 +33,8 @@ def load_weights(
                be one of the file, e.g. ``["teacher"]``.
     minkowski  the MinkowskiEngine that trained the weights: "0.5" (ceco3d too), "0.4" (see ``reorder_v04``), or "auto":
                0.4 if ``looks_like_v04``, else 0.5
-    space      the classes that ``model`` predicts: of a checkpoint of ceco3d, the classifier's values are then taken
-               class by class, see ``match_classes``
+    classes    those that ``model`` predicts. If they are given, the classifier of a checkpoint of ceco3d is taken class
+               by class, by their names, see ``match_classes``.
 
     The weights may lie under any key and have any prefix, see ``matching``. A classifier (``final``) that is missing or
     has another shape keeps its initial values, with a warning; so do names of other networks and heads in the file.
@@ -49,7 +49,7 @@ def load_weights(
     tensors = _tensors(path, content, skipped).without(leave_out)
     match = _choose(path, find_matches(tensors, expected), tensors, expected)
     state = {name: tensors.by_name[match.prefix + name] for name in expected if match.prefix + name in tensors.by_name}
-    head, level, text = _classifier(path, content, state, expected, space)
+    head, level, text = _classifier(path, content, state, expected, classes)
     state = {name: value for name, value in state.items() if not name.startswith(HEAD)} | head
     _check_fit(path, state, expected, _foreign(tensors, match, expected))
     check_finite(path, state)
@@ -111,7 +111,7 @@ def _classifier(
     content: Mapping[str, Any],
     state: Mapping[str, Tensor],
     expected: Mapping[str, Tensor],
-    space: LabelSpace | None,
+    classes: Sequence[LabelBlock],
 ) -> tuple[dict[str, Tensor], int, str]:
     """The classifier's weights to load, none if it keeps its initial values; and a line for the log, with its level."""
     fresh = {name: value for name, value in expected.items() if name.startswith(HEAD)}
@@ -119,17 +119,17 @@ def _classifier(
     without = logging.WARNING, f"{path}: no classifier that fits; {HEAD.rstrip('.')} keeps its initial values"
     if not fresh:
         return {}, logging.INFO, ""
-    if space is not None and is_own(content):
+    if classes and is_own(content):
         theirs = predicted_classes(path, content)
-        if theirs is None:
+        if not theirs:
             return {}, logging.INFO, f"classifier: starts fresh; the network of {path} predicts no classes"
-        matches = match_classes(space, theirs)
-        carried = carry_over(fresh, found, matches, len(theirs))
-        return ({}, *without) if carried is None else (carried, logging.INFO, carried_text(path, space, matches))
+        matches = match_classes(classes, theirs)
+        carried = carry_over(fresh, found, matches, theirs[-1].outputs.stop)
+        return ({}, *without) if carried is None else (carried, logging.INFO, carried_text(path, classes, matches))
     if found.keys() != fresh.keys() or any(found[name].shape != value.shape for name, value in fresh.items()):
         return {}, *without
     how = "as it is, because the file names no classes; init_leave_out=[final] starts it fresh"
-    return found, logging.INFO, "" if space is None else f"classifier: taken from {path} {how}"
+    return found, logging.INFO, f"classifier: taken from {path} {how}" if classes else ""
 
 
 def _foreign(tensors: Tensors, match: Match, expected: Mapping[str, Tensor]) -> list[str]:

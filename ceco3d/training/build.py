@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ceco3d.data.batch import feature_channels
-from ceco3d.data.labels import LabelSpace, stored_space
+from ceco3d.data.labels import LabelBlock, LabelSpace, stored_space
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.missing import available_features
 from ceco3d.models import Network, build_model, load_weights
@@ -30,24 +30,29 @@ Run = TypeVar("Run", bound=RunSettings)
 logger = logging.getLogger(__name__)
 
 
-def make_network(settings: RunSettings, out_channels: int | None = None) -> Network:
-    """The network, with the weights of ``init`` if given; one output per class unless ``out_channels`` is given.
+def make_network(settings: RunSettings, out_channels: int | None = None, classes: Sequence[LabelBlock] = ()) -> Network:
+    """The network, with the weights of ``init`` if given.
 
+    out_channels  outputs; None: one for each class of the data set
+    classes       of the outputs, if ``out_channels`` is given and they stand for classes
     UserError if a checkpoint could not store the network, see ``network_arguments``.
     """
     network_arguments(settings.model)  # raises now rather than after the training
-    space = settings.dataset.space() if out_channels is None else None
-    if space is not None:
-        out_channels = len(space)
+    if out_channels is None:
+        classes = (LabelBlock("", settings.dataset.space(), 0),)
+        out_channels = classes[-1].outputs.stop
     model: Network = settings.model(
         in_channels=feature_channels(settings.features), out_channels=out_channels, engine=_engine(settings)
     )
-    if settings.trainer.sync_batch_norm:
+    trainer = settings.trainer
+    if trainer.sync_batch_norm:
         synchronize(model)
     if settings.init is not None:
-        load_weights(model, settings.init, list(settings.init_leave_out), settings.init_minkowski, space)
-    if settings.trainer.freeze:
-        model.freeze(settings.trainer.freeze)
+        load_weights(model, settings.init, list(settings.init_leave_out), settings.init_minkowski, classes)
+    elif trainer.freeze or trainer.layer_decay is not None:
+        logger.warning("trainer.freeze and trainer.layer_decay hold back random weights; pass init=CHECKPOINT")
+    if trainer.freeze:
+        model.freeze(trainer.freeze)
     return model
 
 

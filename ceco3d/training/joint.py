@@ -68,7 +68,7 @@ class JointSegmentation:
 
     def network(self) -> Network:
         """See Task."""
-        return build.make_network(self.settings, self.blocks[-1].outputs.stop)
+        return build.make_network(self.settings, self.blocks[-1].outputs.stop, self.blocks)
 
     def loss(self, in_channels: int) -> nn.Module:
         """See Task."""

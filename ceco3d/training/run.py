@@ -78,7 +78,8 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
     if resume(trainer, last, run_dir, settings.seed):
         scores: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text())
         return scores
-    size = f"{settings.model.name}, {count_parameters(model):,} parameters"
+    count, trained = sum(parameter.numel() for parameter in model.parameters()), count_parameters(model)
+    size = f"{settings.model.name}, {count:,} parameters" + (f" ({trained:,} trained)" if trained < count else "")
     title = f"{size}, loss {settings.loss.name}, on {device}; run {run_dir}"
 
     if is_main():

@@ -154,8 +154,10 @@ def wait_for_steps(run_dir, count, seconds=120):
         time.sleep(0.1)
 
 
-def test_two_processes_have_the_loss_curve_and_scores_of_one(tiny, tmp_path):
+@pytest.mark.parametrize("frozen", ["", "conv0p1s1,bn0,block1"])
+def test_two_processes_have_the_loss_curve_and_scores_of_one(tiny, tmp_path, frozen):
     options = ["trainer.epochs=2", "trainer.validate_every=2", "trainer.accumulate=1", "transforms=light"]
+    options += [f"trainer.freeze=[{frozen}]", "trainer.layer_decay=0.8"] if frozen else []
     runs = {n: start(tiny, tmp_path / str(n), *options, processes=n) for n in (1, 2)}
     for process in runs.values():
         _, err = process.communicate(timeout=200)
