@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ceco3d.data.labels.label_space import GROUPS, LARGEST, MAX_CLASSES, LabelSpace, as_raw, clean
+from ceco3d.data.labels.label_space import GROUPS, LARGEST, LONGEST, MAX_CLASSES, LabelSpace, as_raw, clean
 from ceco3d.data.labels.palette import spread_colors
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
@@ -184,7 +184,7 @@ def _name(where: str, values: Mapping[str, Any], number: int) -> str:
         raise ValueError(f"{where}: {one_line(value, 40)} is not a class name; quote it if it is one")
     if isinstance(as_raw(name), int) and as_raw(name) != number:
         raise ValueError(f"{where}: the name {name} is a number, but the id is {number}: give ids and names")
-    if not name.isprintable() or not 0 < len(name) <= 200:
+    if not name.isprintable() or not 0 < len(name) <= LONGEST:
         raise ValueError(f"{where}: {one_line(name, 40)!r} is not a class name")
     return name
 

@@ -19,6 +19,7 @@ import numpy as np
 IGNORE = -1
 GROUPS = ("head", "common", "tail")
 MAX_CLASSES = 32_000  # training indices are int16
+LONGEST = 200  # characters of a name
 LARGEST = 2**31 - 1  # raw id; the smallest is -2^31
 
 # Classes that belong to the building, as opposed to objects in it.
@@ -195,7 +196,7 @@ def check(space: LabelSpace) -> None:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 200 or not value.isprintable():
+    if not isinstance(value, str) or len(value) > LONGEST or not value.isprintable():
         raise TypeError("a name is not one line of text")
     return value
 

@@ -172,7 +172,7 @@ def test_a_space_of_the_package_is_stored_by_name_and_one_of_that_name_with_othe
 
 
 def test_an_unknown_space_is_refused_with_those_there_are():
-    with pytest.raises(UserError, match="unknown label space 'scannet'; choose one of .*scannet20, scannet200"):
+    with pytest.raises(UserError, match=r"unknown label space 'scannet'; choose one of .*scannet20, scannet200"):
         label_space("scannet")
 
 
