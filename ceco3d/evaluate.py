@@ -15,9 +15,11 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from ceco3d.cli.app import command
+from ceco3d.cli.executor import ExecutorSettings
 from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.inference.file_scores import score_files
+from ceco3d.inference.on_cluster import evaluate_on_cluster, predictor_source
 from ceco3d.metrics.tables import print_classes, print_scores, scores_markdown
 from ceco3d.reports.final_report import report_evaluation
 from ceco3d.runs.open_run import locked_folder
@@ -32,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @settings
-class EvaluateSettings(ScoringSettings):
+class EvaluateSettings(ExecutorSettings, ScoringSettings):
     """conf/evaluate.yaml."""
 
     pred: Annotated[Sequence[str] | None, BeforeValidator(as_texts)] = None
@@ -47,9 +49,17 @@ def main(settings: EvaluateSettings) -> None:
         compare(settings)
         return
     out = settings.output_folder("evaluate")
-    with process_group(choose_device(settings.device)), locked_folder(out, "out") if is_main() else nullcontext():
-        predictor, folders, space = settings.load()
-        evaluation = evaluate_scenes(predictor, folders, space)
+    with (
+        settings.connected() as cluster,
+        process_group(choose_device("cpu" if cluster else settings.device)),
+        locked_folder(out, "out") if is_main() else nullcontext(),
+    ):
+        predictor, folders, space = settings.load(on_cluster=cluster is not None)
+        if cluster is None:
+            evaluation = evaluate_scenes(predictor, folders, space)
+        else:
+            source = predictor_source(predictor, settings.weights, settings.device, settings.precision, space)
+            evaluation = evaluate_on_cluster(cluster, source, predictor, folders, space)
         if is_main():
             evaluation.write(out, settings.split, checkpoint=str(settings.checkpoint))
             write_text(out / "scores.md", scores_markdown(evaluation.scores, space, settings.title))

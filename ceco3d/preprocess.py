@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from ceco3d.cli.app import command
+from ceco3d.cli.executor import ExecutorSettings
 from ceco3d.preprocessing.datasets import DataSet, log_notes, make_processed
 from ceco3d.preprocessing.labeled.check_table import print_check
 from ceco3d.preprocessing.labeled.dataset import LabeledScans
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 @settings
-class PreprocessSettings(CommonSettings):
+class PreprocessSettings(ExecutorSettings, CommonSettings):
     """conf/preprocess.yaml."""
 
     dataset: Annotated[DataSet, BUILT]
@@ -47,10 +48,12 @@ def parse_shard(text: str) -> tuple[int, int]:
 def main(settings: PreprocessSettings) -> None:
     """Preprocess; exit code 2 when scenes failed."""
     root = settings.dataset.root
-    if settings.check:
-        check(settings)
-        return
-    summary = make_processed(settings.dataset, settings.splits, settings.workers, parse_shard(settings.shard))
+    shard = parse_shard(settings.shard)
+    with settings.connected():
+        if settings.check:
+            check(settings)
+            return
+        summary = make_processed(settings.dataset, settings.splits, settings.workers, shard)
     if not summary.done and not summary.failed:
         log_notes(summary)
     logger.info(f"{root}: {summary.done} scenes made, {summary.skipped} were there, {len(summary.failed)} failed")

@@ -39,6 +39,7 @@ class VisualizeSettings(CommonSettings):
     up: Literal["z", "y", "-y"] = "z"
     points: Count = 500_000
     voxel_size: Positive | None = None
+    head: str | None = None
     window: bool = False
     classes: Sequence[Text] | None = None
 
@@ -92,7 +93,7 @@ def read_scene(settings: VisualizeSettings) -> SegmentedScene:
     folder = find_scene(str(settings.scene), settings.dataset.root)
     views, size = settings.tta.views(), settings.voxel_size
     space = None if settings.runs else settings.dataset.space()
-    return segment_scene(folder, space, settings.runs, settings.labels, device, views, dtype, size)
+    return segment_scene(folder, space, settings.runs, settings.labels, device, views, dtype, size, settings.head)
 
 
 def check(settings: VisualizeSettings) -> None:

@@ -10,7 +10,7 @@ from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
 from ceco3d.preprocessing.datasets import DataSet, processed_scenes
 from ceco3d.utils.atomic import check_writable
-from ceco3d.utils.device import choose_device, choose_precision
+from ceco3d.utils.device import PRECISIONS, choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, FilePath, Positive, settings
 
@@ -50,6 +50,7 @@ class ScoringSettings(CommonSettings):
     checkpoint: FilePath | None = None
     split: Literal["train", "val", "test"]
     voxel_size: Positive | None = None
+    head: str | None = None
     out: FilePath | None = None
 
     @property
@@ -71,14 +72,17 @@ class ScoringSettings(CommonSettings):
         check_writable(out)
         return out
 
-    def load(self) -> tuple[Predictor, list[Path], LabelSpace]:
+    def load(self, on_cluster: bool = False) -> tuple[Predictor, list[Path], LabelSpace]:
         """The network, the processed scenes of the split, and the label space of both.
+
+        on_cluster  workers will compute, on devices of their own: the network stays on the CPU
 
         UserError when the network was trained on another label space.
         """
-        device = choose_device(self.device)
-        dtype = choose_precision(self.precision, device)
-        predictor, space = load_predictor(self.weights, device, self.tta.views(), dtype, self.voxel_size)
+        device = choose_device("cpu" if on_cluster else self.device)
+        dtype = PRECISIONS[self.precision] if on_cluster else choose_precision(self.precision, device)
         folders = processed_scenes(self.dataset, (self.split,), self.workers)[self.split]
-        check_same_classes(space, self.dataset.space(), self.weights, self.dataset.name)
+        views, own = self.tta.views(), self.dataset.space()
+        predictor, space = load_predictor(self.weights, device, views, dtype, self.voxel_size, self.head, own)
+        check_same_classes(space, own, self.weights, self.dataset.name)
         return predictor, folders, space

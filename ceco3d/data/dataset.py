@@ -91,10 +91,14 @@ class SceneDataset(SeededDataset[Sample]):
         return len(self.pieces)
 
     def __getitem__(self, index: int) -> Sample:
+        return self.sample(index, index)
+
+    def sample(self, position: int, index: int) -> Sample:
+        """The scene at ``position``, or the next one that can be read, with the draws of ``index``."""
         epoch = self.epoch
         failed: list[tuple[str, str]] = []
         for step in range(self.sources):
-            piece = self.pieces[(index + step) % self.sources]
+            piece = self.pieces[(position + step) % self.sources]
             try:
                 scene = self._read(piece, epoch, index)
             except UserError as error:

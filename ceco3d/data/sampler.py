@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
-import torch
 from torch.utils.data import Sampler
 
 from ceco3d.data.batch import make_batch
@@ -116,7 +115,7 @@ class SceneSampler(Sampler[list[int]]):
         order = list(range(len(self.dataset)))
         if self.shuffle:
             rng = seeded_generator(self.dataset.seed, Stream.ORDER, self.epoch)
-            order = torch.randperm(len(order), generator=rng).tolist()
+            order = self.dataset.shuffled(rng)
         yield from self._batches(order)[self.first_batch :]
 
     def _batches(self, order: list[int]) -> list[list[int]]:

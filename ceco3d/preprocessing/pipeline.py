@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -20,7 +21,9 @@ from ceco3d.preprocessing.label_table import LABEL_TABLE, LabelTable, read_label
 from ceco3d.preprocessing.raw_root import RAW_FOLDER, check_raw, choose_scenes
 from ceco3d.preprocessing.record import Record, raw_files
 from ceco3d.preprocessing.summary import Summary
+from ceco3d.utils import cluster
 from ceco3d.utils.atomic import write_text
+from ceco3d.utils.cluster_task import check_visible
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
@@ -47,7 +50,7 @@ def preprocess_scenes(
     """Preprocess the scenes of ``raw`` that ``root`` lacks or that were made from other files.
 
     splits   None: all that have a list
-    workers  processes, one thread each
+    workers  processes, one thread each; a cluster (``utils.cluster``) has its own
     align    apply each scene's axisAlignment
     shard    (i, n), i from 1: only the i-th of n parts of the scenes, for n machines that share one root
     space    label space whose labels are needed; None: any
@@ -71,11 +74,13 @@ def preprocess_scenes(
     outcomes: list[tuple[Job, str | None]] = []
     if found.pending:  # else nothing to write: works on a read-only root
         with locked_root(root, shard):
-            if shard == (1, 1):  # with shards, they may belong to another running machine
+            if shard == (1, 1) and cluster.current() is None:  # they may belong to another running machine
                 remove_temporary(root)
             found = look(jobs, table)  # another run may have finished some meanwhile
             _check_options(root, align, len(found.pending), len(jobs))
             outcomes = _run(found, table, workers)
+            if shard == (1, 1):  # of workers that died
+                remove_temporary(root)
     else:
         _check_options(root, align, 0, len(jobs))
     failed = sorted((job.source.name, reason) for job, reason in outcomes if reason)
@@ -153,6 +158,7 @@ def _check_options(root: Path, align: bool, missing: int, total: int) -> None:
 def _preprocess_scene(job: Job, labels: LabelTable | None) -> str | None:
     """Preprocess one scene; None, or the reason why it failed."""
     try:
+        check_visible(job.source, job.target.parent.parent)
         files = raw_files(job.source)  # before they are read: a change in the meantime makes the scene anew
         arrays, objects = scannet.read_scene_and_objects(job.source, labels, job.annotated, job.align)
         Record(files, objects).write(job.target)
@@ -191,8 +197,15 @@ def run_jobs(
 def _run_pool(
     function: Callable[[AnyJob], str | None], jobs: Sequence[AnyJob], workers: int
 ) -> Iterator[tuple[AnyJob, str | None]]:
-    """Yield the outcome of each job, except those that were unfinished when a worker died."""
+    """Yield the outcome of each job, except those that were unfinished when a local worker died."""
     with suppress(BrokenProcessPool):  # also raised while submitting
-        for job, future in run_parallel(function, jobs, workers):
+        for job, future in run_parallel(function, jobs, cluster.current() or workers):
             with suppress(BrokenProcessPool):
-                yield job, future.result()
+                yield job, _reason(future)
+
+
+def _reason(future: Future[str | None]) -> str | None:
+    try:
+        return future.result()
+    except cluster.WorkerDied as died:
+        return str(died)

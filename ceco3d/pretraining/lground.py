@@ -18,7 +18,8 @@ from ceco3d.models import Network
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
-from ceco3d.training.build import make_network, training_batches
+from ceco3d.training.batches import training_batches
+from ceco3d.training.build import make_network
 from ceco3d.training.objective import TrainingObjective
 from ceco3d.utils.device import choose_precision
 from ceco3d.utils.errors import UserError

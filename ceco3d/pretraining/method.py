@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -54,4 +54,5 @@ class Method(Protocol):
 class PretrainSettings(RunSettings):
     """``conf/pretrain.yaml``."""
 
+    init_leave_out: Sequence[str] = ("final",)
     method: Annotated[Method, BUILT]

@@ -18,6 +18,7 @@ from ceco3d.runs.open_run import open_run
 from ceco3d.training import build
 from ceco3d.training.loggers import CsvLogger
 from ceco3d.training.loop import Trainer
+from ceco3d.training.optimizer import make_optimizer
 from ceco3d.training.random_state import seed_all
 from ceco3d.training.resuming import find_checkpoint, resume
 from ceco3d.training.run_trainer import run_trainer
@@ -60,7 +61,7 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
     objective = parts.objective
     trainer = Trainer(
         objective,
-        build.make_optimizer(settings, objective),
+        make_optimizer(settings, objective),
         settings.scheduler,
         parts.prefetcher,
         parts.validate,

@@ -26,6 +26,7 @@ from ceco3d.utils.settings import (
 )
 
 Decay = Annotated[float, Field(gt=0, lt=1, strict=True)]
+LayerDecay = Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
 def _auto_list(value: Any) -> Any:
@@ -49,6 +50,8 @@ class TrainerSettings:
     batch_voxels: Count | None = None
     augment_on: Literal["loader", "device"] = "loader"
     sync_batch_norm: bool = False
+    freeze: Sequence[str] = ()
+    layer_decay: LayerDecay | None = None
     save_every: Count | None = None
     max_bad_scenes: Share = 0.1
     max_skipped: Count = 10
@@ -111,7 +114,7 @@ class RunSettings(CommonSettings):
     run_dir: FilePath
     resume: Literal["auto"] | None = None
     init: FilePath | None = None
-    init_leave_out: Sequence[str] = ("final",)
+    init_leave_out: Sequence[str] = ()
     init_minkowski: Annotated[Literal["auto", "0.4", "0.5"], BeforeValidator(str)] = "auto"
     engine: str = "native"
     voxel_size: Positive

@@ -32,6 +32,7 @@ class Scan:
     faces        (F, 3) int triangles of a mesh, or None; those of a PLY are read from ``ply``
     ply          the PLY file it was read from, or None
     color_names  names of the columns with the color, which the colors of classes replace in a copy of the PLY
+    columns      names of all columns of a table whose file does not name them, "_" for those that are ignored
     layout       what columns without names, or with unusual ones, count as: "x y z red green blue (label ignored)"
     notes        what a user must know about the reading of the file: warnings, one line each
     """
@@ -43,6 +44,7 @@ class Scan:
     faces: np.ndarray | None = None
     ply: PlyFile | None = None
     color_names: Sequence[str] = ()
+    columns: Sequence[str] = ()
     layout: str = ""
     notes: Sequence[str] = ()
 
@@ -93,7 +95,7 @@ def make_scan(
     if coord.dtype != np.float32:
         coord = coord.astype(np.float64)
     normal = None if normal is None else normal.astype(np.float32)
-    return Scan(coord, color, normal, attributes or {}, faces, ply, color_names, layout, notes)
+    return Scan(coord, color, normal, attributes or {}, faces, ply, color_names, layout=layout, notes=notes)
 
 
 def color_bytes(color: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from ceco3d.utils.untrusted import read_npy
 
 LARGE = 5_000_000  # points of a scene that is cut into blocks
-TARGET = 1_000_000  # points of such a block, about
+TARGET = 500_000  # points of such a block, about
 FEWEST = 1000  # points of a block worth training on
 OVERLAP = 0.1  # of the edge, by which a block reaches into its neighbors on each side
 ZONE = 1 << 16  # consecutive points whose bounds are kept: blocks skip those far away

@@ -109,7 +109,7 @@ class LabeledScans(ABC):
             )
         usable = {s: f for s, f in check.scans.items() if not f.error and (f.labeled or s.split == "test")}
         wanted = {scan: found.labeled for scan, found in usable.items() if scan.split in (splits or SPLITS)}
-        maker = SceneMaker(self.layout(), check.space, Frame(self.unit, self.up), self.root)
+        maker = SceneMaker(self.layout(), check.space, Frame(self.unit, self.up), self.root.absolute())
         made = make_scenes(maker, wanted, list(usable), workers, shard)
         if made.done or not (self.root / SPACE).is_file() or stored_space(self.space()) != stored_space(check.space):
             write_json(self.root / SPACE, stored_space(check.space))
@@ -145,7 +145,7 @@ class Folder(LabeledScans):
         if self.raw is None:
             raise UserError("dataset.raw is not set: pass the folder of your scans, dataset.raw=/my/scans")
         rule = SplitRule(self.splits, self.shares, self.seed, self.group)
-        return FolderLayout(self.raw, self.labels, self.instances, self.columns, rule)
+        return FolderLayout(self.raw.absolute(), self.labels, self.instances, self.columns, rule)
 
     def label_space(self, found: Found) -> LabelSpace:
         """The classes of the class file; without one, those that occur, which are written to one for editing."""

@@ -18,6 +18,7 @@ from ceco3d.data.pointclouds.usable import usable_points
 from ceco3d.data.scenes.colors import has_colors
 from ceco3d.preprocessing.labeled.layout import Layout, RawScan
 from ceco3d.utils.atomic import write_text
+from ceco3d.utils.cluster_task import check_visible
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_json
 
@@ -60,6 +61,7 @@ class Findings:
 def examine(scan: RawScan, layout: Layout) -> Findings:
     """Read a scan and note what it holds; an error is a finding too."""
     try:
+        check_visible(*scan.files)
         read = layout.read(scan)
         points, coord = read.scan, read.scan.coord
         usable, _ = usable_points(coord)
@@ -82,7 +84,7 @@ def examine(scan: RawScan, layout: Layout) -> Findings:
         color=points.color is not None and has_colors(color_bytes(points.color)),
         normal=points.normal is not None or bool(points.faces is not None) or _has_faces(points),
         intensity=read.intensity is not None,
-        content=hashlib.sha256(np.ascontiguousarray(coord).tobytes()).hexdigest()[:16],
+        content=hashlib.sha256(np.ascontiguousarray(coord).data).hexdigest()[:16],
     )
 
 

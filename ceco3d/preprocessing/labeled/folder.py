@@ -48,7 +48,7 @@ class FolderLayout:
     labels: str | None = None
     instances: str | None = None
     columns: Sequence[str] | None = None
-    rule: SplitRule = field(default_factory=SplitRule)
+    rule: SplitRule = field(default_factory=SplitRule, repr=False)  # another one changes no scene
 
     def scans(self) -> list[RawScan]:
         """See ``Layout``."""

@@ -18,7 +18,9 @@ from ceco3d.preprocessing.labeled.findings import Findings, examine, file_state,
 from ceco3d.preprocessing.labeled.layout import Layout, RawScan
 from ceco3d.preprocessing.labeled.points import Frame, to_arrays
 from ceco3d.preprocessing.pipeline import locked_root, run_jobs
+from ceco3d.utils import cluster
 from ceco3d.utils.atomic import write_text
+from ceco3d.utils.cluster_task import check_visible
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
@@ -38,7 +40,7 @@ def examine_scans(layout: Layout, root: Path, workers: int) -> dict[RawScan, Fin
     new = [scan for scan, found in stored.items() if found is None]
     found = {scan: findings for scan, findings in stored.items() if findings is not None}
     if new:
-        jobs = run_parallel(partial(examine, layout=layout), new, min(workers, len(new)))
+        jobs = run_parallel(partial(examine, layout=layout), new, cluster.current() or min(workers, len(new)))
         for scan, future in track(jobs, len(new), "checking scans"):
             found[scan] = future.result()
             store_findings(root, scan, options, found[scan])
@@ -87,6 +89,7 @@ class SceneMaker:
     def __call__(self, scan: RawScan) -> str | None:
         """Make a scene; None, or why it cannot be made."""
         try:
+            check_visible(*scan.files, self.root)
             state = file_state(scan)  # before reading: a change in the meantime makes the scene anew
             arrays = to_arrays(self.layout.read(scan), self.space, self.frame)
             shutil.rmtree(self.target(scan), ignore_errors=True)
@@ -117,7 +120,8 @@ def make_scenes(
     if pending or (shard == (1, 1) and _orphans(maker, known)):
         with locked_root(maker.root, shard):
             if shard == (1, 1):
-                remove_temporary(maker.root)
+                if cluster.current() is None:  # they may belong to another running machine
+                    remove_temporary(maker.root)
                 for folder in _orphans(maker, known):
                     logger.info(f"{folder}: removed, its scan is no longer in this split")
                     shutil.rmtree(folder, ignore_errors=True)

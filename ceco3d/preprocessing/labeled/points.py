@@ -18,6 +18,7 @@ from ceco3d.preprocessing.labeled.layout import LabeledPoints
 from ceco3d.utils.errors import UserError
 
 MAX_INSTANCES = 32_000  # int16
+PART = 1 << 20  # points at a time: float64 of all would fill the memory
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,12 @@ def to_arrays(points: LabeledPoints, space: LabelSpace, frame: Frame) -> dict[st
 
 def to_meters(coord: np.ndarray, frame: Frame) -> np.ndarray:
     """Coordinates (N, 3) of a file as float32 meters, z up, moved to the origin."""
-    moved = coord.astype(np.float64)
-    moved -= moved.min(0)
-    return np.ascontiguousarray((moved * METERS[frame.unit] @ UP_ROTATIONS[frame.up].T).astype(np.float32))
+    low, turn = coord.min(0).astype(np.float64), UP_ROTATIONS[frame.up].T
+    meters = np.empty(coord.shape, np.float32)
+    for start in range(0, len(coord), PART):
+        part = coord[start : start + PART].astype(np.float64) - low
+        meters[start : start + PART] = part * METERS[frame.unit] @ turn
+    return meters
 
 
 def training_index(labels: np.ndarray, space: LabelSpace) -> np.ndarray:

@@ -10,7 +10,7 @@ from ceco3d.data.labels import label_space
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import InstanceAugmentation
 from ceco3d.data.transforms.instances import movable, move_objects
-from ceco3d.training.build import object_steps
+from ceco3d.training.batches import object_steps
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
 

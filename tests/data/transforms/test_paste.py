@@ -15,7 +15,7 @@ from ceco3d.data.scenes.processed import list_scenes, read_scene, write_scene
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.data.transforms import PasteInstances, paste
 from ceco3d.data.transforms.paste import LEVEL
-from ceco3d.training.build import object_steps
+from ceco3d.training.batches import object_steps
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
 
