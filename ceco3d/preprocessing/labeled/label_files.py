@@ -18,6 +18,8 @@ ENDINGS = (".labels.npy", ".labels.txt", ".labels.csv", ".labels", ".label", ".n
 ARRAYS = ("segment.npy", "labels.npy", "label.npy")  # of a scan that is a folder of arrays
 KITTI = ".label"  # SemanticKITTI: 32 bits a point, the lower half is the class, the upper half the instance
 
+SEVERAL = "has several values in a line; one label a line is needed"
+
 
 def find_label_file(scan: Path, ending: str | None) -> Path | None:
     """The label file of a scan; None if there is none.
@@ -77,7 +79,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if values and kind == ".csv" and not _is_number(values[0]) and any(map(_is_number, values[1:2])):
         values = values[1:]  # a header
     if any("," in value or ";" in value for value in values[:100]):
-        raise ValueError("has several values in a line; one label a line is needed")
+        raise ValueError(SEVERAL)
     return _numbers_or_names(values), None
 
 
@@ -104,12 +106,13 @@ def _numbers_or_names(values: Sequence[str]) -> np.ndarray:
         return np.array([int(value) for value in values], np.int64)
     except (ValueError, OverflowError):
         pass
-    try:
+    different = set(values)
+    if all(map(_is_number, different)):
         return whole_numbers(np.array([float(value) for value in values]))
-    except ValueError:
-        pass
-    if any(_is_number(value) and not value.lstrip("+-").isdigit() for value in values):
+    if any(_is_number(value) and not value.lstrip("+-").isdigit() for value in different):
         raise ValueError("has labels that are neither whole numbers nor names")
+    if any(all(map(_is_number, words)) for value in different if len(words := value.split()) > 1):
+        raise ValueError(SEVERAL)
     return np.array(values, str)
 
 
