@@ -75,11 +75,11 @@ def test_voxels_much_larger_than_the_spacing_of_the_points_are_remarked(preproce
     write_scans(tmp_path / "raw", count=0)
     for number in range(4):
         scan = made_up(number)
-        coord = np.concatenate([scan.coord, scan.coord + 0.001])
+        coord = np.concatenate([scan.coord, scan.coord + 0.0005])
         twice = Labeled(coord, *(np.concatenate([part, part]) for part in (scan.color, scan.label, scan.instance)))
         write_ply(tmp_path / f"raw/room{number}.ply", twice)
     said = plain(preprocess("check=true").out)
-    assert "0.00173 m (median) voxels of 0.05 m hardly fit: try voxel_size=0.003" in said
+    assert "0.000866 m (median) voxels of 0.05 m hardly fit: try voxel_size=0.002" in said
 
 
 def test_odd_scans_are_remarked_in_the_table_and_after_preprocessing(preprocess, tmp_path):
