@@ -105,10 +105,7 @@ def pair_files(pred: Sequence[Path], truth: Sequence[Path]) -> list[tuple[Path, 
     Of several files with one name, such as those that ceco3d.predict writes, the first with points counts, else the
     first.
     """
-    mine, theirs = (
-        {stem(path): path for path in sorted(paths[::-1], key=lambda path: not path.name.endswith(ALONE))}
-        for paths in (pred, truth)
-    )
+    mine, theirs = _by_stem(pred), _by_stem(truth)
     if len(mine) == len(theirs) == 1:
         return list(zip(mine.values(), theirs.values(), strict=True))
     missing = sorted(mine.keys() - theirs.keys())
@@ -118,6 +115,13 @@ def pair_files(pred: Sequence[Path], truth: Sequence[Path]) -> list[tuple[Path, 
     if left:
         logger.warning(f"truth: {len(left)} files have no prediction and do not count, such as {theirs[left[0]]}")
     return [(mine[name], theirs[name]) for name in sorted(mine)]
+
+
+def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: path.name.endswith(ALONE)):
+        found.setdefault(stem(path), path)
+    return found
 
 
 def read_labels(path: Path) -> LabeledFile:
