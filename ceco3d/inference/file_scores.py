@@ -118,8 +118,10 @@ def pair_files(pred: Sequence[Path], truth: Sequence[Path]) -> list[tuple[Path, 
 
 
 def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
-    backwards = list(paths)[::-1]  # the last of a name counts below
-    return {stem(path): path for path in sorted(backwards, key=lambda path: not path.name.endswith(ALONE))}
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: path.name.endswith(ALONE)):
+        found.setdefault(stem(path), path)
+    return found
 
 
 def read_labels(path: Path) -> LabeledFile:

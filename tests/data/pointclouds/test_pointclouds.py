@@ -176,6 +176,14 @@ def test_colors_of_any_type_become_bytes(color, expected):
     np.testing.assert_array_equal(color_bytes(np.array([color]))[0], expected)
 
 
+def test_a_panic_of_the_decompressor_is_an_error_too(tmp_path):
+    content = bytearray(write_las(tmp_path / "a.laz").read_bytes())
+    content[content.index(b"laszip encoded") + 84] = 0  # the size of an item
+    (tmp_path / "a.laz").write_bytes(content)
+    with pytest.raises(UserError, match=r"a.laz: damaged, or not a .laz file .*compressed points are damaged"):
+        read_scan(tmp_path / "a.laz")
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(list(FORMATS)), st.data())
 def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path_factory, kind, data):

@@ -249,3 +249,9 @@ def test_ids_outside_the_classes_are_counted_over_all_scans(preprocess, tmp_path
     (tmp_path / "raw/classes.csv").write_text("id,name\n2,ground\n")
     total = sum(int((scan.label != 2).sum()) for scan in scans)
     assert f"{total:,} points have {len(IDS) - 1} labels that are no class: 5 (720 points), 6" in preprocess().err
+
+
+def test_classes_of_a_data_set_with_its_own_are_not_replaced(run_command, tiny):
+    outcome = run_command("preprocess", *tiny, "classes=auto")
+    assert outcome.code == 2
+    assert "error: classes=auto: dataset=rooms200 has its own classes; leave classes out" in outcome.err
