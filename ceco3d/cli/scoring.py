@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
 from ceco3d.preprocessing.datasets import DataSet, processed_scenes
+from ceco3d.preprocessing.labeled.dataset import LabeledScans
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import PRECISIONS, choose_device, choose_precision
 from ceco3d.utils.errors import UserError
@@ -81,8 +83,9 @@ class ScoringSettings(CommonSettings):
         """
         device = choose_device("cpu" if on_cluster else self.device)
         dtype = PRECISIONS[self.precision] if on_cluster else choose_precision(self.precision, device)
-        folders = processed_scenes(self.dataset, (self.split,), self.workers)[self.split]
+        scenes = partial(processed_scenes, self.dataset, (self.split,), self.workers)
+        made = scenes() if isinstance(self.dataset, LabeledScans) else None  # whose classes are known only then
         views, own = self.tta.views(), self.dataset.space()
         predictor, space = load_predictor(self.weights, device, views, dtype, self.voxel_size, self.head, own)
         check_same_classes(space, own, self.weights, self.dataset.name)
-        return predictor, folders, space
+        return predictor, (made or scenes())[self.split], space

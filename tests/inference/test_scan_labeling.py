@@ -467,7 +467,7 @@ def test_points_without_finite_coordinates_stay_unlabeled(predict, tmp_path):
     coord[7], coord[9, 1] = np.nan, np.inf
     outcome = predict(write_ply(tmp_path / "a.ply", coord, color))
     assert outcome.code == 0
-    assert re.search(r"warning: .*a.ply: 2 points with NaN or infinite.*label 0", outcome.err)
+    assert re.search(r"warning: .*a.ply: 2 points with NaN or infinite coordinates, left unlabeled", outcome.err)
     ids = labels_of(tmp_path / "out", "a")
     assert np.flatnonzero(ids == 0).tolist() == [7, 9]
     vertex = PlyData.read(tmp_path / "out/a.ply")["vertex"]

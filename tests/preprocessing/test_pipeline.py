@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -212,7 +213,7 @@ def test_every_split_is_written_once(tmp_path, raw, monkeypatch):
     assert scene.segment.tolist() == [0] * 4 + [2] * 5 + [1] * 2 + [-1]
     assert json.loads((root / "preprocess.json").read_text()) == {"format": 1, "align": True}
     before = files_of(root)
-    monkeypatch.setattr(pipeline, "_run_jobs", None)  # nothing may be started
+    monkeypatch.setattr(pipeline, "run_jobs", None)  # nothing may be started
     assert preprocess_scenes(raw, root, None, 2, True) == Summary(done=0, skipped=4, failed=())
     assert files_of(root) == before
 
@@ -318,12 +319,14 @@ def test_other_errors_before_the_start(tmp_path, raw):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_dying_worker_fails_only_its_scene(tmp_path, raw, monkeypatch, workers):
+def test_a_dying_worker_fails_only_its_scene(tmp_path, raw, workers):
     labels = read_label_table(raw / TABLE_NAME)
     names = ("scene0000_00", "scene0001_00", "scene0002_00")
     jobs = [pipeline.Job(raw / "scans" / name, tmp_path / "root" / name, True, True) for name in names]
-    monkeypatch.setattr(pipeline, "_preprocess_scene", die_on_scene1)
-    outcomes = {job.source.name: reason for job, reason in pipeline._run_jobs(jobs, labels, workers)}
+    outcomes = {
+        job.source.name: reason
+        for job, reason in pipeline.run_jobs(partial(die_on_scene1, labels=labels), jobs, workers)
+    }
     assert outcomes.pop("scene0001_00") == "its worker process died (killed, or out of memory?)"
     assert outcomes == {"scene0000_00": None, "scene0002_00": None}
     assert len(list((tmp_path / "root").glob("scene*"))) == 2
@@ -332,10 +335,9 @@ def test_a_dying_worker_fails_only_its_scene(tmp_path, raw, monkeypatch, workers
 def test_workers_that_keep_dying_end_the_run(tmp_path, raw, monkeypatch):
     job = pipeline.Job(raw / "scans" / "scene0001_00", tmp_path / "root" / "scene", True, True)
     jobs = [pipeline.Job(job.source, job.target.with_name(f"scene{i}"), True, True) for i in range(9)]
-    monkeypatch.setattr(pipeline, "_preprocess_scene", die_on_scene1)
     monkeypatch.setattr(pipeline, "MAX_DEATHS", 1)
     with pytest.raises(UserError, match="worker processes died"):
-        list(pipeline._run_jobs(jobs, None, 1))
+        list(pipeline.run_jobs(partial(die_on_scene1, labels=None), jobs, 1))
 
 
 @pytest.fixture(scope="module")
