@@ -58,7 +58,8 @@ def main(settings: EvaluateSettings) -> None:
         if cluster is None:
             evaluation = evaluate_scenes(predictor, folders, space)
         else:
-            source = predictor_source(predictor, settings.weights, settings.device, settings.precision, space)
+            own = settings.device, settings.precision
+            source = predictor_source(predictor, settings.weights, *own, space, settings.head)
             evaluation = evaluate_on_cluster(cluster, source, predictor, folders, space)
         if is_main():
             evaluation.write(out, settings.split, checkpoint=str(settings.checkpoint))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ from ceco3d.utils.untrusted import read_npy
 
 logger = logging.getLogger(__name__)
 
-NEAR = 1e-3  # units of the file by which coordinates of the same point may differ
+NEAR = 0.01  # by which coordinates of the same point may differ, beyond rounding: LAS files often have centimeters
+NUMBER = re.compile(rb"(?<![^\s,;])[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?(?![^\s,;])")
+ALONE = ENDINGS[:5]  # of files that have labels but no points
 SHOWN = 5  # unknown labels in a warning
 
 
@@ -72,7 +75,7 @@ def find_files(inputs: Sequence[str], key: str) -> list[Path]:
     found: list[Path] = []
     for entry in inputs:
         path = Path(entry)
-        candidates = sorted(path.iterdir()) if path.is_dir() and not (path / "coord.npy").exists() else [path]
+        candidates = sorted(path.iterdir()) if path.is_dir() and not _is_scene(path) else [path]
         if not path.exists():
             candidates = sorted(map(Path, glob.glob(entry, recursive=True)))
         kept = [p for p in candidates if p.exists() and not p.name.startswith(".") and _is_labeled(p)]
@@ -82,8 +85,12 @@ def find_files(inputs: Sequence[str], key: str) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def _is_scene(path: Path) -> bool:
+    return (path / "coord.npy").is_file()
+
+
 def _is_labeled(path: Path) -> bool:
-    return path.is_dir() or path.name.endswith(ENDINGS) or path.suffix.lower() in READERS
+    return _is_scene(path) or path.name.endswith(ENDINGS) or path.suffix.lower() in READERS
 
 
 def stem(path: Path) -> str:
@@ -95,9 +102,10 @@ def stem(path: Path) -> str:
 def pair_files(pred: Sequence[Path], truth: Sequence[Path]) -> list[tuple[Path, Path]]:
     """The files of both that belong together; UserError if one of ``pred`` has no partner.
 
-    Of several files with one name in a folder, such as those that ceco3d.predict writes, the first counts.
+    Of several files with one name, such as those that ceco3d.predict writes, the first with points counts, else the
+    first.
     """
-    mine, theirs = ({stem(path): path for path in reversed(paths)} for paths in (pred, truth))
+    mine, theirs = _by_stem(pred), _by_stem(truth)
     if len(mine) == len(theirs) == 1:
         return list(zip(mine.values(), theirs.values(), strict=True))
     missing = sorted(mine.keys() - theirs.keys())
@@ -107,6 +115,13 @@ def pair_files(pred: Sequence[Path], truth: Sequence[Path]) -> list[tuple[Path, 
     if left:
         logger.warning(f"truth: {len(left)} files have no prediction and do not count, such as {theirs[left[0]]}")
     return [(mine[name], theirs[name]) for name in sorted(mine)]
+
+
+def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: path.name.endswith(ALONE)):
+        found.setdefault(stem(path), path)
+    return found
 
 
 def read_labels(path: Path) -> LabeledFile:
@@ -123,7 +138,7 @@ def _holds_labels_alone(path: Path) -> bool:
     """Whether a file has labels but no points."""
     if path.is_dir():
         return False
-    if path.name.endswith(ENDINGS[:5]):
+    if path.name.endswith(ALONE):
         return True
     if path.suffix.lower() == ".npy":
         try:
@@ -134,8 +149,8 @@ def _holds_labels_alone(path: Path) -> bool:
     if path.suffix.lower() not in (".txt", ".csv"):
         return False
     with path.open("rb") as file:
-        lines = [line.strip() for line in file.read(4096).splitlines()[:3]]
-    return bool(lines) and all(len(line.replace(b",", b" ").replace(b";", b" ").split()) <= 1 for line in lines[:2])
+        lines = file.read(4096).splitlines()[:20]
+    return bool(lines) and not any(len(NUMBER.findall(line)) >= 3 for line in lines)  # the coordinates of a point
 
 
 def check_same_points(found: LabeledFile, right: LabeledFile) -> None:
@@ -148,7 +163,8 @@ def check_same_points(found: LabeledFile, right: LabeledFile) -> None:
     if found.coord is None or right.coord is None:
         return
     with np.errstate(invalid="ignore"):
-        apart = np.abs(found.coord.astype(np.float64) - right.coord).max(1) > NEAR
+        rounding = max(np.finfo(coord.dtype).eps for coord in (found.coord, right.coord)) * np.abs(right.coord)
+        apart = (np.abs(found.coord.astype(np.float64) - right.coord) > NEAR + rounding).any(1)
     if apart.any():
         row = int(apart.argmax())
         raise UserError(

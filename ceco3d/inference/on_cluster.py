@@ -32,7 +32,7 @@ _loading = threading.Lock()  # a worker may have several threads
 class PredictorSource:
     """What a worker needs to load a predictor. The checkpoint must not have changed since ``sha256`` was computed.
 
-    classes            JSON of the label space that is predicted, which chooses the part of a joint training
+    classes, head      JSON of the label space that is predicted, and the name of the part of a joint training, if given
     device, precision  names, see ``utils.device``: workers may have GPUs where this machine has none
     """
 
@@ -43,6 +43,7 @@ class PredictorSource:
     views: tuple[View, ...]
     voxel_size: float
     classes: str
+    head: str | None = None
 
     def load(self) -> tuple[Predictor, LabelSpace]:
         """The predictor and its label space; a process keeps the last one. UserError if the file is not the same."""
@@ -57,13 +58,13 @@ def _load(source: PredictorSource) -> tuple[Predictor, LabelSpace]:
         raise UserError(f"{source.checkpoint}: worker {platform.node()} sees another file there, or it has changed")
     device = choose_device(source.device)
     dtype, wanted = choose_precision(source.precision, device), restored_space(json.loads(source.classes))
-    predictor, space = load_predictor(source.checkpoint, device, source.views, dtype, space=wanted)
+    predictor, space = load_predictor(source.checkpoint, device, source.views, dtype, None, source.head, wanted)
     predictor.voxel_size = source.voxel_size  # the caller has warned if it is not the checkpoint's
     return predictor, space
 
 
 def predictor_source(
-    predictor: Predictor, checkpoint: Path, device: str, precision: str, space: LabelSpace
+    predictor: Predictor, checkpoint: Path, device: str, precision: str, space: LabelSpace, head: str | None = None
 ) -> PredictorSource:
     """How workers load ``predictor``, which this process has loaded from ``checkpoint``."""
     sha256 = checkpoint_source(checkpoint)["checkpoint_sha256"]
@@ -75,6 +76,7 @@ def predictor_source(
         tuple(predictor.views),
         predictor.voxel_size,
         json.dumps(stored_space(space)),
+        head,
     )
 
 

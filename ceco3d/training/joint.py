@@ -15,6 +15,7 @@ from torch import nn
 from ceco3d.data.dataset import SceneDataset
 from ceco3d.data.joint import JointDataset, PartTransforms
 from ceco3d.data.labels import LabelBlock, label_blocks, stored_blocks
+from ceco3d.data.scenes.blocks import find_pieces
 from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.inference.joint import JointEvaluation, evaluate_parts
 from ceco3d.inference.predictor import Predictor
@@ -78,7 +79,11 @@ class JointSegmentation:
         settings, trainer, parts = self.settings, self.settings.trainer, list(self.parts.values())
         load = array_reader(trainer, [*chain(*(part.train for part in parts))])
         crop, features = settings.transforms.crop, settings.features
-        read = [SceneDataset(p.train, p.space, None, settings.seed, 1, crop, load, features) for p in parts]
+        pieces = [find_pieces(part.train, settings.transforms.block) for part in parts]
+        read = [
+            SceneDataset(own, part.space, None, settings.seed, 1, crop, load, features)
+            for own, part in zip(pieces, parts, strict=True)
+        ]
         own = [augmentation(part.settings, part.train, part.space) for part in parts]
         transforms = PartTransforms(self.blocks, own)
         applied = transforms if trainer.augment_on == "loader" else None

@@ -14,7 +14,7 @@ from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.pointclouds.column_names import COLOR_NAMES, NORMAL_NAMES, find_columns
 from ceco3d.data.pointclouds.earlier_result import ORIGINAL_COLORS
 from ceco3d.data.pointclouds.ply_open import open_ply
-from ceco3d.data.pointclouds.scan import color_bytes
+from ceco3d.data.scenes.colors import color_bytes
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.normals import directions
 from ceco3d.data.scenes.processed import FEATURES, list_scenes, read_scene

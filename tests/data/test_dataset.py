@@ -18,8 +18,8 @@ from ceco3d.data.dataset import SceneDataset
 from ceco3d.data.labels import label_space
 from ceco3d.data.loader import make_loader
 from ceco3d.data.sampler import SceneSampler, VoxelCap, count_voxels
-from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.blocks import Piece
+from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.processed import write_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.utils.errors import UserError

@@ -10,13 +10,13 @@ import torch
 from ceco3d.data.dataset import SceneDataset
 from ceco3d.data.labels import label_space
 from ceco3d.data.pointclouds.files import read_scan
-from ceco3d.data.pointclouds.scan import GRAY as GRAY_OF_SCANS
+from ceco3d.data.pointclouds.scan_to_scene import GRAY as GRAY_OF_SCANS
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.data.scenes import missing, normals
 from ceco3d.data.scenes.colors import GRAY, has_colors
 from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.missing import warn_missing
-from ceco3d.data.scenes.processed import read_scene, write_scene
+from ceco3d.data.scenes.processed import read_labels, read_scene, write_scene
 from ceco3d.data.transforms import SphereCrop
 from ceco3d.utils.errors import UserError
 
@@ -208,7 +208,8 @@ def test_what_a_split_lacks_is_remembered(folder, caplog, monkeypatch):
         ("coord", lambda coord: coord.astype(np.float64) * 1e6, "up to .* m, which float32 rounds to steps of"),
         ("segment200", lambda segment: np.where(segment == 3, 255, segment), r"labels 0\.\.255, .*replace it by -1"),
         ("segment200", lambda segment: segment.astype(np.uint8), r"is uint8 \(400,\), not int"),
-        ("segment200", lambda segment: segment[:, None], r"not int \(400,\)"),
+        ("segment200", lambda segment: segment[:, None, None], r"not int \(400,\)"),
+        ("segment200", lambda segment: segment[None], r"not int \(400,\)"),
         ("segment200", lambda segment: segment[1:], r"is int16 \(399,\), not int \(400,\)"),
     ],
 )
@@ -218,6 +219,32 @@ def test_other_arrays_are_refused_by_name(folder, name, make, message):
         read_scene(folder, SCANNET200)
     assert str(folder / f"{name}.npy") in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_of_several_columns_of_labels_the_first_counts(folder, columns, dtype):
+    """As in scenes of Pointcept: (N, 1) in S3DIS, (N, 3) in ScanNet++."""
+    before = read_scene(folder, SCANNET200)
+    for name in ("segment200", "instance"):
+        change(folder, name, lambda ids: np.stack([ids, *[ids * 0 - 1] * (columns - 1)], 1).astype(dtype))
+    after = read_scene(folder, SCANNET200)
+    assert torch.equal(before.segment, after.segment)
+    assert torch.equal(before.instance, after.instance)
+    labels, instance = read_labels(folder, SCANNET200)
+    assert labels.tolist() == after.segment.tolist()
+    assert instance.tolist() == after.instance.tolist()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda c: c.astype(np.int32), lambda c: c.astype(np.float32), lambda c: c / np.float32(255)],
+    ids=["int32", "float 0..255", "float 0..1"],
+)
+def test_colors_of_other_number_types_are_read(folder, make):
+    before = read_scene(folder, SCANNET200).color
+    change(folder, "color", make)
+    assert torch.equal(read_scene(folder, SCANNET200).color, before)
 
 
 @pytest.mark.parametrize("largest", [1e30, 3e38])

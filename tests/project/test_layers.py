@@ -21,6 +21,7 @@ LAYERS = (
     ("visualization",),
     ("inference",),
     ("runs",),
+    ("preprocessing/layouts",),
     ("preprocessing/labeled",),
     ("preprocessing",),
     ("synthetic",),

@@ -13,9 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ceco3d.data.labels.label_space import GROUPS, MAX_CLASSES, LabelSpace, clean
+from ceco3d.data.labels.label_space import GROUPS, LARGEST, LONGEST, MAX_CLASSES, LabelSpace, as_raw, clean
 from ceco3d.data.labels.palette import spread_colors
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
@@ -26,15 +24,15 @@ IGNORED = "ignored"  # a group: the id is no class
 COLUMNS = ("id", "name", "color", "group", "alias")
 PLURAL = {"aliases": "alias", "colour": "color", "colors": "color", "names": "name", "class": "name", "label": "name"}
 FORMATS = (".csv", ".tsv", ".txt", ".yaml", ".yml")
-LARGEST = 2**31 - 1
 
+Color = tuple[int, int, int]
 Row = tuple[str, dict[str, Any]]  # where it is, and its values by column
 
 
 def read_classes(path: Path) -> LabelSpace:
     """The label space of a class file. UserError names the file, the line and what is wrong.
 
-    Without ids, the classes are numbered from 0 in the order of the file. Missing colors are made: all distinct.
+    Without ids, the classes are numbered from 0 in the order of the file. ``spread_colors`` makes missing colors.
     """
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"{path}: a class file is a .csv or .yaml; unknown ending {path.suffix!r}")
@@ -47,6 +45,8 @@ def read_classes(path: Path) -> LabelSpace:
         ) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path}: {one_line(error, 300)}") from None
 
@@ -76,7 +76,8 @@ def _csv_rows(path: Path) -> tuple[list[Row], list[Any]]:
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     header = [_column(cell) for cell in next(lines, [])]
     if "name" not in header and "id" not in header:
-        raise ValueError(f"the first line must name the columns id and name, not {one_line(first, 60)!r}")
+        given = one_line(first, 60) if first.strip() else "nothing"
+        raise ValueError(f"the first line must name the columns id and name; it has {given}")
     repeated = {name for name in header if name in COLUMNS and header.count(name) > 1}
     if repeated:
         raise ValueError(f"two columns {sorted(repeated)[0]!r} in the first line")
@@ -98,12 +99,14 @@ def _yaml_rows(path: Path) -> tuple[list[Row], list[Any]]:
         unknown = [str(key) for key in content if key not in ("classes", IGNORED)]
         if unknown:
             raise ValueError(f"unknown key {unknown[0]!r}; the keys are classes and ignored")
-        ignored = content.get(IGNORED) or []
+        ignored = content.get(IGNORED, [])
         content = content["classes"]
     if isinstance(content, dict):
         content = [{"id": number, "name": name} for number, name in content.items()]
-    if not isinstance(content, list) or not isinstance(ignored, list):
+    if not isinstance(content, list):
         raise ValueError("classes must be a list, or a mapping from id to name")
+    if not isinstance(ignored, list):
+        raise ValueError("ignored must be a list")
     rows = []
     for number, entry in enumerate(content, 1):
         values = entry if isinstance(entry, dict) else {"name": entry}
@@ -123,8 +126,8 @@ def _label_space(name: str, rows: Sequence[Row], ignored: Sequence[Any]) -> Labe
         raise ValueError(f"{len(rows)} classes; at most {MAX_CLASSES} are possible")
     numbered = any("id" in values for _, values in rows)
     taken: dict[int | str, str] = {}  # every raw id and name, and where it is
-    classes: list[tuple[int, str, Any, str, list[int | str]]] = []
-    without = [_take(taken, _raw(raw), IGNORED) for raw in ignored]
+    classes: list[tuple[int, str, Color | None, str, list[int | str]]] = []
+    without = [_take(taken, as_raw(raw), IGNORED) for raw in ignored]
     for where, values in rows:
         group = str(values.get("group", "")).strip().lower()
         if group == IGNORED:
@@ -138,8 +141,9 @@ def _label_space(name: str, rows: Sequence[Row], ignored: Sequence[Any]) -> Labe
         title = _name(where, values, number)
         _take(taken, number, where)
         _take(taken, clean(title), where)
-        aliases = [_take(taken, raw, where) for raw in _aliases(values) if raw != clean(title)]
-        classes.append((number, title, values.get("color"), group, aliases))
+        aliases = [_take(taken, raw, where) for raw in _aliases(values) if raw not in (number, clean(title))]
+        color = _color(where, values["color"]) if "color" in values else None
+        classes.append((number, title, color, group, aliases))
     if not classes:
         raise ValueError("no classes in it")
     classes.sort(key=lambda entry: entry[0])
@@ -148,7 +152,7 @@ def _label_space(name: str, rows: Sequence[Row], ignored: Sequence[Any]) -> Labe
         name=name,
         ids=tuple(entry[0] for entry in classes),
         names=tuple(entry[1] for entry in classes),
-        colors=spread_colors([None if color is None else _color(title, color) for _, title, color, _, _ in classes]),
+        colors=spread_colors([entry[2] for entry in classes]),
         groups={group: members for group, members in groups.items() if members},
         aliases={raw: k for k, entry in enumerate(classes) for raw in entry[4]},
         ignored=tuple(without),
@@ -174,39 +178,39 @@ def _number(where: str, value: Any) -> int:
 
 
 def _name(where: str, values: Mapping[str, Any], number: int) -> str:
-    name = " ".join(str(values.get("name", number)).split())
-    if not name.isprintable() or not 0 < len(name) <= 200:
+    value = values.get("name", number)
+    name = " ".join(str(value).split())
+    if isinstance(value, bool) or not isinstance(value, str | int | float):  # YAML reads no, yes and dates as others
+        raise ValueError(f"{where}: {one_line(value, 40)} is not a class name; quote it if it is one")
+    if isinstance(as_raw(name), int) and as_raw(name) != number:
+        raise ValueError(f"{where}: the name {name} is a number, but the id is {number}: give ids and names")
+    if not name.isprintable() or not 0 < len(name) <= LONGEST:
         raise ValueError(f"{where}: {one_line(name, 40)!r} is not a class name")
     return name
-
-
-def _raw(value: Any) -> int | str:
-    """A raw id or raw name as ``LabelSpace`` has it: text that is a whole number is an id."""
-    text = str(value).strip()
-    return int(text) if re.fullmatch(r"[+-]?\d{1,10}", text) and abs(int(text)) <= LARGEST else clean(text)
 
 
 def _aliases(values: Mapping[str, Any]) -> Iterator[int | str]:
     """The aliases of a class, each once: a list, or text with ``|`` or ``;`` between them."""
     given = values.get("alias", [])
     entries = given if isinstance(given, list) else re.split(r"[|;]", str(given))
-    yield from dict.fromkeys(_raw(entry) for entry in entries if str(entry).strip())
+    yield from dict.fromkeys(as_raw(entry) for entry in entries if str(entry).strip())
 
 
 def _ignored_names(values: Mapping[str, Any]) -> Iterator[int | str]:
     """What a row of the group ``ignored`` names: its id, else its name, and its aliases."""
     if "id" in values or "name" in values:
-        yield _raw(values.get("id", values.get("name")))
+        yield as_raw(values.get("id", values.get("name")))
     yield from _aliases(values)
 
 
-def _color(name: str, value: Any) -> tuple[int, int, int]:
+def _color(where: str, value: Any) -> Color:
     """A color such as ``#1f77b4``, ``31 119 180`` or ``[31, 119, 180]``."""
     parts = value if isinstance(value, list) else re.split(r"[\s,;]+", str(value).strip("()[] "))
     if len(parts) == 1 and re.fullmatch(r"#[0-9a-fA-F]{6}", str(parts[0])):
         parts = [int(str(parts[0])[start : start + 2], 16) for start in (1, 3, 5)]
     try:
-        red, green, blue = np.array([int(part) for part in parts], np.uint8).tolist()
-    except (ValueError, TypeError, OverflowError):
-        raise ValueError(f"color {one_line(value, 40)!r} of {name} is not #rrggbb or three numbers 0 to 255") from None
+        red, green, blue = (int(str(part)) for part in parts)
+        bytes((red, green, blue))
+    except ValueError:
+        raise ValueError(f"{where}: color {one_line(value, 40)!r} is not #rrggbb or three numbers 0 to 255") from None
     return red, green, blue

@@ -8,6 +8,7 @@ training index  0..K-1 in ascending order of raw ids, -1 = ignore; used by netwo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,8 @@ import numpy as np
 IGNORE = -1
 GROUPS = ("head", "common", "tail")
 MAX_CLASSES = 32_000  # training indices are int16
+LONGEST = 200  # characters of a name
+LARGEST = 2**31 - 1  # raw id; the smallest is -2^31
 
 # Classes that belong to the building, as opposed to objects in it.
 STRUCTURE = (
@@ -104,8 +107,9 @@ class LabelSpace:
         return np.array(index, np.int16)[rows.reshape(np.shape(names))]
 
     def is_ignored(self, raw: int | str) -> bool:
-        """Whether points with this raw id or raw name have no class by definition."""
-        return raw in self.ignored or raw in (IGNORE, str(IGNORE), "")
+        """Whether points with this raw id or raw name have no class by definition; a number in text is a raw id."""
+        plain = as_raw(raw)
+        return plain in self.ignored or plain in (IGNORE, "")
 
     def to_plain(self) -> dict[str, Any]:
         """Plain values for checkpoints and JSON, which ``from_plain`` reads."""
@@ -135,15 +139,21 @@ class LabelSpace:
         return aliases | {clean(name): index for index, name in enumerate(self.names)}
 
     def _index_of_number(self, text: str) -> int:
-        try:
-            return int(self.index_of(np.array(int(text))))
-        except (ValueError, OverflowError):
-            return IGNORE
+        raw = as_raw(text)
+        return int(self.index_of(np.array(raw))) if isinstance(raw, int) else IGNORE
 
 
 def clean(name: str) -> str:
     """A class name without the differences that mean nothing: case, blanks around it and between words."""
     return " ".join(name.split()).casefold()
+
+
+def as_raw(value: object) -> int | str:
+    """A raw id or raw name as ``LabelSpace`` has it: text that is a whole number of 32 bits is an id."""
+    text = str(value).strip()
+    if re.fullmatch(r"[+-]?[0-9]{1,10}", text) and -LARGEST - 1 <= int(text) <= LARGEST:
+        return int(text)
+    return clean(text)
 
 
 def from_plain(content: Any) -> LabelSpace:
@@ -153,7 +163,7 @@ def from_plain(content: Any) -> LabelSpace:
             name=_text(content["name"]),
             ids=tuple(_whole(raw) for raw in content["ids"]),
             names=tuple(_text(name) for name in content["names"]),
-            colors=np.array([[_whole(part, 255) for part in color] for color in content["colors"]], np.uint8),
+            colors=np.array([[_whole(part, 0, 255) for part in color] for color in content["colors"]], np.uint8),
             groups={group: tuple(_whole(k) for k in content["groups"].get(group, ())) for group in content["groups"]},
             grouping=_text(content["grouping"]),
             aliases={_raw(raw): _whole(index) for raw, index in content["aliases"]},
@@ -175,6 +185,9 @@ def check(space: LabelSpace) -> None:
         raise ValueError("ids, names and colors differ in number")
     if list(space.ids) != sorted(set(space.ids)) or len({clean(name) for name in space.names}) != count:
         raise ValueError("ids or names repeat")
+    numbers = [*space.ids, *(raw for raw in [*space.aliases, *space.ignored] if isinstance(raw, int))]
+    if len(set(numbers)) != len(numbers):
+        raise ValueError("an id is given twice")
     if not space.array.isidentifier():
         raise ValueError(f"{space.array!r} is not the name of an array")
     members = [index for group in space.groups.values() for index in group]
@@ -183,13 +196,13 @@ def check(space: LabelSpace) -> None:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 200 or not value.isprintable():
+    if not isinstance(value, str) or len(value) > LONGEST or not value.isprintable():
         raise TypeError("a name is not one line of text")
     return value
 
 
-def _whole(value: Any, largest: int = 2**31 - 1) -> int:
-    if type(value) is not int or not -(2**31) <= value <= largest:
+def _whole(value: Any, smallest: int = -LARGEST - 1, largest: int = LARGEST) -> int:
+    if type(value) is not int or not smallest <= value <= largest:
         raise TypeError(f"{value!r:.40} is not a whole number in range")
     return value
 

@@ -59,7 +59,8 @@ def distinct_colors(colors: np.ndarray, classes: Iterable[int]) -> np.ndarray:
 def spread_colors(given: Sequence[tuple[int, int, int] | None]) -> np.ndarray:
     """(K, 3) uint8: the ``given`` colors, and for each None the grid color farthest from all others so far.
 
-    So colors that are made differ as much as possible, most of all those of the first classes.
+    So colors that are made differ as much as possible, most of all those of the first classes; from about 1,700
+    classes on they repeat.
     """
     grid, grid_lab = _grid()
     clearance = np.linalg.norm(grid_lab - oklab(np.array(NO_LABEL)), axis=1)

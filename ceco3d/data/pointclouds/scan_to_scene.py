@@ -8,19 +8,18 @@ import numpy as np
 import torch
 
 from ceco3d.data.labels import IGNORE
-from ceco3d.data.pointclouds.axes import UP_ROTATIONS
+from ceco3d.data.pointclouds.axes import METERS, UP_ROTATIONS
 from ceco3d.data.pointclouds.columns import intensity_shares, scan_intensity
 from ceco3d.data.pointclouds.normals import vertex_normals
-from ceco3d.data.pointclouds.scan import Scan, color_bytes
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.pointclouds.usable import coarse_step, usable_points
-from ceco3d.data.scenes.colors import GRAY, has_colors
+from ceco3d.data.scenes.colors import GRAY, color_bytes, has_colors
 from ceco3d.data.scenes.height import height_above_ground
 from ceco3d.data.scenes.normals import directions, estimate_normals
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.sparse.maps.coordinates import LIMIT
 from ceco3d.utils.errors import UserError
 
-METERS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 USUAL_SIZE = (0.5, 200.0)  # meters: a longest side outside this range suggests a wrong unit
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ceco3d.data.labels import IGNORE, LabelSpace
-from ceco3d.data.scenes.colors import GRAY, has_colors
+from ceco3d.data.scenes.colors import GRAY, color_bytes, has_colors
 from ceco3d.data.scenes.height import height_above_ground
 from ceco3d.data.scenes.index import read_index
 from ceco3d.data.scenes.normals import has_normals, stored_normals, unit_normals
+from ceco3d.data.scenes.precision import check_steps, near_origin
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_npy
 
@@ -38,7 +39,6 @@ SEGMENT = "segment"  # begins the names of the arrays of labels
 FEATURES = ("coord", "color", "normal")
 INTENSITY = ("intensity", "strength")  # the second: Pointcept's outdoor data sets
 TEMPORARY = ".*.tmp"  # name of an unfinished scene, for Path.glob
-FINE, COARSE = 1e-3, 1e-2  # meters: steps of float32 that lose nothing, and that move points to other voxels
 AGAIN = "delete its folder and run ceco3d.preprocess again"
 
 Load = Callable[[Path], np.ndarray]
@@ -113,8 +113,9 @@ def read_scene(
 
     Reads folders of Pointcept too. Colors that are missing or the same everywhere become gray. Normals that are missing
     or zero everywhere are estimated, see ``stored_normals``. All labels may be missing (test scenes, then -1), and
-    labels may have any signed integer type. float64 coordinates far from the origin move there. UserError names a file
-    that is missing, damaged or of the wrong shape.
+    labels may have any signed integer type; of several columns, as in Pointcept's ScanNet++, the first counts. Colors
+    may have any number type, see ``color_bytes``. float64 coordinates far from the origin move there. UserError names a
+    file that is missing, damaged or of the wrong shape.
     """
     import torch
 
@@ -124,24 +125,24 @@ def read_scene(
     count = len(coord)
     if not count:
         raise UserError(f"{folder / 'coord.npy'} has no points: delete the folder and run ceco3d.preprocess again")
-    color = _load_if_there(folder / "color.npy", "u1", 3, count, load)
+    color = _load_color(folder / "color.npy", count, load)
     normal = _load_if_there(folder / "normal.npy", "f", 3, count, load)
     segment = instance = np.full(count, IGNORE, np.int16)
     labels = folder / f"{space.array}.npy"
     if any(folder.glob(f"{SEGMENT}*.npy")):
-        segment = _load(labels, "i", None, count, load)
+        segment = _load_ids(labels, count, load)
     if (folder / "instance.npy").exists():
-        instance = _load(folder / "instance.npy", "i", None, count, load)
+        instance = _load_ids(folder / "instance.npy", count, load)
     intensity = _load_intensity(folder, count, load) if "intensity" in features else None
     chosen = None if rows is None else rows(coord, instance)
-    near = _near_origin(coord) if coord.dtype.itemsize > 4 else coord
+    near = near_origin(coord) if coord.dtype.itemsize > 4 else coord
     if color is None or not has_colors(color):
         color = np.full((1, 1), GRAY, np.float32).repeat(3, 1).repeat(count, 0)
     if normal is None or not has_normals(normal):
         normal = np.zeros((count, 3), np.float32)
         if "normal" in features:
             _check_finite(folder / "coord.npy", coord)
-            _check_steps(folder / "coord.npy", near)
+            check_steps(folder / "coord.npy", near)
             normal = stored_normals(folder, coord)
     coord = near
     if chosen is not None:
@@ -151,7 +152,7 @@ def read_scene(
     _check_labels(labels, segment, space)
     for name, values in (("coord", coord), ("normal", normal)):
         _check_finite(folder / f"{name}.npy", values)
-    _check_steps(folder / "coord.npy", coord)
+    check_steps(folder / "coord.npy", coord)
     return Scene(
         name=folder.name,
         coord=_points(coord),
@@ -167,10 +168,10 @@ def read_scene(
 def read_labels(folder: Path, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | None]:
     """(N,) training indices, -1 = ignore, and (N,) instance ids, None without a file. Errors as in ``read_scene``."""
     path = folder / f"{space.array}.npy"
-    segment = _load(path, "i", None, None, read_npy)
+    segment = _load_ids(path, None, read_npy)
     _check_labels(path, segment, space)
     path = folder / "instance.npy"
-    return segment, _load(path, "i", None, len(segment), read_npy) if path.exists() else None
+    return segment, _load_ids(path, len(segment), read_npy) if path.exists() else None
 
 
 def _points(values: np.ndarray) -> Tensor:
@@ -187,6 +188,26 @@ def _load_intensity(folder: Path, count: int, load: Load) -> np.ndarray:
     raise UserError(
         f"{folder} has no intensity.npy: leave intensity out of features=, or preprocess scans that have it"
     )
+
+
+def _load_ids(path: Path, count: int | None, load: Load) -> np.ndarray:
+    """Labels or instances (N,), the first column of (N, k)."""
+    return _load(path, "i", None, count, lambda path: first_column(load(path)))
+
+
+def first_column(array: np.ndarray) -> np.ndarray:
+    """An array (N,) as it is, the first column of (N, k)."""
+    return array[:, 0] if array.ndim == 2 and array.shape[1] else array
+
+
+def _load_color(path: Path, count: int, load: Load) -> np.ndarray | None:
+    if not path.exists():
+        return None
+    return _load(path, "u1", 3, count, lambda path: _bytes(load(path)))
+
+
+def _bytes(color: np.ndarray) -> np.ndarray:
+    return color_bytes(color) if color.dtype.kind in "fiu" and color.ndim == 2 and color.size else color
 
 
 def _load_if_there(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray | None:
@@ -211,30 +232,6 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, load: Loa
         remedy = "transpose the array" if transposed else AGAIN
         raise UserError(f"{path} is {one_line(array.dtype)} {array.shape}, not {names[kind]} {wanted}: {remedy}")
     return array
-
-
-def _near_origin(coord: np.ndarray) -> np.ndarray:
-    """float64 coordinates moved by whole meters where float32 would round them; the same array where it would not."""
-    low = np.floor(coord.min(0))
-    return coord if _step(np.abs(coord).max()) < FINE else coord - low
-
-
-def _step(value: float, dtype: type = np.float32) -> float:
-    """The distance between numbers of a type near ``value``."""
-    with np.errstate(all="ignore"):
-        return float(np.spacing(dtype(value)))
-
-
-def _check_steps(path: Path, coord: np.ndarray) -> None:
-    """UserError if coordinates are so far from the origin that their type rounds them to other voxels."""
-    largest = float(max(coord.max(initial=0), -coord.min(initial=0)))
-    kind = np.float16 if coord.dtype.itemsize == 2 else np.float32
-    step = _step(largest, kind)
-    if not step < COARSE:
-        raise UserError(
-            f"{path} has coordinates up to {largest:,.0f} m, which {kind.__name__} rounds to steps of "
-            f"{step:.2g} m: subtract an offset from the original coordinates and save them again"
-        )
 
 
 def _check_finite(path: Path, values: np.ndarray) -> None:

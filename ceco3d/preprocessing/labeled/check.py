@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceco3d.data.labels import LabelSpace
-from ceco3d.data.pointclouds.scan_to_scene import METERS
+from ceco3d.data.pointclouds.axes import METERS
 from ceco3d.preprocessing.label_report import names_of
 from ceco3d.preprocessing.labeled.classes import count_points, count_scans, unknown_labels
 from ceco3d.preprocessing.labeled.findings import Findings

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ceco3d.data.labels import IGNORE, LabelSpace, frequency_groups, read_classes, write_classes
-from ceco3d.data.labels.label_space import MAX_CLASSES
+from ceco3d.data.labels.label_space import LONGEST, MAX_CLASSES, as_raw, clean
 from ceco3d.data.labels.palette import spread_colors
 from ceco3d.preprocessing.labeled.findings import Findings
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import one_line
 
 CLASSES = "classes"  # stem of a class file in the raw or in the processed folder
 ENDINGS = (".csv", ".yaml", ".yml")
@@ -44,23 +45,28 @@ def found_classes(name: str, findings: Sequence[Findings], las: bool) -> LabelSp
         points.update(found.labels)
     if not points:
         raise UserError("none of the scans has labels")
-    text = any(found.names for found in findings)
-    ignored = {str(IGNORE), ""} | ({str(number) for number in LAS_NONE} if las else set())
-    raws = [raw for raw in points if raw not in ignored]
-    if not raws or len(raws) > MAX_CLASSES:
-        raise UserError(f"{len(raws)} different labels: are they classes? name their column with dataset.labels=")
-    if text:
-        names = sorted(raws)
-        ids = tuple(range(len(names)))
-    else:
-        ids = tuple(sorted(map(int, raws)))
-        names = [LAS_CLASSES.get(k, f"class {k}") if las else f"class {k}" for k in ids]
+    ignored = LAS_NONE if las else ()
+    raws = {as_raw(raw) for raw in points} - {IGNORE, "", *ignored}
+    numbers = sorted(raw for raw in raws if isinstance(raw, int))
+    names = sorted(raw for raw in raws if isinstance(raw, str))
+    if not 0 < len(raws) <= MAX_CLASSES:
+        raise UserError(f"the scans have {len(raws)} different labels, which are no classes")
+    if numbers and names:
+        raise UserError(
+            f"labels are names, such as {one_line(names[0], 60)!r}, and numbers, such as {numbers[0]}, so a class file "
+            "must have both"
+        )
+    wrong = next((name for name in names if len(name) > LONGEST or not name.isprintable()), None)
+    if wrong is not None:
+        raise UserError(f"the label {one_line(wrong, 60)!r} is no class name")
+    spelled = {clean(raw): " ".join(raw.split()) for raw in sorted(points, reverse=True)}
+    titles = [LAS_CLASSES.get(k, f"class {k}") if las else f"class {k}" for k in numbers]
     return LabelSpace(
         name=name,
-        ids=ids,
-        names=tuple(names),
-        colors=spread_colors([None] * len(ids)),
-        ignored=tuple(k for k in LAS_NONE if las and str(k) in points),
+        ids=tuple(numbers or range(len(names))),
+        names=tuple(titles or (spelled[name] for name in names)),
+        colors=spread_colors([None] * len(raws)),
+        ignored=ignored,
     )
 
 
@@ -97,7 +103,11 @@ def count_points(space: LabelSpace, findings: Iterable[Findings]) -> list[int]:
 
 def count_scans(space: LabelSpace, findings: Iterable[Findings]) -> list[int]:
     """Scans with each class."""
-    return _count(space, (dict.fromkeys(found.labels, 1) for found in findings))
+    counts = [0] * len(space)
+    for found in findings:
+        for index in {*_indices(space, found.labels).values()} - {IGNORE}:
+            counts[index] += 1
+    return counts
 
 
 def count_instances(space: LabelSpace, findings: Iterable[Findings]) -> list[int]:
@@ -105,32 +115,28 @@ def count_instances(space: LabelSpace, findings: Iterable[Findings]) -> list[int
     return _count(space, (found.instances for found in findings))
 
 
-def class_of(space: LabelSpace, raw: str) -> int:
-    """The training index of a raw id or raw name in text; -1 for none."""
-    return int(space.index_of_names(np.array([raw]))[0])
-
-
 def unknown_labels(space: LabelSpace, findings: Iterable[Findings]) -> dict[str, int]:
     """Points of every label that is neither a class nor ignored, most frequent first."""
     points = Counter[str]()
     for found in findings:
-        points.update({raw: count for raw, count in found.labels.items() if class_of(space, raw) == IGNORE})
-    return {raw: count for raw, count in points.most_common() if not _ignored(space, raw)}
-
-
-def _ignored(space: LabelSpace, raw: str) -> bool:
-    number = int(raw) if raw.lstrip("-").isdigit() else None
-    return space.is_ignored(raw) or (number is not None and space.is_ignored(number))
+        points.update(found.labels)
+    index = _indices(space, points)
+    unknown = [(raw, n) for raw, n in points.most_common() if index[raw] == IGNORE and not space.is_ignored(raw)]
+    return dict(unknown)
 
 
 def _count(space: LabelSpace, tables: Iterable[Mapping[str, int]]) -> list[int]:
-    counts = [0] * len(space)
+    total = Counter[str]()
     for table in tables:
-        per_class = Counter[int]()
-        for raw, count in table.items():
-            index = class_of(space, raw)
-            if index >= 0:
-                per_class[index] += count
-        for index, count in per_class.items():
-            counts[index] += count
+        total.update(table)
+    counts = [0] * len(space)
+    for raw, index in _indices(space, total).items():
+        if index != IGNORE:
+            counts[index] += total[raw]
     return counts
+
+
+def _indices(space: LabelSpace, raws: Iterable[str]) -> dict[str, int]:
+    """The training index of each raw id or raw name in text; -1 for none."""
+    listed = list(raws)
+    return dict(zip(listed, space.index_of_names(np.array(listed, str)).tolist(), strict=True))

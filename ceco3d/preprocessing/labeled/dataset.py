@@ -73,6 +73,7 @@ class LabeledScans(ABC):
     def check(self, workers: int) -> Check:
         """Read all scans and report what is there. UserError for what makes training impossible."""
         layout = self.layout()
+        self._keep_raw()
         found = examine_scans(layout, self.root, workers)
         if all(findings.error for findings in found.values()):
             scan, findings = next(iter(found.items()))
@@ -83,6 +84,14 @@ class LabeledScans(ABC):
         check = Check(found, with_groups(space, train), self.unit, self.voxel_size, left_out)
         check.refuse(self.classes_source)
         return check
+
+    def _keep_raw(self) -> None:
+        """UserError if the processed scenes would go among the raw scans, and replace some."""
+        root = self.root.resolve()
+        if self.raw is not None and (root == self.raw.resolve() or self.raw.resolve() in root.parents):
+            raise UserError(
+                f"dataset.root={self.root} is in dataset.raw={self.raw}: choose another folder for the processed scenes"
+            )
 
     @property
     def classes_source(self) -> str:
@@ -98,10 +107,10 @@ class LabeledScans(ABC):
             raise UserError(
                 f"{self.raw}: no scan is in the split {unknown[0]}; name some with dataset.splits.{unknown[0]}="
             )
-        chosen = {scan: f for scan, f in check.scans.items() if scan.split in (splits or SPLITS) and not f.error}
-        wanted = [scan for scan, f in chosen.items() if f.labeled or scan.split == "test"]
+        usable = {s: f for s, f in check.scans.items() if not f.error and (f.labeled or s.split == "test")}
+        wanted = {scan: found.labeled for scan, found in usable.items() if scan.split in (splits or SPLITS)}
         maker = SceneMaker(self.layout(), check.space, Frame(self.unit, self.up), self.root.absolute())
-        made = make_scenes(maker, wanted, [chosen[scan].labeled for scan in wanted], workers, shard)
+        made = make_scenes(maker, wanted, list(usable), workers, shard)
         if made.done or not (self.root / SPACE).is_file() or stored_space(self.space()) != stored_space(check.space):
             write_json(self.root / SPACE, stored_space(check.space))
         return self._summary(check, made)
@@ -149,7 +158,8 @@ class Folder(LabeledScans):
             space = found_classes(self.name, list(readable.values()), las and self.labels in (None, "classification"))
         except UserError as error:
             raise UserError(
-                f"{self.raw}: {error}: name their column, or the ending of files beside the scans, with dataset.labels="
+                f"{self.raw}: {error}; name the column of the labels, or the ending of files beside the scans, with "
+                "dataset.labels=, or a class file with classes="
             ) from None
         path = self.root / f"{CLASSES}.csv"
         write_found(path, space, {"all": list(readable.values())})

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ceco3d.data.pointclouds.scan import color_bytes
 from ceco3d.data.pointclouds.usable import usable_points
-from ceco3d.data.scenes.colors import has_colors
+from ceco3d.data.scenes.colors import color_bytes, has_colors
 from ceco3d.preprocessing.labeled.layout import Layout, RawScan
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.cluster_task import check_visible

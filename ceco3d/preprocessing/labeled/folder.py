@@ -48,7 +48,7 @@ class FolderLayout:
     labels: str | None = None
     instances: str | None = None
     columns: Sequence[str] | None = None
-    rule: SplitRule = field(default_factory=SplitRule)
+    rule: SplitRule = field(default_factory=SplitRule, repr=False)  # another one changes no scene
 
     def scans(self) -> list[RawScan]:
         """See ``Layout``."""
@@ -57,7 +57,7 @@ class FolderLayout:
             raise UserError(f"{self.raw}: no scan in it ({', '.join(READERS)}, or folders with coord.npy)")
         by_key: dict[str, Path] = {}
         for path in paths:
-            key = path.relative_to(self.raw).with_suffix("").as_posix() if path.is_file() else _relative(path, self.raw)
+            key = self._key(path)
             if key in by_key:
                 raise UserError(f"{by_key[key]} and {path} have the same name: rename one of them")
             by_key[key] = path
@@ -74,7 +74,7 @@ class FolderLayout:
 
     def left_out(self) -> list[str]:
         """Names of the scans that are in no split."""
-        keys = [path.relative_to(self.raw).with_suffix("").as_posix() for path in self._paths()]
+        keys = [self._key(path) for path in self._paths()]
         chosen = self.rule.choose(self.raw, keys)
         return [key for key in keys if key not in chosen]
 
@@ -94,12 +94,10 @@ class FolderLayout:
         return LabeledPoints(points, labels, instance, scan_intensity(points))
 
     def _labels(self, path: Path, scan: Scan, columns: Columns) -> tuple[np.ndarray | None, np.ndarray | None]:
-        ending = self.labels if self.labels is not None and self.labels.startswith(".") else None
-        if self.labels is None or ending is not None:
-            file = find_label_file(path, ending)
-            if file is not None:
-                return read_label_file(file, len(scan))
-        if ending is not None:
+        file = self._label_file(path)
+        if file is not None:
+            return read_label_file(file, len(scan))
+        if self._ending is not None:
             return None, None
         name = self.labels or find_column(columns, LABELS)
         return (None if name is None else self._column(path, columns, name, "dataset.labels")), None
@@ -117,18 +115,28 @@ class FolderLayout:
         everything = sorted(path for path in self.raw.rglob("*") if not _hidden(path.relative_to(self.raw)))
         folders = {path.parent for path in everything if path.name == "coord.npy"}
         files = {p for p in everything if p.suffix.lower() in READERS and p.is_file() and p.parent not in folders}
-        lists = {self.raw / f"{split}.txt" for split in ("train", "val", "test")} | {self.raw / "classes.csv"}
-        lists |= {self.raw / "classes.txt"}
-        lists |= {self.raw / str(value) for value in (self.rule.patterns or {}).values() if isinstance(value, str)}
-        scans = {path for path in files if path not in lists and not is_label_file(path, files | folders)}
-        return sorted(scans | folders)
+        others = self.rule.list_files(self.raw) | {(self.raw / f"classes{end}").absolute() for end in (".csv", ".txt")}
+        files = {path for path in files if path.absolute() not in others}
+        return sorted(folders | {path for path in files if not is_label_file(path, files | folders, self._ending)})
+
+    def _key(self, path: Path) -> str:
+        """The path of a scan within ``raw`` without its ending."""
+        within = path.relative_to(self.raw)
+        return (within if path.is_dir() else within.with_suffix("")).as_posix()
+
+    @property
+    def _ending(self) -> str | None:
+        return self.labels if self.labels is not None and self.labels.startswith(".") else None
+
+    def _label_file(self, path: Path) -> Path | None:
+        """The label file of a scan; None if it has none, or its labels are in a column."""
+        return find_label_file(path, self._ending) if self.labels is None or self._ending is not None else None
 
     def _files(self, path: Path) -> tuple[Path, ...]:
         if path.is_dir():
             names = ("coord.npy", "color.npy", "normal.npy", "instance.npy", *ARRAYS)
             return (path, *(file for name in names if (file := path / name).is_file()))
-        ending = self.labels if self.labels is not None and self.labels.startswith(".") else None
-        beside = find_label_file(path, ending) if self.labels is None or ending is not None else None
+        beside = self._label_file(path)
         return (path,) if beside is None else (path, beside)
 
 
@@ -136,10 +144,6 @@ def scene_name(key: str, split: str) -> str:
     """The name of a scene: the path of its scan without the folder that names its split, "-" for "/"."""
     parts = [part for part in key.split("/")[:-1] if part.lower() not in FOLDERS[split]]
     return "-".join([*parts, key.rpartition("/")[2]]).replace(" ", "_").lstrip(".")
-
-
-def _relative(path: Path, raw: Path) -> str:
-    return path.relative_to(raw).as_posix()
 
 
 def _hidden(path: Path) -> bool:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.labels.label_space import LARGEST
 from ceco3d.data.pointclouds.files import READERS
+from ceco3d.data.scenes.processed import first_column
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.text_files import read_text
 from ceco3d.utils.untrusted import one_line, read_npy
@@ -15,8 +17,10 @@ from ceco3d.utils.untrusted import one_line, read_npy
 # Endings of label files, which replace or follow that of the scan: room.ply has room.labels.npy or room.ply.labels.
 ENDINGS = (".labels.npy", ".labels.txt", ".labels.csv", ".labels", ".label", ".npy", ".txt", ".csv")
 ARRAYS = ("segment.npy", "labels.npy", "label.npy")  # of a scan that is a folder of arrays
+INSTANCES = "instance.npy"
 KITTI = ".label"  # SemanticKITTI: 32 bits a point, the lower half is the class, the upper half the instance
-LARGEST = 2**31 - 1
+
+SEVERAL = "has several values in a line; one label a line is needed"
 
 
 def find_label_file(scan: Path, ending: str | None) -> Path | None:
@@ -33,12 +37,13 @@ def find_label_file(scan: Path, ending: str | None) -> Path | None:
     return None
 
 
-def is_label_file(path: Path, scans: set[Path]) -> bool:
+def is_label_file(path: Path, scans: set[Path], ending: str | None) -> bool:
     """Whether a file holds the labels of one of ``scans`` rather than points of its own.
 
     A table beside a scan of another format and the same name does.
+    ending  of the label files, see ``find_label_file``
     """
-    if any(path.name.endswith(ending) for ending in ENDINGS[:5]):
+    if path.name.endswith(ENDINGS[:5] if ending is None else (*ENDINGS[:5], ending)):
         return True
     tables = (".npy", ".txt", ".csv")
     if path.suffix.lower() not in tables:
@@ -66,7 +71,8 @@ def read_label_file(path: Path, points: int | None) -> tuple[np.ndarray, np.ndar
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     kind = path.suffix.lower()
     if kind == ".npy":
-        return whole_numbers(_flat(read_npy(path))), None
+        array = read_npy(path)
+        return whole_numbers(first_column(array) if path.name in (ARRAYS[0], INSTANCES) else _flat(array)), None
     if kind == KITTI:
         return _read_kitti(path)
     lines = read_text(path).split("\n")
@@ -76,7 +82,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if values and kind == ".csv" and not _is_number(values[0]) and any(map(_is_number, values[1:2])):
         values = values[1:]  # a header
     if any("," in value or ";" in value for value in values[:100]):
-        raise ValueError("has several values in a line; one label a line is needed")
+        raise ValueError(SEVERAL)
     return _numbers_or_names(values), None
 
 
@@ -85,8 +91,8 @@ def _read_kitti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if len(content) % 4:
         raise ValueError(f"has {len(content)} bytes, which is no multiple of 4: SemanticKITTI has 32 bits a point")
     packed = np.frombuffer(content, "<u4")
-    instance = (packed >> 16).astype(np.int64)
-    return (packed & 0xFFFF).astype(np.int64), np.where(instance == 0, -1, instance)  # 0: no object
+    # Numbers of instances start again in each class; 0 is no object.
+    return (packed & 0xFFFF).astype(np.int64), np.where(packed >> 16 == 0, -1, packed.astype(np.int64))
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
@@ -103,12 +109,13 @@ def _numbers_or_names(values: Sequence[str]) -> np.ndarray:
         return np.array([int(value) for value in values], np.int64)
     except (ValueError, OverflowError):
         pass
-    try:
+    different = set(values)
+    if all(map(_is_number, different)):
         return whole_numbers(np.array([float(value) for value in values]))
-    except ValueError:
-        pass
-    if any(_is_number(value) and not value.lstrip("+-").isdigit() for value in values):
+    if any(_is_number(value) and not value.lstrip("+-").isdigit() for value in different):
         raise ValueError("has labels that are neither whole numbers nor names")
+    if any(all(map(_is_number, words)) for value in different if len(words := value.split()) > 1):
+        raise ValueError(SEVERAL)
     return np.array(values, str)
 
 
@@ -128,8 +135,9 @@ def whole_numbers(values: np.ndarray) -> np.ndarray:
         raise ValueError(f"holds {values.dtype}, not labels")
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), -1, values)
-        if not (np.abs(values) <= LARGEST).all() or (values != np.round(values)).any():
-            raise ValueError(f"holds numbers that are no labels, such as {values[values != np.round(values)][:1]}")
-    elif values.size and not -LARGEST <= int(values.min()) <= int(values.max()) <= LARGEST:
+        wrong = values[(np.abs(values) > LARGEST) | (values != np.round(values))]
+        if len(wrong):
+            raise ValueError(f"holds numbers that are no labels, such as {wrong[0]:g}")
+    elif values.size and not -LARGEST - 1 <= int(values.min()) <= int(values.max()) <= LARGEST:
         raise ValueError("holds labels beyond 32 bits")
     return values.astype(np.int64)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -106,22 +106,23 @@ class SceneMaker:
 
 
 def make_scenes(
-    maker: SceneMaker, scans: Sequence[RawScan], labeled: Sequence[bool], workers: int, shard: tuple[int, int]
+    maker: SceneMaker, wanted: Mapping[RawScan, bool], known: Sequence[RawScan], workers: int, shard: tuple[int, int]
 ) -> Made:
     """Make the scenes that are missing or outdated, and remove those of the root whose scan is gone.
 
-    labeled  whether each scan has labels
-    shard    (i, n): only the i-th of n parts
+    wanted  the scans, and whether each has labels
+    known   these and all others that may have scenes in the root, such as those of other splits
+    shard   (i, n): only the i-th of n parts
     """
-    part = list(zip(scans, labeled, strict=True))[shard[0] - 1 :: shard[1]]
+    part = list(wanted.items())[shard[0] - 1 :: shard[1]]
     pending = [scan for scan, has in part if not maker.is_made(scan, has)]
     outcomes: list[tuple[RawScan, str | None]] = []
-    if pending or (shard == (1, 1) and _orphans(maker, scans)):
+    if pending or (shard == (1, 1) and _orphans(maker, known)):
         with locked_root(maker.root, shard):
             if shard == (1, 1):
                 if cluster.current() is None:  # they may belong to another running machine
                     remove_temporary(maker.root)
-                for folder in _orphans(maker, scans):
+                for folder in _orphans(maker, known):
                     logger.info(f"{folder}: removed, its scan is no longer in this split")
                     shutil.rmtree(folder, ignore_errors=True)
             pending = [scan for scan, has in part if not maker.is_made(scan, has)]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ceco3d.data.labels import IGNORE, LabelSpace
-from ceco3d.data.pointclouds.axes import UP_ROTATIONS
+from ceco3d.data.pointclouds.axes import METERS, UP_ROTATIONS
 from ceco3d.data.pointclouds.columns import intensity_shares
 from ceco3d.data.pointclouds.normals import vertex_normals
-from ceco3d.data.pointclouds.scan import Scan, color_bytes
-from ceco3d.data.pointclouds.scan_to_scene import METERS
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.pointclouds.usable import usable_points
+from ceco3d.data.scenes.colors import color_bytes
 from ceco3d.data.scenes.normals import directions
 from ceco3d.preprocessing.labeled.layout import LabeledPoints
 from ceco3d.utils.errors import UserError

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ceco3d.data.pointclouds.files import READERS
 from ceco3d.preprocessing.labeled.layout import SPLITS
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.text_files import read_text
@@ -20,6 +21,7 @@ FOLDERS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
+LISTS = (".txt", ".lst")
 SAME_PLACE = r"(scene\d{4})_\d{2}"  # ScanNet's names: several scans of one room
 
 
@@ -58,6 +60,13 @@ class SplitRule:
             return _unique({split: _listed(path, scans) for split, path in lists.items()})
         return self._by_shares(scans)
 
+    def list_files(self, raw: Path) -> set[Path]:
+        """Absolute paths of the list files of the splits, which are no scans."""
+        given = [value for value in (self.patterns or {}).values() if value]
+        patterns = [str(one) for value in given for one in ([value] if isinstance(value, str) else value)]
+        found = {path for pattern in patterns if (path := _list_file(raw, pattern)) is not None}
+        return {path.absolute() for path in found | {raw / f"{split}.txt" for split in SPLITS}}
+
     def _by_shares(self, scans: Sequence[str]) -> dict[str, str]:
         groups: dict[str, list[str]] = defaultdict(list)
         for scan in scans:
@@ -79,7 +88,10 @@ class SplitRule:
         return {scan: chosen.get(scan, "train") for scan in scans}
 
     def _place(self, scan: str) -> str:
-        found = re.search(self.group or SAME_PLACE, scan)
+        try:
+            found = re.search(self.group or SAME_PLACE, scan)
+        except re.error as error:
+            raise UserError(f"dataset.group={self.group}: is no regular expression ({error})") from None
         return scan if found is None else found[1] if found.groups() else found[0]
 
 
@@ -92,17 +104,27 @@ def _matching(raw: Path, scans: Sequence[str], split: str, value: str | Sequence
     patterns = [value] if isinstance(value, str) else [str(pattern) for pattern in value]
     found: dict[str, None] = {}
     for pattern in patterns:
-        path = next((p for p in (raw / pattern, Path(pattern)) if p.is_file()), None)
-        if path is not None and path.suffix.lower() in (".txt", ".lst"):
-            names = _listed(path, scans)
-        else:
-            folder = pattern.rstrip("/") + "/"
-            names = [s for s in scans if s.startswith(folder) or fnmatch.fnmatch(s, pattern)]
-            names = names or [s for s in scans if fnmatch.fnmatch(s.rpartition("/")[2], Path(pattern).stem)]
+        path = _list_file(raw, pattern)
+        names = _listed(path, scans) if path is not None else [scan for scan in scans if _fits(scan, pattern)]
         if not names:
             raise UserError(f"dataset.splits.{split}={pattern}: no scan in {raw} is in it; scans: {_some(scans)}")
         found |= dict.fromkeys(names)
     return list(found)
+
+
+def _list_file(raw: Path, pattern: str) -> Path | None:
+    paths = (raw / pattern, Path(pattern))
+    return next((path for path in paths if path.suffix.lower() in LISTS and path.is_file()), None)
+
+
+def _fits(scan: str, pattern: str) -> bool:
+    """Whether a scan is in the folder ``pattern``, or its path or name fits the pattern, with or without ending."""
+    stem, dot, ending = pattern.rpartition(".")
+    patterns = [pattern, stem] if dot and (f".{ending}".lower() in READERS or ending == "*") else [pattern]
+    names = (scan,) if "/" in pattern else (scan, scan.rpartition("/")[2])
+    return scan.startswith(pattern.rstrip("/") + "/") or any(
+        fnmatch.fnmatchcase(name, one) for name in names for one in patterns
+    )
 
 
 def _listed(path: Path, scans: Sequence[str]) -> list[str]:
@@ -115,13 +137,16 @@ def _listed(path: Path, scans: Sequence[str]) -> list[str]:
     for scan in scans:
         by_name[scan.rpartition("/")[2]].append(scan)
     found: dict[str, None] = {}
-    missing = []
+    known, missing = set(scans), []
     for line in (line for line in lines if line and not line.startswith("#")):
         whole = [line, line.rpartition(".")[0]]
-        names = [name for name in whole if name in scans] or [s for n in whole for s in by_name.get(Path(n).name, ())]
+        exact = [[name] for name in whole if name in known]
+        names = next(filter(None, [*exact, *(by_name.get(Path(name).name, []) for name in whole)]), [])
         if not names:
             missing.append(line)
-        found |= dict.fromkeys(names[:1])
+        elif len(names) > 1:
+            raise UserError(f"{path}: {line} can be {names[0]} and {names[1]}; write it with its folder")
+        found |= dict.fromkeys(names)
     if missing:
         raise UserError(
             f"{path} names {len(missing)} scans that are not there: {_some(missing)}; scans: {_some(scans)}"

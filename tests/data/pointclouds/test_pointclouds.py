@@ -16,8 +16,9 @@ from ceco3d.data.pointclouds.files import READERS, find_scans, read_scan
 from ceco3d.data.pointclouds.ply import read_triangles
 from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.pointclouds.ply_write import extend_ply
-from ceco3d.data.pointclouds.scan import Scan, color_bytes
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
+from ceco3d.data.scenes.colors import color_bytes
 from ceco3d.data.scenes.normals import estimate_normals
 from ceco3d.utils.errors import UserError
 
@@ -173,6 +174,14 @@ def test_other_columns_are_ignored(tmp_path, columns):
 )
 def test_colors_of_any_type_become_bytes(color, expected):
     np.testing.assert_array_equal(color_bytes(np.array([color]))[0], expected)
+
+
+def test_a_panic_of_the_decompressor_is_an_error_too(tmp_path):
+    content = bytearray(write_las(tmp_path / "a.laz").read_bytes())
+    content[content.index(b"laszip encoded") + 84] = 0  # the size of an item
+    (tmp_path / "a.laz").write_bytes(content)
+    with pytest.raises(UserError, match=r"a.laz: damaged, or not a .laz file .*compressed points are damaged"):
+        read_scan(tmp_path / "a.laz")
 
 
 @settings(max_examples=150, deadline=None)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ceco3d.data.pointclouds.scan import Scan, color_bytes, scan_of_columns
+from ceco3d.data.pointclouds.scan import Scan, scan_of_columns
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.data.pointclouds.usable import coarse_step, usable_points
-from ceco3d.data.scenes.colors import GRAY
+from ceco3d.data.scenes.colors import GRAY, color_bytes
 from ceco3d.utils.errors import UserError
 
 RNG = np.random.default_rng(0)
