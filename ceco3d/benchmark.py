@@ -113,7 +113,7 @@ def benchmark_networks(settings: BenchmarkSettings, folders: Sequence[Path]) -> 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     systems = available(settings.systems, device, baselines=what == "engines")
-    model, space = dict(settings.model.arguments), settings.dataset.label_space
+    model, space = dict(settings.model.arguments), settings.dataset.space()
     threads = torch.get_num_threads()
     results: list[Mapping[str, Any]] = []
     lines = [f"# {what.capitalize()}, {settings.model.name}, {threads} threads, {device}", ""]
@@ -195,7 +195,7 @@ def benchmark_utilization(settings: BenchmarkSettings) -> None:
 def benchmark_data(settings: BenchmarkSettings, folders: Sequence[Path]) -> None:
     """The data path on one thread, and the loader, on scenes made of ``folders``; the first one's raw scene too."""
     torch.set_num_threads(1)
-    space, data, out = settings.dataset.label_space, settings.data, settings.out
+    space, data, out = settings.dataset.space(), settings.data, settings.out
     steps = [step() for step in settings.transforms.train]
     rotated = [[*folders[i:], *folders[:i]] for i in range(min(len(folders), FILES))]
     scenes = [make_scene(order, space, data.points) for order in rotated]

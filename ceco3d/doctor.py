@@ -32,6 +32,7 @@ EXTRAS = {
     "python-neo-lzf": "pip install 'ceco3d[pcd]'        # compressed .pcd files",
     "trimesh": "pip install 'ceco3d[mesh]'       # .glb, .gltf and .stl files",
     "pye57": "pip install 'ceco3d[e57]'        # .e57 files",
+    "distributed": "pip install 'ceco3d[cluster]'    # executor=dask",
     "matplotlib": "pip install 'ceco3d[plot]'        # python -m ceco3d.visualize",
 }
 

@@ -8,36 +8,85 @@ if __name__ == "__main__":
     start("evaluate")  # answers --help and wrong keys before the imports below, which take seconds
 
 import logging
+from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 from ceco3d.cli.app import command
+from ceco3d.cli.executor import ExecutorSettings
 from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.inference.evaluation import evaluate_scenes
-from ceco3d.metrics.tables import print_scores, scores_markdown
+from ceco3d.inference.file_scores import score_files
+from ceco3d.inference.on_cluster import evaluate_on_cluster, predictor_source
+from ceco3d.metrics.tables import print_classes, print_scores, scores_markdown
 from ceco3d.reports.final_report import report_evaluation
 from ceco3d.runs.open_run import locked_folder
-from ceco3d.utils.atomic import write_text
+from ceco3d.utils.atomic import check_writable, write_json, write_text
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.distributed import is_main, process_group
 from ceco3d.utils.environment import write_environment
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.settings import FilePath, as_texts, settings
 
 logger = logging.getLogger(__name__)
 
 
-@command("evaluate", ScoringSettings)
-def main(settings: ScoringSettings) -> None:
+@settings
+class EvaluateSettings(ExecutorSettings, ScoringSettings):
+    """conf/evaluate.yaml."""
+
+    pred: Annotated[Sequence[str] | None, BeforeValidator(as_texts)] = None
+    truth: Annotated[Sequence[str] | None, BeforeValidator(as_texts)] = None
+    classes: FilePath | None = None
+
+
+@command("evaluate", EvaluateSettings)
+def main(settings: EvaluateSettings) -> None:
     """Evaluate, write ``metrics.json``, ``scores.md``, ``report.html`` and what they are made of, print the scores."""
+    if settings.pred is not None or settings.truth is not None:
+        compare(settings)
+        return
     out = settings.output_folder("evaluate")
-    with process_group(choose_device(settings.device)), locked_folder(out, "out") if is_main() else nullcontext():
-        predictor, folders, space = settings.load()
-        evaluation = evaluate_scenes(predictor, folders, space)
+    with (
+        settings.connected() as cluster,
+        process_group(choose_device("cpu" if cluster else settings.device)),
+        locked_folder(out, "out") if is_main() else nullcontext(),
+    ):
+        predictor, folders, space = settings.load(on_cluster=cluster is not None)
+        if cluster is None:
+            evaluation = evaluate_scenes(predictor, folders, space)
+        else:
+            own = settings.device, settings.precision
+            source = predictor_source(predictor, settings.weights, *own, space, settings.head)
+            evaluation = evaluate_on_cluster(cluster, source, predictor, folders, space)
         if is_main():
             evaluation.write(out, settings.split, checkpoint=str(settings.checkpoint))
             write_text(out / "scores.md", scores_markdown(evaluation.scores, space, settings.title))
             write_environment(out, predictor.device)
             report_evaluation(out, space, settings.title)
-        print_scores(evaluation.scores, settings.title)
+        print_scores(evaluation.scores, settings.title, space.grouping)
         logger.info(f"written to {out}")
+
+
+def compare(settings: EvaluateSettings) -> None:
+    """Score labeled files; write the scores into ``out`` if it is set."""
+    if settings.pred is None or settings.truth is None:
+        missing = "truth" if settings.truth is None else "pred"
+        raise UserError(f"{missing} is not set: pass pred=... and truth=... to compare labeled files")
+    if settings.checkpoint is not None:
+        raise UserError("checkpoint and pred are both set: score a checkpoint, or labeled files")
+    if settings.out is not None:
+        check_writable(settings.out)
+    scores, space = score_files(settings.pred, settings.truth, settings.classes)
+    title = f"{', '.join(settings.pred)} against {', '.join(settings.truth)}"
+    print_scores(scores, title, space.grouping)
+    print_classes(scores, space)
+    if settings.out is not None:
+        write_text(settings.out / "scores.md", scores_markdown(scores, space, title))
+        write_json(settings.out / "metrics.json", scores)
+        logger.info(f"written to {settings.out}")
 
 
 if __name__ == "__main__":

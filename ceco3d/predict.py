@@ -9,55 +9,61 @@ if __name__ == "__main__":
 
 import logging
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
 from ceco3d.cli.app import command
+from ceco3d.cli.executor import ExecutorSettings
 from ceco3d.cli.scoring import ViewSettings
 from ceco3d.data.pointclouds.files import find_scans
+from ceco3d.inference.on_cluster import label_scans_on_cluster, predictor_source
 from ceco3d.inference.predictor import load_predictor
 from ceco3d.inference.scan_labeling import LabelingOptions, label_scans
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
-from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, Positive, settings
+from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, Positive, as_texts, settings
 
 logger = logging.getLogger(__name__)
 
 
-def _listed(value: Any) -> list[str] | None:
-    return None if value is None else [str(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
-
-
 @settings
-class PredictSettings(CommonSettings):
+class PredictSettings(ExecutorSettings, CommonSettings):
     """conf/predict.yaml."""
 
     tta: ViewSettings
     checkpoint: FilePath
-    input: Annotated[Sequence[str], BeforeValidator(_listed)]
+    input: Annotated[Sequence[str], BeforeValidator(as_texts)]
     out: FilePath
     unit: Literal["m", "cm", "mm"] = "m"
     up: Literal["z", "y", "-y"] = "z"
-    columns: Annotated[Sequence[str] | None, BeforeValidator(_listed)] = None
+    columns: Annotated[Sequence[str] | None, BeforeValidator(as_texts)] = None
     max_voxels: Count = 500_000
     overlap: Index | None = 64
     voxel_size: Positive | None = None
+    head: str | None = None
     overwrite: bool = False
 
 
 @command("predict", PredictSettings)
 def main(settings: PredictSettings) -> None:
-    """Find the scans, load the network, label one scan after the other."""
+    """Find the scans, load the network, label one scan after the other, or all of them on a cluster."""
     scans = find_scans(settings.input)
     check_writable(settings.out)
-    device = choose_device(settings.device)
-    dtype = choose_precision(settings.precision, device)
-    predictor, space = load_predictor(settings.checkpoint, device, settings.tta.views(), dtype, settings.voxel_size)
     options = LabelingOptions(
         settings.unit, settings.up, settings.columns, settings.max_voxels, settings.overlap, settings.overwrite
     )
-    label_scans(predictor, space, scans, settings.out, options, settings.checkpoint)
+    views, size = settings.tta.views(), settings.voxel_size
+    with settings.connected() as cluster:
+        device = choose_device("cpu" if cluster else settings.device)  # workers have their own
+        dtype = choose_precision("fp32" if cluster else settings.precision, device)
+        predictor, space = load_predictor(settings.checkpoint, device, views, dtype, size, settings.head)
+        if cluster is None:
+            label_scans(predictor, space, scans, settings.out, options, settings.checkpoint)
+        else:
+            own = settings.device, settings.precision
+            source = predictor_source(predictor, settings.checkpoint, *own, space, settings.head)
+            label_scans_on_cluster(cluster, source, scans, settings.out, options, settings.checkpoint)
     logger.info(f"written to {settings.out}")
 
 

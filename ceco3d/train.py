@@ -15,6 +15,7 @@ from typing import Any
 from ceco3d.cli.app import command, compose
 from ceco3d.cli.settings import to_settings
 from ceco3d.metrics.tables import print_scores
+from ceco3d.preprocessing.joint import parts_of
 from ceco3d.pretraining.method import PretrainSettings
 from ceco3d.pretraining.run import pretrain
 from ceco3d.reports.final_report import report_run, reporting_interruption
@@ -36,7 +37,12 @@ def main(settings: TrainSettings) -> None:
     with open_run(settings.run_dir):
         with reporting_interruption(settings.run_dir):
             scores = train(settings, pretraining(settings))
-        print_scores(scores, f"{settings.run_dir}, validation")
+        for name, part in parts_of(settings.dataset).items():
+            print_scores(
+                scores["parts"][name] if name else scores,
+                f"{settings.run_dir}, {f'{name} ' if name else ''}validation",
+                part.space().grouping,
+            )
         report_run(settings.run_dir, choose_device(settings.device))
 
 

@@ -13,7 +13,6 @@ from typing import Annotated, Literal
 
 from ceco3d.cli.app import command
 from ceco3d.cli.scoring import ViewSettings
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.preprocessing.datasets import DataSet
 from ceco3d.reports.neural_collapse_geometry import choose_classes
 from ceco3d.reports.neural_collapse_runs import read_runs
@@ -21,7 +20,7 @@ from ceco3d.utils.atomic import check_writable, write_bytes, write_text
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, Count, FilePath, Positive, Text, settings
-from ceco3d.visualization.labeled_scenes import find_scene, read_labeled, segment_scene
+from ceco3d.visualization.labeled_scenes import find_scene, labels_space, read_labeled, segment_scene
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
 from ceco3d.visualization.segmented import SegmentedScene
 
@@ -40,6 +39,7 @@ class VisualizeSettings(CommonSettings):
     up: Literal["z", "y", "-y"] = "z"
     points: Count = 500_000
     voxel_size: Positive | None = None
+    head: str | None = None
     window: bool = False
     classes: Sequence[Text] | None = None
 
@@ -86,14 +86,14 @@ def draw_scene(settings: VisualizeSettings) -> Iterator[Path]:
 
 def read_scene(settings: VisualizeSettings) -> SegmentedScene:
     """The labeled file, or the scene with what the runs predict."""
-    space = label_space(settings.dataset.label_space)
     if settings.input is not None:
-        return read_labeled(settings.input, space, settings.up)
+        return read_labeled(settings.input, labels_space(settings.input) or settings.dataset.space(), settings.up)
     device = choose_device(settings.device)
     dtype = choose_precision(settings.precision, device)
     folder = find_scene(str(settings.scene), settings.dataset.root)
     views, size = settings.tta.views(), settings.voxel_size
-    return segment_scene(folder, space, settings.runs, settings.labels, device, views, dtype, size)
+    space = None if settings.runs else settings.dataset.space()
+    return segment_scene(folder, space, settings.runs, settings.labels, device, views, dtype, size, settings.head)
 
 
 def check(settings: VisualizeSettings) -> None:

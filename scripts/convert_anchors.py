@@ -22,7 +22,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ceco3d.data.scenes.labels import LabelSpace, label_space
+from ceco3d.data.labels import LabelSpace, label_space
 from ceco3d.pretraining.anchors import load_anchors, save_anchors
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.pickles import read_pickle

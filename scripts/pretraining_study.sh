@@ -22,6 +22,6 @@ pretrain csc trainer.epochs=60
 pretrain lground trainer.epochs=60
 for seed in "${@:-0}"; do
   train scratch "$seed"
-  train csc "$seed" init=outputs/pretraining-csc/checkpoints/last.pt
-  train lground "$seed" init=outputs/pretraining-lground/checkpoints/last.pt
+  train csc "$seed" init=outputs/pretraining-csc/checkpoints/last.pt init_leave_out=[final]
+  train lground "$seed" init=outputs/pretraining-lground/checkpoints/last.pt init_leave_out=[final]
 done

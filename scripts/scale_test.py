@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.labels import label_space
 from ceco3d.data.sampler import SceneSampler
 from ceco3d.data.scenes import index
 from ceco3d.data.scenes.processed import list_scenes
@@ -67,7 +68,7 @@ def main() -> None:
         size = (root / ".index-train.json").stat().st_size
         print(f"{'index file':60} {size / 1e6:10.1f} MB")
         assert index.split_of(folders) == (root, "train")
-        dataset = SceneDataset(folders, "scannet200", None, seed=0)
+        dataset = SceneDataset(folders, label_space("scannet200"), None, seed=0)
         shares = [SceneSampler(dataset, 2, True, True, rank, RANKS) for rank in range(RANKS)]
         seen = [timed(f"order of an epoch, rank {rank}", lambda s=shares[rank]: list(s)) for rank in (0, RANKS - 1)]
         assert not {i for batch in seen[0] for i in batch} & {i for batch in seen[1] for i in batch}

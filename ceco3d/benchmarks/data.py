@@ -20,9 +20,10 @@ import torch
 from ceco3d.data.batch import make_batch
 from ceco3d.data.collate import Collate
 from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.loader import make_loader
 from ceco3d.data.pointclouds.normals import vertex_normals
-from ceco3d.data.scenes.processed import SEGMENT, read_scene, write_scene
+from ceco3d.data.scenes.processed import read_scene, write_scene
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.data.transforms import Transform, Transforms
 from ceco3d.data.transforms.geometric import bounds
@@ -84,7 +85,7 @@ def time_transforms(
 
 def time_loader(
     scenes: Sequence[Scene],
-    label_space: str,
+    space: LabelSpace,
     steps: Sequence[Transform],
     collate: Collate,
     count: int,
@@ -97,8 +98,8 @@ def time_loader(
     with tempfile.TemporaryDirectory() as root:
         folders = [Path(root) / str(number) for number in range(len(scenes))]
         for folder, scene in zip(folders, scenes, strict=True):
-            _write(folder, scene, label_space)
-        dataset = SceneDataset(folders, label_space, Transforms(steps), 0, repeat=-(-(count + 1) // len(folders)))
+            _write(folder, scene, space)
+        dataset = SceneDataset(folders, space, Transforms(steps), 0, repeat=-(-(count + 1) // len(folders)))
         batches = iter(make_loader(dataset, collate, 1, True, workers))
         next(batches)  # starts the workers
         memory: list[float] = []
@@ -117,12 +118,12 @@ def time_loader(
         }
 
 
-def make_scene(folders: Sequence[Path], label_space: str, points: int) -> Scene:
+def make_scene(folders: Sequence[Path], space: LabelSpace, points: int) -> Scene:
     """Exactly ``points`` points: the scenes of ``folders`` in turn, side by side along x, the last one cut."""
     scenes: list[Scene] = []
     count, edge = 0, 0.0
     for folder in cycle(folders):
-        scene = read_scene(folder, label_space)
+        scene = read_scene(folder, space)
         low, high = bounds(scene.coord)
         shift = torch.stack([edge - low[0], *torch.zeros(2)])
         scenes.append(scene.replace(coord=scene.coord + shift))
@@ -187,15 +188,13 @@ def _processes() -> list[Path]:
     return [Path("/proc") / str(pid) for pid in ("self", *(child.pid for child in multiprocessing.active_children()))]
 
 
-def _write(folder: Path, scene: Scene, label_space: str) -> None:
-    """Write ``scene``, labeled in ``label_space``, as a processed scene."""
-    labels = {name: scene.segment.short().numpy() for name in SEGMENT.values()}
-    if label_space != "scannet20":
-        labels["segment20"] = np.full_like(labels["segment20"], -1)
+def _write(folder: Path, scene: Scene, space: LabelSpace) -> None:
+    """Write ``scene``, labeled in ``space``, as a processed scene."""
     arrays = {
+        space.array: scene.segment.short().numpy(),
         "coord": np.ascontiguousarray(scene.coord.numpy()),
         "color": np.ascontiguousarray(scene.color.to(torch.uint8).numpy()),
         "normal": np.ascontiguousarray(scene.normal.numpy()),
         "instance": scene.instance.short().numpy(),
     }
-    write_scene(folder, arrays | labels)
+    write_scene(folder, arrays)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ceco3d.benchmarks.systems import System
 from ceco3d.data.batch import Batch, make_batch
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.models import VARIANTS, MinkUNet, build_model
 from ceco3d.sparse import SparseTensor
@@ -73,7 +74,7 @@ class Workload:
 
 def make_workload(
     folders: Sequence[Path],
-    label_space: str,
+    space: LabelSpace,
     voxels: int,
     voxel_size: float,
     features: Sequence[str],
@@ -86,7 +87,7 @@ def make_workload(
     The cut is a plane across x. ``voxel_size`` is in meters. Labels outside the ``classes`` become 0 or the last class,
     since the loss needs a label for every voxel.
     """
-    batch = _batch(folders, label_space, voxels, voxel_size, features)
+    batch = _batch(folders, space, voxels, voxel_size, features)
     coordinates = batch.coordinates.long()
     order = ((coordinates[:, 0] << 40) + (coordinates[:, 1] - coordinates[:, 1].min())).sort(stable=True).indices
     rows = order[:voxels].sort().values
@@ -97,11 +98,13 @@ def make_workload(
     )
 
 
-def _batch(folders: Sequence[Path], label_space: str, voxels: int, voxel_size: float, features: Sequence[str]) -> Batch:
+def _batch(
+    folders: Sequence[Path], space: LabelSpace, voxels: int, voxel_size: float, features: Sequence[str]
+) -> Batch:
     """A batch of as few scenes as hold ``voxels`` voxels together."""
     scenes, count = [], 0
     for folder in cycle(folders):
-        scenes.append(read_scene(folder, label_space))
+        scenes.append(read_scene(folder, space))
         count += len(make_batch(scenes[-1:], voxel_size, features))
         if count >= voxels:
             return make_batch(scenes, voxel_size, features)

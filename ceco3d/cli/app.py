@@ -24,7 +24,7 @@ from ceco3d.cli.arguments import checked, is_checkable
 from ceco3d.cli.catalog import MINKUNETS, config_dir, read_catalog
 from ceco3d.cli.endings import fail, interrupted, one_line
 from ceco3d.cli.hints import among, suggestion
-from ceco3d.cli.overrides import presets
+from ceco3d.cli.overrides import beside_groups, presets, with_parts
 from ceco3d.cli.quoting import quoted
 from ceco3d.cli.settings import plain, to_settings
 from ceco3d.cli.start import check, config_dirs, spelled_out, warn_of_repeats
@@ -61,7 +61,7 @@ def offer_models() -> None:
 def prepare(name: str, arguments: Sequence[str], folders: Sequence[Path], kind: type | None = None) -> list[str]:
     """Checked ``arguments`` of a command as Hydra needs them: values quoted, the presets of the data set added."""
     offer_models()
-    arguments = quoted(arguments, kind)
+    arguments = beside_groups(folders, name, quoted(with_parts(arguments), kind))
     # argparse wants overrides side by side, so the presets go before the first one: ``--cfg job loss=ce``.
     first = next((i for i, text in enumerate(arguments) if "=" in text and text[0] != "-"), len(arguments))
     return [*arguments[:first], *presets(folders, name, arguments), *arguments[first:]]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ceco3d.cli.catalog import Catalog, components
 from ceco3d.cli.hints import among, suggestion
+from ceco3d.cli.overrides import PARTS
 from ceco3d.utils.components import TARGET
 from ceco3d.utils.errors import UserError
 
@@ -95,6 +96,8 @@ def _checked_override(word: str, rest: Sequence[str], catalog: Catalog, command:
         raise UserError(_empty(key, rest))
     if group and sign != "~":
         value = _checked_choice(name, value, catalog)
+    if name == PARTS and value[:1] == "[":
+        _checked_choice("dataset", value, catalog)
     if name == "dataset.voxel_size" and not catalog.reads_voxel_size:
         own = "voxel_size" in catalog.names()
         raise UserError(f"{key}: {command} does not read it; {f'write voxel_size={value}' if own else 'leave it out'}")

@@ -89,4 +89,5 @@ def _checked(key: str, hint: Any, value: Any) -> Any:
 
 
 def _holds_components(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(item, Component) for item in value)
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(isinstance(item, Component) for item in items)

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
 from ceco3d.preprocessing.datasets import DataSet, processed_scenes
+from ceco3d.preprocessing.labeled.dataset import LabeledScans
 from ceco3d.utils.atomic import check_writable
-from ceco3d.utils.device import choose_device, choose_precision
+from ceco3d.utils.device import PRECISIONS, choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, FilePath, Positive, settings
+
+
+def check_same_classes(predicted: LabelSpace, given: LabelSpace, checkpoint: Path, dataset: str) -> None:
+    """UserError if a checkpoint predicts other classes than a data set has."""
+    if predicted.same_classes(given):
+        return
+    mine, theirs = (dict(zip(space.ids, space.names, strict=True)).items() for space in (predicted, given))
+    other = sorted(mine ^ theirs)[:3]
+    shown = ", ".join(f"{number} {name}" for number, name in other)
+    raise UserError(
+        f"{checkpoint}: predicts the {len(predicted)} classes of {predicted.name}, but dataset={dataset} has "
+        f"{len(given)} others (first difference: {shown}): choose the dataset= and dataset.classes= of its training"
+    )
 
 
 @settings
@@ -34,33 +49,43 @@ class ScoringSettings(CommonSettings):
 
     dataset: Annotated[DataSet, BUILT]
     tta: ViewSettings
-    checkpoint: FilePath
+    checkpoint: FilePath | None = None
     split: Literal["train", "val", "test"]
     voxel_size: Positive | None = None
+    head: str | None = None
     out: FilePath | None = None
+
+    @property
+    def weights(self) -> Path:
+        """The checkpoint; UserError if it is not set."""
+        if self.checkpoint is None:
+            raise UserError("checkpoint is not set: pass checkpoint=..., see --help")
+        return self.checkpoint
 
     @property
     def title(self) -> str:
         """The title of the result in tables."""
         size = "" if self.voxel_size is None else f", voxels of {self.voxel_size:g} m"
-        return f"{self.checkpoint} on {self.dataset.name} {self.split}{size}"
+        return f"{self.weights} on {self.dataset.name} {self.split}{size}"
 
     def output_folder(self, command: str) -> Path:
         """``out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable."""
-        out = self.out or self.checkpoint.absolute().parent.parent / f"{command}-{self.split}"
+        out = self.out or self.weights.absolute().parent.parent / f"{command}-{self.split}"
         check_writable(out)
         return out
 
-    def load(self) -> tuple[Predictor, list[Path], LabelSpace]:
+    def load(self, on_cluster: bool = False) -> tuple[Predictor, list[Path], LabelSpace]:
         """The network, the processed scenes of the split, and the label space of both.
+
+        on_cluster  workers will compute, on devices of their own: the network stays on the CPU
 
         UserError when the network was trained on another label space.
         """
-        device = choose_device(self.device)
-        dtype = choose_precision(self.precision, device)
-        predictor, space = load_predictor(self.checkpoint, device, self.tta.views(), dtype, self.voxel_size)
-        if space.name != self.dataset.label_space:
-            raise UserError(
-                f"{self.checkpoint}: predicts {space.name}, but dataset={self.dataset.name} has other classes"
-            )
-        return predictor, processed_scenes(self.dataset, (self.split,), self.workers)[self.split], space
+        device = choose_device("cpu" if on_cluster else self.device)
+        dtype = PRECISIONS[self.precision] if on_cluster else choose_precision(self.precision, device)
+        scenes = partial(processed_scenes, self.dataset, (self.split,), self.workers)
+        made = scenes() if isinstance(self.dataset, LabeledScans) else None  # whose classes are known only then
+        views, own = self.tta.views(), self.dataset.space()
+        predictor, space = load_predictor(self.weights, device, views, dtype, self.voxel_size, self.head, own)
+        check_same_classes(space, own, self.weights, self.dataset.name)
+        return predictor, (made or scenes())[self.split], space

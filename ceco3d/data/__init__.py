@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ceco3d.data.collate import Collate as Collate
     from ceco3d.data.dataset import Sample as Sample
     from ceco3d.data.dataset import SceneDataset as SceneDataset
+    from ceco3d.data.joint import JointDataset as JointDataset
+    from ceco3d.data.joint import PartTransforms as PartTransforms
     from ceco3d.data.loader import make_loader as make_loader
     from ceco3d.data.sampler import SceneSampler as SceneSampler
     from ceco3d.data.sampler import VoxelCap as VoxelCap
@@ -31,6 +33,7 @@ __getattr__, __all__ = lazy_exports(
         "batch": ("Batch", "feature_channels", "make_batch", "point_features"),
         "collate": ("Collate",),
         "dataset": ("Sample", "SceneDataset"),
+        "joint": ("JointDataset", "PartTransforms"),
         "loader": ("make_loader",),
         "seeded": ("SeededDataset",),
         "sampler": ("SceneSampler", "VoxelCap", "count_voxels"),

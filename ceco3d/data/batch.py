@@ -15,7 +15,7 @@ from ceco3d.data.transforms.voxelize import voxelize
 from ceco3d.sparse import SparseTensor
 from ceco3d.utils.errors import UserError
 
-FEATURE_CHANNELS = {"color": 3, "normal": 3, "coord": 3}
+FEATURE_CHANNELS = {"color": 3, "normal": 3, "coord": 3, "intensity": 1, "height": 1}
 # Range of the random integer offset of each scene, in voxels (LanguageGroundedSemseg, training only).
 OFFSET_RANGE = 100
 
@@ -82,9 +82,11 @@ def feature_channels(features: Sequence[str]) -> int:
 def point_features(scene: Scene, features: Sequence[str], index: Tensor | None = None) -> Tensor:
     """(N, C) float32: the named features side by side, for the points at ``index`` (default: all).
 
-    color   color / 255 - 0.5
-    normal  unit normal
-    coord   meters from the floor center of the bounding box of these points
+    color      color / 255 - 0.5
+    normal     unit normal
+    coord      meters from the floor center of the bounding box of these points
+    intensity  intensity - 0.5
+    height     meters above the ground, divided by 10 and cut at 2: of the size of the other features
     """
     feature_channels(features)  # raises for unknown names
     points = {name: getattr(scene, name) for name in features}
@@ -94,6 +96,10 @@ def point_features(scene: Scene, features: Sequence[str], index: Tensor | None =
         points["color"] = (points["color"] / 255).sub_(0.5)
     if "coord" in points:
         points["coord"] = points["coord"] - floor_center(points["coord"])
+    if "intensity" in points:
+        points["intensity"] = (points["intensity"] - 0.5)[:, None]
+    if "height" in points:
+        points["height"] = (points["height"] / 10).clamp_(-2, 2)[:, None]
     return torch.cat([points[name] for name in features], dim=1)
 
 

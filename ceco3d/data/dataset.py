@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ceco3d.data.labels import LabelSpace
+from ceco3d.data.scenes.blocks import Piece
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import FEATURES, Load, read_scene
 from ceco3d.data.scenes.scene import Scene
@@ -47,8 +49,8 @@ class Sample:
 class SceneDataset(SeededDataset[Sample]):
     """The processed scenes in ``folders``, ``repeat`` times per epoch, with new draws of ``transforms`` each time.
 
-    folders     one folder per scene, see ``ceco3d.data.scenes.processed``
-    label_space label space of ``Scene.segment``: "scannet200" or "scannet20"
+    folders     one folder per scene, see ``ceco3d.data.scenes.processed``, or pieces of large scenes
+    space       label space of ``Scene.segment``
     transforms  applied to every scene; None returns scenes as they are (for evaluation, or if Collate transforms them)
     seed        of every draw
     crop        chooses the points to read from each scene; None reads them all
@@ -61,8 +63,8 @@ class SceneDataset(SeededDataset[Sample]):
 
     def __init__(
         self,
-        folders: Sequence[Path | str],
-        label_space: str,
+        folders: Sequence[Path | str | Piece],
+        space: LabelSpace,
         transforms: Transform | None = None,
         seed: int = 0,
         repeat: int = 1,
@@ -71,43 +73,50 @@ class SceneDataset(SeededDataset[Sample]):
         features: Sequence[str] = FEATURES,
     ) -> None:
         super().__init__(seed)
-        self.folders = [Path(folder) for folder in folders]
-        self.label_space = label_space
+        self.pieces = [folder if isinstance(folder, Piece) else Piece(Path(folder)) for folder in folders]
+        self.space = space
         self.transforms = transforms
         self.repeat = repeat
         self.crop = crop
         self.load = load
         self.features = tuple(features)
-        warn_missing(self.folders, self.features)
+        warn_missing(list(dict.fromkeys(piece.folder for piece in self.pieces)), self.features)
 
     def __len__(self) -> int:
-        return len(self.folders) * self.repeat
+        return len(self.pieces) * self.repeat
 
     @property
     def sources(self) -> int:
-        """Number of distinct scenes."""
-        return len(self.folders)
+        """Number of distinct scenes and blocks."""
+        return len(self.pieces)
 
     def __getitem__(self, index: int) -> Sample:
+        return self.sample(index, index)
+
+    def sample(self, position: int, index: int) -> Sample:
+        """The scene at ``position``, or the next one that can be read, with the draws of ``index``."""
         epoch = self.epoch
         failed: list[tuple[str, str]] = []
         for step in range(self.sources):
-            folder = self.folders[(index + step) % self.sources]
+            piece = self.pieces[(position + step) % self.sources]
             try:
-                scene = self._read(folder, epoch, index)
+                scene = self._read(piece, epoch, index)
             except UserError as error:
-                failed.append((folder.name, str(error)))
+                failed.append((piece.folder.name, str(error)))
             else:
                 return Sample(scene, epoch, index, tuple(failed))
         raise UserError(f"none of {self.sources} scenes can be read; the first: {failed[0][1]}")
 
-    def _read(self, folder: Path, epoch: int, index: int) -> Scene:
+    def _read(self, piece: Piece, epoch: int, index: int) -> Scene:
         def rows(coord: np.ndarray, _: np.ndarray) -> np.ndarray | None:
+            block = piece.chosen(coord)
+            if self.crop is None:
+                return block
             rng = seeded_generator(self.seed, Stream.CROP, epoch, index)
-            chosen = None if self.crop is None else self.crop.rows(torch.from_numpy(coord), rng)
-            return None if chosen is None else chosen.numpy()
+            chosen = self.crop.rows(torch.from_numpy(coord if block is None else coord[block]), rng)
+            return block if chosen is None else chosen.numpy() if block is None else block[chosen.numpy()]
 
-        scene = read_scene(folder, self.label_space, rows, self.load, self.features)
+        scene = read_scene(piece.folder, self.space, rows, self.load, self.features)
         return augment(scene, self.transforms, self.seed, epoch, index)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch.utils.data import Sampler
 
 from ceco3d.data.batch import make_batch
+from ceco3d.data.labels import LabelSpace
+from ceco3d.data.scenes.blocks import Piece
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.utils.errors import UserError
@@ -44,12 +44,13 @@ class VoxelCap:
         yield batch
 
 
-def count_voxels(folders: Sequence[Path], label_space: str, voxel_size: float) -> list[int]:
-    """Occupied voxels of each processed scene without augmentation, ``voxel_size`` in meters; 0 if it is unreadable."""
+def count_voxels(pieces: Sequence[Piece], space: LabelSpace, voxel_size: float) -> list[int]:
+    """Occupied voxels of each scene or block without augmentation, ``voxel_size`` in meters; 0 if it is unreadable."""
     counts = []
-    for folder in folders:
+    for piece in pieces:
         try:
-            counts.append(len(make_batch([read_scene(folder, label_space, features=FEATURE)], voxel_size, FEATURE)))
+            scene = read_scene(piece.folder, space, piece.chosen, features=FEATURE)
+            counts.append(len(make_batch([scene], voxel_size, FEATURE)))
         except UserError:  # the data set reports it
             counts.append(0)
     return counts
@@ -114,7 +115,7 @@ class SceneSampler(Sampler[list[int]]):
         order = list(range(len(self.dataset)))
         if self.shuffle:
             rng = seeded_generator(self.dataset.seed, Stream.ORDER, self.epoch)
-            order = torch.randperm(len(order), generator=rng).tolist()
+            order = self.dataset.shuffled(rng)
         yield from self._batches(order)[self.first_batch :]
 
     def _batches(self, order: list[int]) -> list[list[int]]:

@@ -32,3 +32,8 @@ class SeededDataset(Dataset[Item], ABC):
     @abstractmethod
     def __len__(self) -> int:
         """Number of items per epoch."""
+
+    def shuffled(self, rng: torch.Generator) -> list[int]:
+        """The indices of an epoch in random order."""
+        order: list[int] = torch.randperm(len(self), generator=rng).tolist()
+        return order

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import GROUPS, IGNORE, LabelSpace
+from ceco3d.data.scenes.blocks import BlockRows, scene_blocks
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
@@ -43,6 +44,17 @@ class Evaluation:
     scenes: dict[str, float | None]
     protocol: dict[str, Any]
 
+    @property
+    def quality(self) -> float | None:
+        """What the best checkpoint has the most of: the mIoU over the classes present; None without labels."""
+        found: float | None = self.scores["miou"]["present"]
+        return found
+
+    def values(self) -> dict[str, float]:
+        """``miou``, ``head``, ``common``, ``tail`` (classes present) and ``accuracy``, where there are labels."""
+        values = {key: self.scores[key]["present"] for key in ("miou", *GROUPS)} | {"accuracy": self.scores["accuracy"]}
+        return {key: value for key, value in values.items() if value is not None}
+
     def write(self, folder: Path, split: str, **about: str) -> None:
         """Write ``neural_collapse.json``, ``confusion.npz``, ``scenes.json``, ``evaluation.json``, ``metrics.json``.
 
@@ -69,9 +81,7 @@ def evaluate_scenes(
 
     report_failed  is told (scene name, reason) of scenes that cannot be read and are skipped; None: UserError instead
     """
-    confusion = Confusion(len(space))
-    weight, bias = predictor.classifier
-    moments = ClassMoments(len(space), weight.shape[1], space.groups)
+    confusion, moments = Confusion(len(space)), empty_moments(predictor, space)
     scenes, before = {}, confusion.counts.clone()
     for name, _ in label_scenes(predictor, folders, space, confusion, moments, report_failed):
         scene = Confusion(len(space), confusion.counts - before)
@@ -79,6 +89,18 @@ def evaluate_scenes(
     confusion.share()
     moments.share()
     scenes = dict(sorted(item for part in gather(scenes) for item in part.items()))
+    return summarize(predictor, space, confusion, moments, scenes)
+
+
+def summarize(
+    predictor: Predictor,
+    space: LabelSpace,
+    confusion: Confusion,
+    moments: ClassMoments,
+    scenes: dict[str, float | None],
+) -> Evaluation:
+    """The measures from the counts, moments and mIoU of all scenes."""
+    weight, bias = predictor.classifier
     scores, collapse = segmentation_scores(confusion, space), neural_collapse(moments, weight, bias)
     protocol = {
         "voxel_size": predictor.voxel_size,
@@ -106,15 +128,43 @@ def label_scenes(
     mine = range(rank(), len(folders), world())
     for number in track(mine, len(mine), "labeling scenes"):
         folder = folders[number]
+        if moments is not None:
+            moments.seed(number)
         try:
-            scene = read_scene(folder, space.name, features=predictor.features)
+            yield folder.name, label_scene(predictor, folder, space, confusion, moments)
         except UserError as error:
             if report_failed is None:
                 raise
             report_failed([(folder.name, str(error))])
-            continue
-        if moments is not None:
-            moments.seed(number)
+
+
+def label_scene(
+    predictor: Predictor,
+    folder: Path,
+    space: LabelSpace,
+    confusion: Confusion,
+    moments: ClassMoments | None = None,
+) -> np.ndarray:
+    """(N,) predicted training indices of a processed scene, added to ``confusion`` and ``moments``.
+
+    Block by block if the scene is large, see ``data.scenes.blocks``.
+    """
+    blocks = scene_blocks(folder, None)
+    if blocks is None:
+        scene = read_scene(folder, space, features=predictor.features)
         labels, _ = predictor.predict(scene, moments)
         confusion.update(labels, scene.segment)
-        yield folder.name, labels.numpy()
+        return labels.numpy()
+    result = np.full(int(blocks.counts.sum()), IGNORE, np.int64)
+    for number in range(len(blocks)):
+        block = BlockRows(blocks, number)
+        scene = read_scene(folder, space, block, features=predictor.features)
+        labels, _ = predictor.predict(scene, moments)  # points in overlaps add to the moments of each block
+        confusion.update(labels[block.core], scene.segment[block.core])
+        result[block.rows[block.core]] = labels[block.core]
+    return result
+
+
+def empty_moments(predictor: Predictor, space: LabelSpace) -> ClassMoments:
+    """Moments of the predictor's features, of no points yet."""
+    return ClassMoments(len(space), predictor.classifier[0].shape[1], space.groups)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,34 +12,42 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.pointclouds.attributes import vertex_properties
-from ceco3d.data.pointclouds.earlier_result import PREFIX
+from ceco3d.data.pointclouds.earlier_result import PREFIX, RESULT
 from ceco3d.data.pointclouds.files import LABELS
+from ceco3d.data.pointclouds.labeled_copy import copy_notes, copy_suffix, write_copy
 from ceco3d.data.pointclouds.ply_write import extend_ply, write_ply
 from ceco3d.data.pointclouds.scan import Scan
-from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.metrics.tables import percent
 from ceco3d.utils.atomic import whole_file
+from ceco3d.utils.untrusted import NotSupportedError, one_line
 
 SUMMARY = ".summary.json"
-SUFFIXES = (".ply", LABELS, SUMMARY)  # of the files written for each scan
-UNLABELED = 0  # raw id of points that are not usable; no label space has a class 0
 # Open3D ignores properties of type ushort, so labels are written as int.
-ADDED_FIELDS = np.dtype([("red", "u1"), ("green", "u1"), ("blue", "u1"), ("label", "<i4"), ("confidence", "<f4")])
+ADDED_FIELDS = np.dtype([("red", "u1"), ("green", "u1"), ("blue", "u1"), *RESULT.descr])
 LINES = 1 << 20  # per write
 SHOWN = 20  # classes in the printed table; the summary has all
+
+
+def output_suffixes(path: Path) -> list[str]:
+    """The suffixes of the files written for the scan at ``path``."""
+    own = copy_suffix(path)
+    return [".ply", LABELS, SUMMARY, *([own] if own else [])]
 
 
 @dataclass(frozen=True)
 class LabeledScan:
     """A scan of N points with predictions for the M of them that are usable.
 
+    path        of the file or folder that the scan was read from
     usable      (N,) bool
     labels      (M,) training indices
     confidence  (M,) float32 probability of the predicted class
     space       label space of ``labels``
     """
 
+    path: Path
     scan: Scan
     usable: np.ndarray
     labels: np.ndarray
@@ -68,26 +77,52 @@ class LabeledScan:
             if points[k]
         ]
 
-    def write(self, target: Path, summary: dict[str, Any]) -> None:
-        """Write ``<target>.labels.txt``, one raw id per point, ``<target>.ply`` in class colors, and the summary.
+    def write(self, target: Path, summary: dict[str, Any]) -> list[str]:
+        """Write the files of ``output_suffixes``, which appear together, once all are complete. Returns warnings.
 
-        The three appear together, once all are complete.
+        PLY   the scan in the colors of the classes, with label and confidence
+        text  one raw id per line
+        copy  of the file of the scan, in its own format if that can hold label and confidence
         """
         added = self._added()
-        paths = [target.with_name(target.name + suffix) for suffix in SUFFIXES]
-        with whole_file(paths[0]) as ply, whole_file(paths[1]) as text, whole_file(paths[2]) as table:
+        ply, text, table = (target.with_name(target.name + suffix) for suffix in (".ply", LABELS, SUMMARY))
+        with ExitStack() as files:
+            self._write_ply(files.enter_context(whole_file(ply)), added)
+            lines = files.enter_context(whole_file(text))
             for start in range(0, len(added), LINES):
                 ids = added["label"][start : start + LINES].tolist()
-                text.write(("\n".join(map(str, ids)) + "\n").encode())
-            self._write_ply(ply, added)
-            table.write((json.dumps(summary, indent=2) + "\n").encode())
+                lines.write(("\n".join(map(str, ids)) + "\n").encode())
+            own = copy_suffix(self.path)
+            warnings = [] if own is None else self._write_copy(files, target.with_name(target.name + own), added)
+            summary = summary | {"warnings": [*summary["warnings"], *warnings]}
+            files.enter_context(whole_file(table)).write((json.dumps(summary, indent=2) + "\n").encode())
+        return warnings
+
+    def _write_copy(self, files: ExitStack, target: Path, added: np.ndarray) -> list[str]:
+        """Write the copy in the format of the scan, which gets its name with the other ``files``; returns warnings."""
+        result = np.empty(len(added), RESULT)
+        for name in RESULT.names or ():
+            result[name] = added[name]
+        try:
+            with ExitStack() as own:
+                file = own.enter_context(whole_file(target))
+                write_copy(file, self.path, self.scan, result, self.written_ids)
+                files.push(own.pop_all())
+        except NotSupportedError as error:
+            return [f"there is no {target.suffix} result ({one_line(error)}), only the .ply"]
+        return copy_notes(self.path, self.written_ids)
+
+    @property
+    def written_ids(self) -> list[int]:
+        """Every raw id that a label can be."""
+        return [*self.space.ids, self.space.unlabeled]
 
     def _added(self) -> np.ndarray:
         """Color, raw id and confidence of all N points (``ADDED_FIELDS``); zeros where nothing is predicted."""
         added = np.zeros(len(self.scan), ADDED_FIELDS)
         for channel, name in enumerate(("red", "green", "blue")):
             added[name][self.usable] = self.space.colors[self.labels, channel]
-        added["label"][~self.usable] = UNLABELED
+        added["label"][~self.usable] = self.space.unlabeled
         added["label"][self.usable] = np.array(self.space.ids)[self.labels]
         added["confidence"][self.usable] = self.confidence
         return added

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ceco3d.inference.labeled_scan import SUFFIXES, SUMMARY
+from ceco3d.inference.labeled_scan import SUMMARY, output_suffixes
 from ceco3d.utils.errors import UserError
 
 BLOCK = 1 << 20
@@ -24,13 +24,13 @@ def name_outputs(scans: Sequence[Path], out: Path) -> dict[Path, str]:
     for path in scans:
         stem = path.resolve().name if path.is_dir() else path.stem
         name, number = stem, 1
-        while name.lower() in taken:  # some file systems ignore case
+        while taken & {target.name.lower() for target in _outputs(path, name, out)}:  # some file systems ignore case
             number += 1
             name = f"{stem}-{number}"
-        taken.add(name.lower())
+        taken |= {target.name.lower() for target in _outputs(path, name, out)}
         names[path] = name
     inputs = {(status.st_dev, status.st_ino) for status in map(os.stat, scans)}  # also finds links to an input
-    for target in (out / (name + suffix) for name in names.values() for suffix in SUFFIXES):
+    for target in (target for path, name in names.items() for target in _outputs(path, name, out)):
         if target.exists() and (target.stat().st_dev, target.stat().st_ino) in inputs:
             raise UserError(f"out={out}: {target} is an input and would be replaced; choose another folder")
     return names
@@ -52,7 +52,7 @@ def refuse_to_overwrite(names: Mapping[Path, str], out: Path, source: Mapping[st
     source  of the labels, see ``checkpoint_source``
     """
     for path, name in names.items():
-        existing = next((p for p in (out / (name + suffix) for suffix in SUFFIXES) if p.exists()), None)
+        existing = next((target for target in _outputs(path, name, out) if target.exists()), None)
         if existing is None:
             continue
         earlier = _read_summary(out / (name + SUMMARY))
@@ -63,6 +63,11 @@ def refuse_to_overwrite(names: Mapping[Path, str], out: Path, source: Mapping[st
         else:
             continue
         raise UserError(f"{existing} {what}: set overwrite=true to replace it, or choose another folder out=")
+
+
+def _outputs(path: Path, name: str, out: Path) -> list[Path]:
+    """The files in ``out`` for the scan at ``path``, under the base name ``name``."""
+    return [out / (name + suffix) for suffix in output_suffixes(path)]
 
 
 def _read_summary(path: Path) -> dict[str, object]:

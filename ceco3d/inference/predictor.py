@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.batch import Batch, make_batch
-from ceco3d.data.scenes.labels import LabelSpace, label_space
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import center_shift, flip, rotate, rotation_matrix, scale
+from ceco3d.inference.heads import choose_head
 from ceco3d.metrics import ClassMoments
 from ceco3d.models import Network, load_trained
 from ceco3d.models.fold import fold_batch_norms
@@ -61,6 +62,7 @@ class Predictor:
     device      where to compute: the network is moved there; None: where the network is
     views       averages their softmax
     dtype       of the convolutions
+    outputs     of the classifier that count: those of one part of a joint training, or all
 
     >>> model = build_model("MinkUNet14A", in_channels=3, out_channels=20, stem_kernel=3)
     >>> labels, confidence = Predictor(model, ["color"], voxel_size=0.05).predict(scene)
@@ -74,17 +76,23 @@ class Predictor:
         device: torch.device | str | None = None,
         views: Sequence[View] = (View(),),
         dtype: torch.dtype = torch.float32,
+        outputs: slice = slice(None),
     ) -> None:
         self.device = next(model.parameters()).device if device is None else torch.device(device)
         self.model = model.to(self.device)
         self.features, self.voxel_size, self.views, self.dtype = list(features), voxel_size, views, dtype
+        self.outputs = outputs
+
+    def with_outputs(self, outputs: slice) -> Predictor:
+        """The same network, with other outputs."""
+        return Predictor(self.model, self.features, self.voxel_size, self.device, self.views, self.dtype, outputs)
 
     @property
     def classifier(self) -> tuple[Tensor, Tensor]:
         """Weight (K, d) and bias (K,) of the point classifier."""
         final = self.model.final
         assert final.bias is not None
-        return final.kernel.T, final.bias.flatten()
+        return final.kernel.T[self.outputs], final.bias.flatten()[self.outputs]
 
     @torch.inference_mode()
     def predict(self, scene: Scene, moments: ClassMoments | None = None) -> tuple[Tensor, Tensor]:
@@ -107,7 +115,7 @@ class Predictor:
         """(M, K) float32 of the batch's voxels."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             voxels = self.model.forward_features(SparseTensor(batch.features, batch.coordinates))
-            logits = self.model.final(voxels).features
+            logits = self.model.final(voxels).features[:, self.outputs]
         if moments is not None:
             moments.update(voxels.features, batch.labels)
         probabilities: Tensor = logits.float().softmax(1)
@@ -132,23 +140,27 @@ def load_predictor(
     views: Sequence[View] = (View(),),
     dtype: torch.dtype = torch.float32,
     voxel_size: float | None = None,
+    head: str | None = None,
+    space: LabelSpace | None = None,
 ) -> tuple[Predictor, LabelSpace]:
     """Load the network of a checkpoint of ceco3d.train, with the label space it predicts.
 
     device        "auto": the GPU if there is one, else the CPU
     views, dtype  see ``Predictor``
     voxel_size    meters; None: that of the training. A warning tells when they differ
+    head          the part of a joint training whose classes are predicted; None: the one with the classes of ``space``
 
-    UserError if the file is not such a checkpoint.
+    UserError if the file is not such a checkpoint, or it does not say which part is meant.
     """
     model, setup = load_trained(Path(path))
     if setup["label_space"] is None:
         raise UserError(
             f"{path}: pretrained only, predicts no labels; train it with python -m ceco3d.train init={path}"
         )
+    outputs, predicted = choose_head(path, setup["label_space"], head, space)
     device = choose_device(device) if isinstance(device, str) else device
     trained = setup["voxel_size"]
     if voxel_size is not None and voxel_size != trained:
         logger.warning(f"voxel_size={voxel_size:g}: {path} was trained at {trained:g} m; expect other scores")
-    predictor = Predictor(fold_batch_norms(model), setup["features"], voxel_size or trained, device, views, dtype)
-    return predictor, label_space(setup["label_space"])
+    folded = fold_batch_norms(model)
+    return Predictor(folded, setup["features"], voxel_size or trained, device, views, dtype, outputs), predicted

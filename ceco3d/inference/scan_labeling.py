@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ceco3d.data.labels import LabelSpace, stored_space
 from ceco3d.data.pointclouds.files import read_scan
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
-from ceco3d.data.scenes.labels import LabelSpace
 from ceco3d.data.transforms import voxelize
 from ceco3d.inference.chunks import predict_in_chunks, receptive_field
 from ceco3d.inference.labeled_scan import LabeledScan, print_class_table
@@ -20,6 +22,8 @@ from ceco3d.metrics.tables import percent
 from ceco3d.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+ClassTable = tuple[list[dict[str, Any]], str]  # arguments of print_class_table
 
 LOW_CONFIDENCE = 0.5  # mean confidence below which a user is warned
 
@@ -55,21 +59,41 @@ def label_scans(
 
     checkpoint  of the predictor; recorded in the summaries
     """
+    names, source = plan_outputs(scans, out, options, checkpoint)
+    jobs = ((path, partial(label_scan, predictor, space, path, out / names[path], options, source)) for path in scans)
+    report_scans(jobs, scans)
+
+
+def plan_outputs(
+    scans: Sequence[Path], out: Path, options: LabelingOptions, checkpoint: Path
+) -> tuple[dict[Path, str], dict[str, str]]:
+    """The base name of each scan's files in ``out``, and the source that their summaries record.
+
+    UserError if a file would be replaced that must not be.
+    """
     names = name_outputs(scans, out)
     source = checkpoint_source(checkpoint)
     if not options.overwrite:
         refuse_to_overwrite(names, out, source)
-    failed: list[str] = []
-    for path, name in names.items():
+    return names, source
+
+
+def report_scans(results: Iterable[tuple[Path, Callable[[], ClassTable]]], scans: Sequence[Path]) -> None:
+    """Print the classes of each scan, which calling its result returns; UserError after the last one if any failed."""
+    failed: set[Path] = set()
+    for path, result in results:
         try:
-            label_scan(predictor, space, path, out / name, options, source)
+            classes, title = result()
         except UserError as error:
             if len(scans) == 1:
                 raise
             logger.error(str(error))
-            failed.append(str(path))
+            failed.add(path)
+        else:
+            print_class_table(classes, title)
     if failed:
-        raise UserError(f"{len(failed)} of {len(scans)} scans failed: {', '.join(failed)}")
+        names = ", ".join(str(path) for path in scans if path in failed)
+        raise UserError(f"{len(failed)} of {len(scans)} scans failed: {names}")
 
 
 def label_scan(
@@ -79,8 +103,8 @@ def label_scan(
     target: Path,
     options: LabelingOptions,
     source: dict[str, str],
-) -> None:
-    """Label the scan at ``path``, write ``<target>{.ply,.labels.txt,.summary.json}`` and print its classes.
+) -> ClassTable:
+    """Label the scan at ``path``, write the files of ``LabeledScan.write``, return its classes and a title.
 
     source  of the predictor, see ``checkpoint_source``
     UserError if the scan cannot be read or a file cannot be written.
@@ -106,12 +130,12 @@ def label_scan(
             "check unit, up and colors, and look at the labels before you use them"
         )
         logger.warning(f"{path}: {warnings[-1]}")
-    result = LabeledScan(scan, usable, labels.numpy(), confidence.numpy(), space)
+    result = LabeledScan(path, scan, usable, labels.numpy(), confidence.numpy(), space)
     classes = result.classes(voxels.index.numpy(), predictor.voxel_size)
     summary = {
         "input": os.path.abspath(path),
         **source,
-        "label_space": space.name,
+        "label_space": stored_space(space),
         "voxel_size": predictor.voxel_size,
         "points": len(scan),
         "unlabelled": int((~usable).sum()),
@@ -120,7 +144,8 @@ def label_scan(
         "classes": classes,
     }
     try:
-        result.write(target, summary)
+        for warning in result.write(target, summary):
+            logger.warning(f"{path}: {warning}")
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror or error})") from None
-    print_class_table(classes, f"{target.name}: {len(scan):,} points")
+    return classes, f"{target.name}: {len(scan):,} points"

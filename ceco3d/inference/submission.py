@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.evaluation import label_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import Confusion, segmentation_scores

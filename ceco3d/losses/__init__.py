@@ -3,6 +3,7 @@
 from ceco3d.losses.center_collapse import CenterCollapseLoss, class_centers
 from ceco3d.losses.etf import simplex_etf
 from ceco3d.losses.info_nce import Partition, SceneContextLoss
+from ceco3d.losses.joint import JointLoss
 from ceco3d.losses.language import LanguageHead, LanguageLoss
 from ceco3d.losses.lovasz import lovasz_softmax
 from ceco3d.losses.point import PointLoss
@@ -10,6 +11,7 @@ from ceco3d.losses.segmentation import SegmentationLoss
 
 __all__ = [
     "CenterCollapseLoss",
+    "JointLoss",
     "LanguageHead",
     "LanguageLoss",
     "Partition",

@@ -67,6 +67,14 @@ class ClassMoments:
         """Draw a random key for every point; the smallest keys of each class stay."""
         self._keep(features, labels, torch.rand(len(labels), generator=self._generator, dtype=torch.float64))
 
+    def add(self, other: ClassMoments) -> None:
+        """Add the moments and the sample of ``other``, of the same classes and groups."""
+        self.counts += other.counts
+        self.sums += other.sums
+        for name, square in other.squares.items():
+            self.squares[name] += square
+        self._keep(other.features, other.labels, other._keys)
+
     def share(self) -> None:
         """Combine the moments and samples of all processes, on each of them."""
         self.counts, self.sums = reduce(self.counts), reduce(self.sums)

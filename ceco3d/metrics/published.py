@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ceco3d.data.labels import LabelSpace, label_space
+
 
 @dataclass(frozen=True)
 class PublishedRow:
@@ -31,3 +33,8 @@ SCANNET200_TEST = (
     PublishedRow("Minkowski 34D", 25.3, 46.3, 15.4, 10.2, _classes(0.381, 0.084, 0.134, 0, 0, 0)),
     PublishedRow("CSC-Pretrain", 24.9, 45.5, 17.1, 7.9, _classes(0.418, 0.059, 0.186, 0, 0, 0)),
 )
+
+
+def published_results(space: LabelSpace) -> tuple[PublishedRow, ...]:
+    """The published results on the classes of ``space``; none but for ScanNet200."""
+    return SCANNET200_TEST if space.same_classes(label_space("scannet200")) else ()

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ceco3d.data.scenes.labels import GROUPS, LabelSpace
+from ceco3d.data.labels import GROUPS, LabelSpace
 from ceco3d.metrics.confusion import Confusion
 
 CONVENTIONS = ("present", "union", "zero_filled")

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ceco3d.data.scenes.labels import GROUPS, LabelSpace
-from ceco3d.metrics.published import SCANNET200_TEST
+from ceco3d.data.labels import GROUPS, LabelSpace
+from ceco3d.metrics.published import published_results
 from ceco3d.metrics.scores import CONVENTIONS
 
 PERCENT_HEADINGS = tuple(f"{name} %" for name in ("mIoU", *GROUPS))  # of tables for people; files hold fractions
@@ -32,10 +32,13 @@ def scores_markdown(scores: dict[str, Any], space: LabelSpace, title: str) -> st
     own = [(f"{title}, {name}", *values) for name, *values in scores_rows(scores)]
     notes = [f"- `{name}`: {CONVENTION_NOTES[name]}" for name in CONVENTIONS]
     lines = ["# Scores", "", "IoU in percent on the mesh vertices.", "", *markdown_table(header, own), "", *notes]
-    if space.groups:
-        rows = [
-            (r.method, f"{r.miou:.1f}", f"{r.head:.1f}", f"{r.common:.1f}", f"{r.tail:.1f}") for r in SCANNET200_TEST
-        ]
+    if space.grouping:
+        lines += ["", space.grouping]
+    rows = [
+        (r.method, f"{r.miou:.1f}", f"{r.head:.1f}", f"{r.common:.1f}", f"{r.tail:.1f}")
+        for r in published_results(space)
+    ]
+    if rows:
         lines += [
             "",
             "## Published",
@@ -64,9 +67,18 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def print_scores(scores: dict[str, Any], title: str) -> None:
-    """Print the table of scores to the terminal."""
-    table = Table("mean over classes", *PERCENT_HEADINGS, title=title, title_justify="left")
+def print_classes(scores: Mapping[str, Any], space: LabelSpace) -> None:
+    """Print the IoU of every class that occurs."""
+    table = Table("class", "id", "IoU %")
+    for name, number in zip(space.names, space.ids, strict=True):
+        if scores["per_class"][name] is not None:
+            table.add_row(name, str(number), percent(scores["per_class"][name]))
+    Console().print(table)
+
+
+def print_scores(scores: dict[str, Any], title: str, note: str = "") -> None:
+    """Print the table of scores to the terminal, with a note below it such as ``LabelSpace.grouping``."""
+    table = Table("mean over classes", *PERCENT_HEADINGS, title=title, title_justify="left", caption=note or None)
     for row in scores_rows(scores):
         table.add_row(*row)
     Console().print(table)

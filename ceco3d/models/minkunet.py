@@ -107,6 +107,13 @@ class MinkUNet(Network):
             x = self.get_submodule(f"block{stage + 1}")(cat([x, skips.pop()]))
         return x
 
+    @property
+    def stage_names(self) -> tuple[tuple[str, ...], ...]:
+        """See Network. The stem, four stages of the encoder, four of the decoder."""
+        encoder = [(f"conv{k}p{2 ** (k - 1)}s2", f"bn{k}", f"block{k}") for k in range(1, 5)]
+        decoder = [(f"convtr{k}p{2 ** (8 - k)}s2", f"bntr{k}", f"block{k + 1}") for k in range(4, 8)]
+        return ("conv0p1s1", "bn0"), *encoder, *decoder
+
     def build_maps(self, x: SparseTensor) -> None:
         """Build the levels and kernel maps of a forward pass on ``x``, which then never waits for a GPU."""
         self.conv0p1s1.build_map(x, 1)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ceco3d.data.labels import is_joint, restored_blocks, restored_space
 from ceco3d.models.build import build_network
 from ceco3d.models.checkpoint_file import read_file
 from ceco3d.models.matching import OPTIONAL
@@ -79,5 +80,9 @@ def _check_setup(setup: Mapping[str, Any]) -> None:
         raise ValueError("features are not names")
     if not isinstance(setup["voxel_size"], int | float) or not 0 < setup["voxel_size"] < 1000:
         raise ValueError("voxel_size is not a length in meters")
-    if not isinstance(setup["label_space"], str | type(None)):
-        raise ValueError("label_space is not a name")
+    if is_joint(setup["label_space"]):
+        classes = restored_blocks(setup["label_space"])[-1].outputs.stop
+        if classes != setup["model"]["out_channels"]:
+            raise ValueError(f"{setup['model']['out_channels']!r:.20} outputs for {classes} classes")
+    elif setup["label_space"] is not None:
+        restored_space(setup["label_space"])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
+from ceco3d.data.labels import LabelBlock
 from ceco3d.models.checkpoint_file import list_names, read_checkpoint
+from ceco3d.models.classifier import carried_text, carry_over, is_own, match_classes, predicted_classes
 from ceco3d.models.matching import HEAD, OPTIONAL, Match, Tensors, collect_tensors, find_matches, is_required, originals
 from ceco3d.models.minkowski04 import looks_like_v04, reorder_v04
 from ceco3d.utils.errors import UserError
@@ -17,13 +20,21 @@ from ceco3d.utils.untrusted import one_line
 logger = logging.getLogger(__name__)
 
 
-def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = (), minkowski: str = "auto") -> None:
+def load_weights(
+    model: nn.Module,
+    path: str | Path,
+    leave_out: Sequence[str] = (),
+    minkowski: str = "auto",
+    classes: Sequence[LabelBlock] = (),
+) -> None:
     """Load the weights in ``path`` into ``model``.
 
     leave_out  name prefixes to skip; those parameters keep their initial values, e.g. ``["final"]``. A prefix can also
                be one of the file, e.g. ``["teacher"]``.
     minkowski  the MinkowskiEngine that trained the weights: "0.5" (ceco3d too), "0.4" (see ``reorder_v04``), or "auto":
                0.4 if ``looks_like_v04``, else 0.5
+    classes    those that ``model`` predicts. If they are given, the classifier of a checkpoint of ceco3d is taken class
+               by class, by their names, see ``match_classes``.
 
     The weights may lie under any key and have any prefix, see ``matching``. A classifier (``final``) that is missing or
     has another shape keeps its initial values, with a warning; so do names of other networks and heads in the file.
@@ -34,15 +45,17 @@ def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = 
         raise UserError(f"minkowski={minkowski}: choose auto, 0.4 or 0.5")
     path = Path(path)
     expected = {name: value for name, value in model.state_dict().items() if not name.startswith(tuple(leave_out))}
-    tensors = read_tensors(path).without(leave_out)
+    content, skipped = read_checkpoint(path)
+    tensors = _tensors(path, content, skipped).without(leave_out)
     match = _choose(path, find_matches(tensors, expected), tensors, expected)
     state = {name: tensors.by_name[match.prefix + name] for name in expected if match.prefix + name in tensors.by_name}
-    head = {name for name in expected if name.startswith(HEAD)}
-    if any(name not in state or state[name].shape != expected[name].shape for name in head):
-        state = {name: value for name, value in state.items() if name not in head}
+    head, level, text = _classifier(path, content, state, expected, classes)
+    state = {name: value for name, value in state.items() if not name.startswith(HEAD)} | head
     _check_fit(path, state, expected, _foreign(tensors, match, expected))
     check_finite(path, state)
-    _report(path, match, tensors, state, head, leave_out)
+    _report(path, match, tensors, state, expected)
+    if text:
+        logger.log(level, text)
     if minkowski == "0.4" or (minkowski == "auto" and looks_like_v04(state)):
         state = reorder_v04(state)
     model.load_state_dict(state, strict=False)
@@ -50,7 +63,10 @@ def load_weights(model: nn.Module, path: str | Path, leave_out: Sequence[str] = 
 
 def read_tensors(path: Path) -> Tensors:
     """The tensors in a checkpoint file, by their dotted names. UserError when it is missing, damaged or has none."""
-    content, skipped = read_checkpoint(path)
+    return _tensors(path, *read_checkpoint(path))
+
+
+def _tensors(path: Path, content: Mapping[str, Any], skipped: list[str]) -> Tensors:
     tensors = collect_tensors(content)
     if not tensors.by_name:
         held = f", but objects of {list_names(skipped)}" if skipped else ""
@@ -90,6 +106,32 @@ def _choose(path: Path, matches: list[Match], tensors: Tensors, expected: Mappin
     return found[0]
 
 
+def _classifier(
+    path: Path,
+    content: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    classes: Sequence[LabelBlock],
+) -> tuple[dict[str, Tensor], int, str]:
+    """The classifier's weights to load, none if it keeps its initial values; and a line for the log, with its level."""
+    fresh = {name: value for name, value in expected.items() if name.startswith(HEAD)}
+    found = {name: value for name, value in state.items() if name in fresh}
+    without = logging.WARNING, f"{path}: no classifier that fits; {HEAD.rstrip('.')} keeps its initial values"
+    if not fresh:
+        return {}, logging.INFO, ""
+    if classes and is_own(content):
+        theirs = predicted_classes(path, content)
+        if not theirs:
+            return {}, logging.INFO, f"classifier: starts fresh; the network of {path} predicts no classes"
+        matches = match_classes(classes, theirs)
+        carried = carry_over(fresh, found, matches, theirs[-1].outputs.stop)
+        return ({}, *without) if carried is None else (carried, logging.INFO, carried_text(path, classes, matches))
+    if found.keys() != fresh.keys() or any(found[name].shape != value.shape for name, value in fresh.items()):
+        return {}, *without
+    how = "as it is, because the file names no classes; init_leave_out=[final] starts it fresh"
+    return found, logging.INFO, f"classifier: taken from {path} {how}" if classes else ""
+
+
 def _foreign(tensors: Tensors, match: Match, expected: Mapping[str, Tensor]) -> list[str]:
     """Names inside the network's modules that it does not have: the network is another one then."""
     modules = {name.partition(".")[0] for name in expected if is_required(name)}
@@ -122,18 +164,15 @@ def _report(
     match: Match,
     tensors: Tensors,
     state: Mapping[str, Tensor],
-    head: set[str],
-    leave_out: Sequence[str],
+    expected: Mapping[str, Tensor],
 ) -> None:
-    """Say under which prefix the weights were found, and what was left out without being asked for."""
+    """Say under which prefix the weights were found, and what in the file is of no use to the network."""
     used = {match.prefix + name for name in state}
     containers = {tensors.containers[name] for name in used}
     rest = [name for name in tensors.by_name if name not in used and tensors.containers[name] in containers]
     rest = [name for name in rest if not name.endswith(OPTIONAL)]
-    rest = [tensors.within(n) for n in rest if not n.removeprefix(match.prefix).startswith(tuple(leave_out))]
+    rest = [tensors.within(name) for name in rest if name.removeprefix(match.prefix) not in expected]
     if match.prefix:
         logger.info(f"{path}: {len(state)} weights found under {one_line(match.label, 60)}")
     if rest:
         logger.warning(f"{path}: left out {len(rest)} weights that are not of this network ({list_names(rest)})")
-    if head and not head & state.keys():
-        logger.warning(f"{path}: no classifier that fits; {HEAD.rstrip('.')} keeps its initial values")

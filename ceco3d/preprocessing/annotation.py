@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import IGNORE, label_space
-from ceco3d.data.scenes.processed import SEGMENT
+from ceco3d.data.labels import IGNORE, label_space
 from ceco3d.preprocessing.label_table import LabelTable
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_json
 
 SEGMENTS = "_vh_clean_2.0.010000.segs.json"
 AGGREGATION = ".aggregation.json"
+SPACES = ("scannet20", "scannet200")
 LABELS = ("segment20", "segment200", "instance")
 NO_ID = 0  # neither ScanNet200 nor nyu40 has a class 0
 
@@ -86,7 +86,7 @@ def _objects(
         if ids[name] is None:
             objects, points = unknown.get(name, (0, 0))
             unknown[name] = objects + 1, points + int(vertices[index])
-    labeled = {space: int((arrays[name] != IGNORE).sum()) for space, name in SEGMENT.items()}
+    labeled = {space: int((arrays[label_space(space).array] != IGNORE).sum()) for space in SPACES}
     return Objects(ids, unknown, labeled, lost)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from ceco3d.data.labels import LabelSpace, label_space
 from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.preprocessing.pipeline import preprocess_scenes
 from ceco3d.preprocessing.summary import Summary, summary_lines
@@ -23,16 +24,18 @@ logger = logging.getLogger(__name__)
 class DataSet(Protocol):
     """What training, evaluation and pictures need of a data set.
 
-    name         for titles and error messages
-    label_space  name of its classes, see ``label_space``
-    raw          folder of the raw scenes; None where only processed ones exist
-    root         folder of the processed scenes, ``<root>/<split>/<scene>``
+    name   for titles and error messages
+    raw    folder of the raw scenes; None where only processed ones exist
+    root   folder of the processed scenes, ``<root>/<split>/<scene>``
     """
 
     name: str
-    label_space: str
     raw: Path | None
     root: Path
+
+    def space(self) -> LabelSpace:
+        """Its classes. UserError if they are not known before its scenes are processed."""
+        ...
 
     def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
         """Make the processed scenes that are missing; ``shard`` (i, n) makes the i-th of n parts."""
@@ -49,6 +52,10 @@ class ScanNet:
     root: Path
     align: bool = True
     voxel_size: float = 0.02
+
+    def space(self) -> LabelSpace:
+        """See DataSet."""
+        return label_space(self.label_space)
 
     def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
         """See DataSet. UserError when the raw folder is missing or incomplete, or its label table does not fit."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ceco3d.data.scenes.processed import is_finished
+from ceco3d.preprocessing.annotation import LABELS
 from ceco3d.preprocessing.label_report import Labeled, names_of
 from ceco3d.preprocessing.label_table import LABEL_TABLE, LabelTable
 from ceco3d.preprocessing.record import Record, read_record
@@ -21,6 +22,11 @@ class Job:
     target: Path
     annotated: bool
     align: bool
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The arrays of a finished scene."""
+        return ("color", *LABELS) if self.annotated else ("color",)
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def look(jobs: Iterable[Job], table: LabelTable | None) -> Found:
     found = Found([], Counter(), {})
     records: dict[Job, Record | None] = {}
     for job in jobs:
-        if not is_finished(job.target, job.annotated):
+        if not is_finished(job.target, job.needed):
             found.pending.append(job)
             continue
         record = read_record(job.target)

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceco3d.data.scenes.labels import label_space
-from ceco3d.preprocessing.text_files import read_text
+from ceco3d.data.labels import label_space
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.text_files import read_text
 from ceco3d.utils.untrusted import one_line
 
 LABEL_TABLE = "scannetv2-labels.combined.tsv"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ceco3d.data.scenes.processed import is_finished, remove_temporary, write_scene
 from ceco3d.preprocessing import scannet
@@ -19,11 +21,15 @@ from ceco3d.preprocessing.label_table import LABEL_TABLE, LabelTable, read_label
 from ceco3d.preprocessing.raw_root import RAW_FOLDER, check_raw, choose_scenes
 from ceco3d.preprocessing.record import Record, raw_files
 from ceco3d.preprocessing.summary import Summary
+from ceco3d.utils import cluster
 from ceco3d.utils.atomic import write_text
+from ceco3d.utils.cluster_task import check_visible
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
 from ceco3d.utils.untrusted import one_line, read_json
+
+AnyJob = TypeVar("AnyJob", bound=Hashable)
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +50,7 @@ def preprocess_scenes(
     """Preprocess the scenes of ``raw`` that ``root`` lacks or that were made from other files.
 
     splits   None: all that have a list
-    workers  processes, one thread each
+    workers  processes, one thread each; a cluster (``utils.cluster``) has its own
     align    apply each scene's axisAlignment
     shard    (i, n), i from 1: only the i-th of n parts of the scenes, for n machines that share one root
     space    label space whose labels are needed; None: any
@@ -67,12 +73,14 @@ def preprocess_scenes(
     found = look(jobs, table)
     outcomes: list[tuple[Job, str | None]] = []
     if found.pending:  # else nothing to write: works on a read-only root
-        with _locked(root, shard):
-            if shard == (1, 1):  # with shards, they may belong to another running machine
+        with locked_root(root, shard):
+            if shard == (1, 1) and cluster.current() is None:  # they may belong to another running machine
                 remove_temporary(root)
             found = look(jobs, table)  # another run may have finished some meanwhile
             _check_options(root, align, len(found.pending), len(jobs))
             outcomes = _run(found, table, workers)
+            if shard == (1, 1):  # of workers that died
+                remove_temporary(root)
     else:
         _check_options(root, align, 0, len(jobs))
     failed = sorted((job.source.name, reason) for job, reason in outcomes if reason)
@@ -93,7 +101,7 @@ def _read_table(raw: Path, jobs: list[Job]) -> LabelTable | None:
     if not annotated:
         return None
     path = raw / LABEL_TABLE
-    if not path.exists() and all(is_finished(job.target, True) for job in annotated):
+    if not path.exists() and all(is_finished(job.target, job.needed) for job in annotated):
         return None
     return read_label_table(path)
 
@@ -104,11 +112,13 @@ def _run(found: Found, table: LabelTable | None, workers: int) -> list[tuple[Job
         logger.info(f"scenes made anew because their {why} has changed: {number}")
     absent = [(job, f"{job.source} {scannet.ABSENT}") for job in found.pending if not job.source.is_dir()]
     there = [job for job in found.pending if job.source.is_dir()]
-    return absent + list(track(_run_jobs(there, table, workers), len(there), "preprocessing"))
+    return absent + list(
+        track(run_jobs(partial(_preprocess_scene, labels=table), there, workers), len(there), "preprocessing")
+    )
 
 
 @contextmanager
-def _locked(root: Path, shard: tuple[int, int]) -> Iterator[None]:
+def locked_root(root: Path, shard: tuple[int, int]) -> Iterator[None]:
     """Create ``root`` and lock it: a second run on the same shard waits. The lock ends with the process."""
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -148,6 +158,7 @@ def _check_options(root: Path, align: bool, missing: int, total: int) -> None:
 def _preprocess_scene(job: Job, labels: LabelTable | None) -> str | None:
     """Preprocess one scene; None, or the reason why it failed."""
     try:
+        check_visible(job.source, job.target.parent.parent)
         files = raw_files(job.source)  # before they are read: a change in the meantime makes the scene anew
         arrays, objects = scannet.read_scene_and_objects(job.source, labels, job.annotated, job.align)
         Record(files, objects).write(job.target)
@@ -159,16 +170,19 @@ def _preprocess_scene(job: Job, labels: LabelTable | None) -> str | None:
     return None
 
 
-def _run_jobs(jobs: list[Job], labels: LabelTable | None, workers: int) -> Iterator[tuple[Job, str | None]]:
-    """Yield each job with None or the reason of its failure, as they finish.
+def run_jobs(
+    function: Callable[[AnyJob], str | None], jobs: Sequence[AnyJob], workers: int
+) -> Iterator[tuple[AnyJob, str | None]]:
+    """Yield each job with the result of ``function``, None or the reason of its failure, as they finish.
 
     A dead worker does not tell which scene killed it. The remaining scenes then run one at a time, in order, which
     shows the culprit and needs the least memory, the usual cause.
     """
     deaths = 0
+    jobs = list(jobs)
     while jobs:
         finished = set()
-        for job, reason in _run_pool(jobs, labels, min(workers, len(jobs))):
+        for job, reason in _run_pool(function, jobs, min(workers, len(jobs))):
             finished.add(job)
             yield job, reason
         jobs = [job for job in jobs if job not in finished]
@@ -180,9 +194,18 @@ def _run_jobs(jobs: list[Job], labels: LabelTable | None, workers: int) -> Itera
         workers = 1
 
 
-def _run_pool(jobs: list[Job], labels: LabelTable | None, workers: int) -> Iterator[tuple[Job, str | None]]:
-    """Yield the outcome of each job, except those that were unfinished when a worker died."""
+def _run_pool(
+    function: Callable[[AnyJob], str | None], jobs: Sequence[AnyJob], workers: int
+) -> Iterator[tuple[AnyJob, str | None]]:
+    """Yield the outcome of each job, except those that were unfinished when a local worker died."""
     with suppress(BrokenProcessPool):  # also raised while submitting
-        for job, future in run_parallel(partial(_preprocess_scene, labels=labels), jobs, workers):
+        for job, future in run_parallel(function, jobs, cluster.current() or workers):
             with suppress(BrokenProcessPool):
-                yield job, future.result()
+                yield job, _reason(future)
+
+
+def _reason(future: Future[str | None]) -> str | None:
+    try:
+        return future.result()
+    except cluster.WorkerDied as died:
+        return str(died)

@@ -13,8 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ceco3d.data.scenes.processed import SEGMENT
-from ceco3d.preprocessing.annotation import AGGREGATION, SEGMENTS, Objects
+from ceco3d.preprocessing.annotation import AGGREGATION, SEGMENTS, SPACES, Objects
 from ceco3d.preprocessing.label_table import LabelTable
 from ceco3d.preprocessing.scannet import INFO, MESH
 from ceco3d.utils.atomic import write_text
@@ -80,7 +79,7 @@ def read_record(target: Path) -> Record | None:
         objects = Objects(
             ids={str(name): None if ids is None else _pair(ids) for name, ids in found["ids"].items()},
             unknown={str(name): _pair(counts) for name, counts in found["unknown"].items()},
-            labeled={space: int(found["labeled"][space]) for space in SEGMENT},
+            labeled={space: int(found["labeled"][space]) for space in SPACES},
             lost=int(found["lost"]),
         )
         return Record(files, objects)

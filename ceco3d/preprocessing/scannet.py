@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ceco3d.data.labels import IGNORE
 from ceco3d.data.pointclouds.normals import vertex_normals
 from ceco3d.data.pointclouds.ply import mapped_triangles
 from ceco3d.data.pointclouds.ply_open import open_ply
-from ceco3d.data.scenes.labels import IGNORE
 from ceco3d.data.scenes.normals import missing_normals
 from ceco3d.preprocessing.annotation import LABELS, Objects, read_labels
 from ceco3d.preprocessing.label_table import LabelTable

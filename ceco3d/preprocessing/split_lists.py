@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from ceco3d.preprocessing.text_files import read_text
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.text_files import read_text
 from ceco3d.utils.untrusted import one_line
 
 SPLITS = ("train", "val", "test")

@@ -18,7 +18,8 @@ from ceco3d.pretraining.dataset import FramePairs, PairDataset, ScanPairs
 from ceco3d.pretraining.frames import list_frame_pairs
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.pretraining.pairs import PairBatch, PairCollate, PairMaker
-from ceco3d.training.build import make_network, make_prefetcher
+from ceco3d.training.batches import make_prefetcher
+from ceco3d.training.build import make_network
 from ceco3d.training.objective import TrainingObjective
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import Count, Positive, settings
@@ -93,5 +94,5 @@ class ContrastiveSceneContexts:
             pairs = list_frame_pairs(self.frames, self.min_overlap)
             return FramePairs(pairs, make, settings.seed, settings.trainer.repeat)
         folders = processed_scenes(settings.dataset, ("train",), settings.workers)["train"]
-        space = settings.dataset.label_space
+        space = settings.dataset.space()
         return ScanPairs(folders, space, self.min_overlap, make, settings.seed, settings.trainer.repeat)

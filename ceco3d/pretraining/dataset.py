@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import FEATURES, read_scene
 from ceco3d.data.scenes.scene import Scene
@@ -70,10 +71,16 @@ class ScanPairs(PairDataset):
     """
 
     def __init__(
-        self, folders: Sequence[Path], label_space: str, min_overlap: float, make: PairMaker, seed: int, repeat: int = 1
+        self,
+        folders: Sequence[Path],
+        space: LabelSpace,
+        min_overlap: float,
+        make: PairMaker,
+        seed: int,
+        repeat: int = 1,
     ) -> None:
         super().__init__(len(folders), make, seed, repeat)
-        self.folders, self.label_space, self.min_overlap = list(folders), label_space, min_overlap
+        self.folders, self.space, self.min_overlap = list(folders), space, min_overlap
         warn_missing(self.folders, FEATURES)  # cameras need normals, whatever the network sees
 
     def name(self, source: int) -> str:
@@ -82,7 +89,7 @@ class ScanPairs(PairDataset):
 
     def views(self, source: int, rng: torch.Generator) -> tuple[Scene, Scene]:
         """Two views of scene number ``source``, drawn with ``rng``."""
-        scene = read_scene(self.folders[source], self.label_space)
+        scene = read_scene(self.folders[source], self.space)
         first, second = draw_views(scene, self.min_overlap, rng)
         return scene.select(first), scene.select(second)
 

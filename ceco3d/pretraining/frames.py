@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from ceco3d.data.scenes.labels import IGNORE
+from ceco3d.data.labels import IGNORE
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.pickles import Array, read_arrays

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from ceco3d.data.batch import Batch
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.inference.evaluation import Evaluation, ReportFailed, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.losses import LanguageHead, LanguageLoss
@@ -19,7 +18,8 @@ from ceco3d.models import Network
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
-from ceco3d.training.build import make_network, training_batches
+from ceco3d.training.batches import training_batches
+from ceco3d.training.build import make_network
 from ceco3d.training.objective import TrainingObjective
 from ceco3d.utils.device import choose_precision
 from ceco3d.utils.errors import UserError
@@ -78,7 +78,8 @@ class LanguageGrounding:
 
     def build(self, settings: PretrainSettings, device: torch.device) -> Pretraining:
         """The objective and its batches; UserError on bad settings or data."""
-        space = label_space(settings.dataset.label_space)
+        scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
+        space = settings.dataset.space()
         anchors = load_anchors(self.anchors, space)
         model = make_network(settings)
         try:
@@ -86,7 +87,6 @@ class LanguageGrounding:
             head = LanguageHead(model.feature_channels, anchors)
         except ValueError as error:
             raise UserError(f"method=lground: {error}") from error
-        scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
         objective = LanguageObjective(model, head, loss).to(device)
         batches = training_batches(settings, scenes["train"], device)
         validate = _validation(settings, objective, scenes["val"], device)
@@ -98,7 +98,7 @@ def _validation(
 ) -> Callable[[ReportFailed], Evaluation]:
     dtype = choose_precision(settings.precision, device)
     predictor = Predictor(objective.model, settings.features, settings.voxel_size, device, dtype=dtype)
-    space = label_space(settings.dataset.label_space)
+    space = settings.dataset.space()
 
     def validate(report_failed: ReportFailed) -> Evaluation:
         objective.write_classifier()

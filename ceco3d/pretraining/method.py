@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import torch
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.training.objective import TrainingObjective
 from ceco3d.training.prefetcher import Prefetcher
@@ -54,4 +54,5 @@ class Method(Protocol):
 class PretrainSettings(RunSettings):
     """``conf/pretrain.yaml``."""
 
+    init_leave_out: Sequence[str] = ("final",)
     method: Annotated[Method, BUILT]

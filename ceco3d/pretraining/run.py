@@ -11,12 +11,14 @@ from typing import Any
 import torch
 
 from ceco3d.models.minkunet import count_parameters
+from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.runs.metrics_csv import read_rows
 from ceco3d.runs.open_run import open_run
 from ceco3d.training import build
 from ceco3d.training.loggers import CsvLogger
 from ceco3d.training.loop import Trainer
+from ceco3d.training.optimizer import make_optimizer
 from ceco3d.training.random_state import seed_all
 from ceco3d.training.resuming import find_checkpoint, resume
 from ceco3d.training.run_trainer import run_trainer
@@ -51,12 +53,15 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
     dtype = choose_precision(settings.precision, device)
     run_dir = settings.run_dir
     last = find_checkpoint(run_dir, settings.resume)
+    if list(settings.features) == [build.AUTO]:
+        folders = processed_scenes(settings.dataset, ("train",), settings.workers)["train"]
+        settings = build.with_features(settings, folders)
     seed_all(settings.seed)
     parts = settings.method.build(settings, device)
     objective = parts.objective
     trainer = Trainer(
         objective,
-        build.make_optimizer(settings, objective),
+        make_optimizer(settings, objective),
         settings.scheduler,
         parts.prefetcher,
         parts.validate,
@@ -81,8 +86,7 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
 
 def pretrained_setup(settings: PretrainSettings, parts: Pretraining) -> dict[str, Any]:
     """``network_setup`` with the ``method``; ``label_space`` is None for a network that predicts no labels."""
-    setup = build.network_setup(settings, parts.outputs)
-    return setup | {"label_space": parts.space.name if parts.space else None, "method": settings.method.name}
+    return build.network_setup(settings, parts.outputs, parts.space) | {"method": settings.method.name}
 
 
 def loss_summary(path: Path) -> dict[str, float | int | None]:

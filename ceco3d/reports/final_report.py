@@ -10,7 +10,7 @@ from types import ModuleType
 
 import torch
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.utils.untrusted import one_line
 
 SIGNALS = {130: "Ctrl-C (SIGINT)", 138: "SIGUSR1", 143: "SIGTERM"}  # by exit code

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceco3d.data.scenes.labels import GROUPS
-from ceco3d.metrics.published import SCANNET200_TEST, PublishedRow
+from ceco3d.data.labels import GROUPS
+from ceco3d.metrics.published import PublishedRow, published_results
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.metrics.tables import PERCENT_HEADINGS, markdown_table
 from ceco3d.runs.folder import read_config, read_evaluation, read_scores
@@ -49,6 +49,7 @@ class Leaderboard:
     classes: tuple[str, ...]
     rows: tuple[Row, ...]
     published: tuple[Row, ...]
+    grouping: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -56,8 +57,9 @@ class Leaderboard:
 
     @property
     def note(self) -> str:
-        """A warning if the runs were evaluated in different ways, else ""."""
-        return UNEQUAL_NOTE if len({row.how for row in self.rows}) > 1 else ""
+        """How the groups were made, and a warning if the runs were evaluated in different ways; "" for neither."""
+        unequal = UNEQUAL_NOTE if len({row.how for row in self.rows}) > 1 else ""
+        return f"{self.grouping} {unequal}".strip()
 
 
 def read_leaderboard(
@@ -85,9 +87,9 @@ def read_leaderboard(
     values = [_values(path, folder, convention) for path, folder in zip(paths, folders, strict=True)]
     how = [_how(path, folder) for path, folder in zip(paths, folders, strict=True)]
     rows = _ranked(list(zip(map(str, labels), values, how, strict=True)), (*OVERVIEW, *classes))
-    published = _ranked([_published(row) for row in SCANNET200_TEST], (*OVERVIEW, *classes))
+    published = _ranked([_published(row) for row in published_results(space)], (*OVERVIEW, *classes))
     title = f"{data.pop()}, validation, mean over classes: {convention}"
-    return Leaderboard(title, classes, rows, published if space.groups else ())
+    return Leaderboard(title, classes, rows, published, space.grouping)
 
 
 def _scores_path(folder: Path) -> Path:

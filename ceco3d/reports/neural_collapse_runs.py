@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.runs.folder import damaged_file, how_to_finish, read_config, read_log, read_scores, require_file
 from ceco3d.runs.naming import run_labels
 from ceco3d.utils.errors import UserError

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ceco3d.data.scenes.labels import GROUPS, LabelSpace
+from ceco3d.data.labels import GROUPS, LabelSpace
 from ceco3d.metrics.tables import percent
 from ceco3d.reports import run_report_kept as kept
 from ceco3d.reports.page_style import asset

@@ -9,7 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ceco3d.data.scenes.labels import GROUPS
+from ceco3d.data.labels import GROUPS
+from ceco3d.data.labels.blocks import PART_NAME
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.runs.folder import Scores, damaged_file, read_scores
 from ceco3d.runs.metrics_csv import Row
@@ -69,13 +70,28 @@ def _record(folder: Path) -> dict[str, Any]:
 
 
 def evaluations(folder: Path, trained: bool) -> dict[str, Scores]:
-    """Return the means of ``metrics.json`` and of every ``evaluate-*/metrics.json`` by name; {} without the first."""
+    """Return the means of ``metrics.json`` and of every ``evaluate-*/metrics.json`` by name; {} without the first.
+
+    Of a joint training also those of the parts after the first.
+    """
     if not (folder / "metrics.json").is_file():
         return {}
     found = {"this run" if trained else "this evaluation": _means(folder / "metrics.json", folder)}
+    for part in joint_parts(folder)[1:]:
+        found[f"this run, {part}"] = _means(folder / part / "metrics.json", folder)
     for path in sorted(folder.glob("evaluate-*/metrics.json")):
         found[f"{path.parent.name}{_tta(path.parent)}"] = _means(path, folder)
     return found
+
+
+def joint_parts(folder: Path) -> list[str]:
+    """Return the parts of a joint training by their folders, in order; [] of any other."""
+    path = folder / "metrics.json"
+    try:
+        names = [str(name) for name in read_json(path).get("parts", {})]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise damaged_file(path, folder, error) from error
+    return [name for name in names if PART_NAME.fullmatch(name)]
 
 
 def _means(path: Path, folder: Path) -> Scores:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.inference.predictor import View
 from ceco3d.metrics import Confusion
@@ -57,7 +57,8 @@ def scene_pictures(
         return "", "drawing needs matplotlib: pip install 'ceco3d[plot]'"
     try:
         chosen, reason = _choose(run, config, folder)
-        return "".join(_scene(choice, space, run, checkpoint, device) for choice in chosen), reason
+        head = scored_dataset(config)[0]
+        return "".join(_scene(choice, space, run, checkpoint, device, head) for choice in chosen), reason
     except (UserError, OSError, RuntimeError, ValueError) as error:
         return "", one_line(error, 300)
 
@@ -69,7 +70,7 @@ def data_roots(run: Path, config: Mapping[str, Any], folder: str) -> list[Path]:
     have moved together, that folder is what precedes ``run_dir`` in the path of the run. Runs that recorded neither
     were started somewhere unknown: then it is the current folder.
     """
-    dataset = config.get("dataset")
+    dataset = scored_dataset(config)[1]
     root = Path(str(dataset["root"])) if isinstance(dataset, Mapping) and dataset.get("root") else None
     if root is None or root.is_absolute():
         return [root] if root else []
@@ -78,6 +79,13 @@ def data_roots(run: Path, config: Mapping[str, Any], folder: str) -> list[Path]:
     if run_dir and not Path(*run_dir).is_absolute() and parts[-len(run_dir) :] == run_dir:
         bases.append(Path(*parts[: -len(run_dir)]))
     return [base / root for base in bases or [Path.cwd()]]
+
+
+def scored_dataset(config: Mapping[str, Any]) -> tuple[str | None, Any]:
+    """Return the part of a joint training whose scores are those of the run, None of any other, and its data set."""
+    dataset = config.get("dataset")
+    parts = dataset.get("parts") if isinstance(dataset, Mapping) else None
+    return next(iter(parts.items())) if isinstance(parts, Mapping) and parts else (None, dataset)
 
 
 def _choose(run: Path, config: Mapping[str, Any], folder: str) -> tuple[list[Choice], str]:
@@ -109,10 +117,12 @@ def _scored(run: Path) -> dict[str, float] | None:
         raise damaged_file(path, run, error) from error
 
 
-def _scene(choice: Choice, space: LabelSpace, run: Path, checkpoint: str, device: torch.device) -> str:
+def _scene(
+    choice: Choice, space: LabelSpace, run: Path, checkpoint: str, device: torch.device, head: str | None
+) -> str:
     from ceco3d.visualization.labeled_scenes import segment_scene
 
-    scene = segment_scene(choice.folder, space, [run], ["Prediction"], device, [View()], torch.float32)
+    scene = segment_scene(choice.folder, space, [run], ["Prediction"], device, [View()], torch.float32, head=head)
     score = ""
     if scene.truth is not None:
         confusion = Confusion(len(space))

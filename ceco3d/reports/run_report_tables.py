@@ -7,8 +7,8 @@ from html import escape
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import GROUPS, LabelSpace
-from ceco3d.metrics.published import SCANNET200_TEST
+from ceco3d.data.labels import GROUPS, LabelSpace
+from ceco3d.metrics.published import published_results
 from ceco3d.metrics.tables import CONVENTION_NOTES, percent, scores_rows
 from ceco3d.runs.folder import Scores
 
@@ -36,10 +36,12 @@ def scores_table(tables: Mapping[str, Scores], space: LabelSpace | None) -> str:
         part = f'<tr class="part"><th colspan="5">{escape(title)}</th></tr>' if len(tables) > 1 else ""
         rows = [(f"{name}<small>{CONVENTION_NOTES[name]}</small>", *values) for name, *values in scores_rows(scores)]
         body += f"<tbody>{part}{_rows(rows)}</tbody>"
-    if space is not None and space.groups:
+    published = () if space is None else published_results(space)
+    if space is not None and space.grouping:
+        body += f'<tbody class="note"><tr><th colspan="5">{escape(space.grouping)}</th></tr></tbody>'
+    if published:
         rows = [
-            (escape(r.method), *(f"{value:.1f}" for value in (r.miou, r.head, r.common, r.tail)))
-            for r in SCANNET200_TEST
+            (escape(r.method), *(f"{value:.1f}" for value in (r.miou, r.head, r.common, r.tail))) for r in published
         ]
         note = f'<tr><th colspan="5">{PUBLISHED}</th></tr>'
         body += f'<tbody class="note">{note}</tbody><tbody>{_rows(rows)}</tbody>'

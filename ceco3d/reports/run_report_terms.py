@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.metrics.tables import CONVENTION_NOTES
 
 LOSS_TERMS = {
@@ -39,7 +39,8 @@ def score_terms(space: LabelSpace | None, facts: Mapping[str, str]) -> str:
     }
     if space is not None and space.groups:
         sizes = ", ".join(f"{len(members)} {group}" for group, members in space.groups.items())
-        terms["head, common, tail"] = f"the classes by how often the benchmark's training set has them: {sizes}"
+        how = "the classes by how often the benchmark's training set has them"
+        terms["head, common, tail"] = f"{space.grouping.rstrip('.') or how}: {sizes}"
     return _list(terms | dict(facts))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
-from ceco3d.data.scenes.labels import GROUPS
+from ceco3d.data.labels import GROUPS
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.metrics.tables import PERCENT_HEADINGS, markdown_table
 from ceco3d.runs.folder import read_collapse, read_config, read_scores

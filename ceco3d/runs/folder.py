@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import LabelSpace, label_space
+from ceco3d.data.labels import LabelSpace, restored_space
 from ceco3d.runs import metrics_csv
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_json, read_yaml
 
 Scores = dict[str, dict[str, float | None]]  # IoU 0..1 by table and name, None where undefined
+CLASSES = "classes.json"  # of a run: what the network predicts
 HUGE = 1e30  # scores and measures beyond this are damage
 
 
@@ -61,11 +62,22 @@ def read_config(folder: Path) -> RunConfig:
     dataset = cfg.get("dataset")
     data = [_text(path, dataset, "name", optional=True), _text(path, dataset, "size", optional=True)]
     generator_seed = _text(path, dataset, "seed", optional=True)
-    try:
-        space = label_space(_text(path, dataset, "label_space"))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    space = _read_space(folder, path, dataset)
     return RunConfig(name, seed, " ".join(filter(None, [*data, generator_seed and f"seed {generator_seed}"])), space)
+
+
+def _read_space(folder: Path, path: Path, dataset: Any) -> LabelSpace:
+    """The classes in ``classes.json`` of a run, or in its configuration, as older versions have it."""
+    classes = folder / CLASSES
+    if not classes.exists():
+        try:
+            return restored_space(_text(path, dataset, "label_space"))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+    try:
+        return restored_space(read_json(classes))
+    except (OSError, ValueError) as error:
+        raise damaged_file(classes, folder, error) from error
 
 
 def _text(path: Path, mapping: Any, key: str, optional: bool = False) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import scannet200_rows
+from ceco3d.data.labels import class_rows
 from ceco3d.synthetic.catalog.classes import CATALOG, instances_per_scan, room_affinity, surface_area
 from ceco3d.synthetic.catalog.room_types import ROOM_TYPES
 
@@ -50,7 +50,9 @@ def allocate(scenes: int, vertices: int, at_least: int, unseen: bool, rng: np.ra
     at_least  objects of every class; below 2, only as far as there is space
     unseen    also use the classes without ground truth in ScanNet200's validation split
     """
-    names = [row["name"] for row in scannet200_rows() if row["name"] in CATALOG and (unseen or row["val"] == "1")]
+    names = [
+        row["name"] for row in class_rows("scannet200") if row["name"] in CATALOG and (unseen or row["val"] == "1")
+    ]
     capacity = OBJECT_SHARE * vertices / VERTICES_PER_M2
     plans = [ScenePlan(room) for room in _room_types(scenes, rng)]
     counts = _counts(names, scenes, capacity, at_least, rng)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import label_space, scannet200_rows
+from ceco3d.data.labels import class_rows, label_space
 
 COLUMNS = (
     *("id", "raw_category", "category", "count", "nyu40id", "eigen13id", "nyuClass", "nyu40class", "eigen13class"),
@@ -63,7 +63,7 @@ def label_table() -> tuple[dict[str, str], ...]:
     space = label_space("scannet20")
     nyu40 = dict(zip(space.names, space.ids, strict=True))
     entries = []
-    for row in scannet200_rows():
+    for row in class_rows("scannet200"):
         group = nyu40.get(row["scannet20_name"], OTHERPROP)
         for raw in (row["name"], *aliases(row["name"])):
             entries.append((int(row["id"]), raw, row["name"], row["instances"] if raw == row["name"] else "1", group))

@@ -2,54 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ceco3d.data.batch import feature_channels
-from ceco3d.data.collate import Collate
-from ceco3d.data.dataset import SceneDataset
-from ceco3d.data.loader import make_loader
-from ceco3d.data.sampler import VoxelCap, count_voxels
-from ceco3d.data.scenes.cache import ArrayCache
+from ceco3d.data.labels import LabelBlock, LabelSpace, stored_space
 from ceco3d.data.scenes.frequency import class_frequency
-from ceco3d.data.scenes.instance_bank import InstanceBank
-from ceco3d.data.scenes.labels import label_space
-from ceco3d.data.scenes.processed import FEATURES
-from ceco3d.data.seeded import SeededDataset
-from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
+from ceco3d.data.scenes.missing import available_features
 from ceco3d.models import Network, build_model, load_weights
 from ceco3d.models.build import find_network
 from ceco3d.sparse import Engine, load_engine
-from ceco3d.training.prefetcher import Prefetcher
-from ceco3d.training.settings import RunSettings, TrainerSettings, TrainSettings, TransformSettings
+from ceco3d.training.settings import RunSettings, TrainSettings
 from ceco3d.training.sync_batch_norm import synchronize
 from ceco3d.utils.components import TARGET, Component
-from ceco3d.utils.distributed import rank, world
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.untrusted import read_npy
+
+AUTO = "auto"  # features: what the scenes have
+
+Run = TypeVar("Run", bound=RunSettings)
+
+logger = logging.getLogger(__name__)
 
 
-def make_network(settings: RunSettings, out_channels: int | None = None) -> Network:
-    """The network, with the weights of ``init`` if given; one output per class unless ``out_channels`` is given.
+def make_network(settings: RunSettings, out_channels: int | None = None, classes: Sequence[LabelBlock] = ()) -> Network:
+    """The network, with the weights of ``init`` if given.
 
+    out_channels  outputs; None: one for each class of the data set
+    classes       of the outputs, if ``out_channels`` is given and they stand for classes
     UserError if a checkpoint could not store the network, see ``network_arguments``.
     """
     network_arguments(settings.model)  # raises now rather than after the training
-    classes = len(label_space(settings.dataset.label_space))
+    if out_channels is None:
+        classes = (LabelBlock("", settings.dataset.space(), 0),)
+        out_channels = classes[-1].outputs.stop
     model: Network = settings.model(
-        in_channels=feature_channels(settings.features), out_channels=out_channels or classes, engine=_engine(settings)
+        in_channels=feature_channels(settings.features), out_channels=out_channels, engine=_engine(settings)
     )
-    if settings.trainer.sync_batch_norm:
+    trainer = settings.trainer
+    if trainer.sync_batch_norm:
         synchronize(model)
     if settings.init is not None:
-        load_weights(model, settings.init, leave_out=list(settings.init_leave_out), minkowski=settings.init_minkowski)
+        load_weights(model, settings.init, list(settings.init_leave_out), settings.init_minkowski, classes)
+    elif trainer.freeze or trainer.layer_decay is not None:
+        logger.warning("trainer.freeze and trainer.layer_decay hold back random weights; pass init=CHECKPOINT")
+    if trainer.freeze:
+        model.freeze(trainer.freeze)
     return model
+
+
+def with_features(settings: Run, folders: Sequence[Path]) -> Run:
+    """``settings`` with the features that the training scenes in ``folders`` have, if it asks for them."""
+    if list(settings.features) != [AUTO]:
+        return settings
+    features = available_features(folders)
+    logger.info(f"features: {', '.join(features)}")
+    return replace(settings, features=features)
 
 
 def _engine(settings: RunSettings) -> str | Engine:
@@ -62,12 +75,15 @@ def _engine(settings: RunSettings) -> str | Engine:
         raise UserError(str(error)) from error
 
 
-def network_setup(settings: RunSettings, out_channels: int) -> dict[str, Any]:
-    """What ``models.load_trained`` needs to rebuild the network; checkpoints store it."""
+def network_setup(settings: RunSettings, out_channels: int, space: LabelSpace | None) -> dict[str, Any]:
+    """What ``models.load_trained`` needs to rebuild the network; checkpoints store it.
+
+    space  that the network predicts; None: it predicts no labels
+    """
     return {
         "model": network_arguments(settings.model)
         | {"in_channels": feature_channels(settings.features), "out_channels": out_channels},
-        "label_space": settings.dataset.label_space,
+        "label_space": None if space is None else stored_space(space),
         "features": list(settings.features),
         "voxel_size": settings.voxel_size,
     }
@@ -110,96 +126,9 @@ def _is_plain(value: Any) -> bool:
 
 def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]) -> nn.Module:
     """The loss for features of ``in_channels``, with class counts from ``folders``, the training scenes."""
-    space = settings.dataset.label_space
+    space = settings.dataset.space()
     scenes, points = class_frequency(folders, space)
-    return settings.loss(
-        num_classes=len(label_space(space)), in_channels=in_channels, class_points=points, class_counts=scenes
-    )
-
-
-def training_batches(settings: RunSettings, folders: Sequence[Path], device: torch.device) -> Prefetcher:
-    """Augmented batches of the training scenes, made where ``trainer.augment_on`` says."""
-    trainer, space = settings.trainer, settings.dataset.label_space
-    known = {"structure": label_space(space).structure, "label_space": space}
-    steps = object_steps(settings.transforms, folders, space, settings.features)
-    transforms = Transforms(steps + [make(**known) for make in settings.transforms.train])
-    on_device = trainer.augment_on == "device"
-    dataset = SceneDataset(
-        folders,
-        space,
-        None if on_device else transforms,
-        settings.seed,
-        trainer.repeat,
-        settings.transforms.crop,
-        read_npy if trainer.cache is None else ArrayCache(folders, int(trainer.cache * 1e9)),
-        settings.features,
-    )
-    cap = None
-    if trainer.batch_voxels is not None:
-        cap = VoxelCap(count_voxels(folders, space, settings.voxel_size), trainer.batch_voxels)
-    collate = Collate(settings.voxel_size, list(settings.features), settings.transforms.mix_prob, settings.seed)
-    if on_device:
-        finish = replace(collate, transforms=transforms, device=device)
-        return make_prefetcher(trainer, dataset, list, finish, device, cap)
-    return make_prefetcher(trainer, dataset, collate, lambda batch: batch.to(device), device, cap)
-
-
-def make_prefetcher(
-    trainer: TrainerSettings,
-    dataset: SeededDataset,
-    collate: Callable[..., Any],
-    finish: Callable[[Any], Any],
-    device: torch.device,
-    cap: VoxelCap | None = None,
-) -> Prefetcher:
-    """The batches of this process: its share of ``batch_size``, in ``accumulate`` batches per step.
-
-    ``collate`` runs in the loader processes, ``finish`` on the device (see Prefetcher). UserError if ``batch_size``
-    does not divide evenly among the processes.
-    """
-    parts = world() * trainer.accumulate
-    if trainer.batch_size % parts:
-        raise UserError(
-            f"trainer.batch_size={trainer.batch_size}: must be a multiple of {parts} "
-            f"({world()} processes x trainer.accumulate={trainer.accumulate})"
-        )
-    loader = make_loader(
-        dataset,
-        collate,
-        trainer.batch_size // parts,
-        shuffle=True,
-        workers=trainer.workers,
-        drop_last=True,
-        rank=rank(),
-        world=world(),
-        cap=cap,
-        pin_memory=device.type == "cuda",
-    )
-    return Prefetcher(loader, finish, device, trainer.accumulate)
-
-
-def object_steps(
-    transforms: TransformSettings, folders: Sequence[Path], space: str, features: Sequence[str] = FEATURES
-) -> list[Transform]:
-    """Instance pasting and object augmentation, where set. They run before all other transforms."""
-    steps: list[Transform] = []
-    if transforms.paste is not None:
-        options = asdict(transforms.paste)
-        places = {name: options.pop(name) for name in ("count", "tries")}
-        steps.append(PasteInstances(InstanceBank(folders, space, **options, features=features), **places))
-    if transforms.instances is not None:
-        steps.append(InstanceAugmentation(label_space(space).structure, **asdict(transforms.instances)))
-    return steps
-
-
-def make_optimizer(settings: RunSettings, parts: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer for the trainable parameters of ``parts``; UserError unless its learning rate is positive."""
-    trained = [parameter for parameter in parts.parameters() if parameter.requires_grad]
-    optimizer: torch.optim.Optimizer = settings.optimizer(params=trained)
-    for group in optimizer.param_groups:
-        if not group["lr"] > 0:
-            raise UserError(f"optimizer.lr={group['lr']}: must be greater than 0")
-    return optimizer
+    return settings.loss(num_classes=len(space), in_channels=in_channels, class_points=points, class_counts=scenes)
 
 
 def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:

@@ -240,8 +240,8 @@ class Trainer:
         moment = {"step": self.position.step, "epoch": self.position.epoch, "seconds": self.clock.seconds}
         log.log(moment | values | summary(evaluation.collapse))
         self.display.line(f"validation after epoch {self.position.epoch}: {validation_text(values)}")
-        if values.get("val_miou", -1.0) > self.position.best:
-            self.position.best = values["val_miou"]
+        if evaluation.quality is not None and evaluation.quality > self.position.best:
+            self.position.best = evaluation.quality
             self._save(BEST)
         return evaluation
 

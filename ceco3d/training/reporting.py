@@ -39,10 +39,7 @@ def gpu_memory(device: torch.device) -> dict[str, float]:
 
 def validation_values(evaluation: Evaluation) -> dict[str, float]:
     """``val_miou``, ``val_head``, ``val_common``, ``val_tail`` and ``val_accuracy``, where the scenes have labels."""
-    scores = evaluation.scores
-    values = {f"{VALIDATION}{key}": scores[key]["present"] for key in ("miou", "head", "common", "tail")}
-    values[f"{VALIDATION}accuracy"] = scores["accuracy"]
-    return {key: value for key, value in values.items() if value is not None}
+    return {f"{VALIDATION}{key}": value for key, value in evaluation.values().items()}
 
 
 def validation_text(values: Mapping[str, float]) -> str:

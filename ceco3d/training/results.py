@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.evaluation import Evaluation
 from ceco3d.inference.predictor import View
 from ceco3d.training.reporting import validation_values
@@ -29,6 +29,7 @@ class Results:
 
     run         its folder, with the checkpoints
     folders     of the processed validation scenes
+    head        the part of a joint training that these are the results of
     """
 
     run: Path
@@ -36,6 +37,7 @@ class Results:
     space: LabelSpace
     folders: Sequence[Path]
     device: torch.device
+    head: str | None = None
 
     @property
     def values(self) -> dict[str, float]:
@@ -68,7 +70,7 @@ class Results:
             found = {}
             for which, name in ((which, name) for which, names in chosen.items() for name in names):
                 scene = segment_scene(
-                    folder_of[name], self.space, [self.run], None, self.device, [View()], torch.float32
+                    folder_of[name], self.space, [self.run], None, self.device, [View()], torch.float32, head=self.head
                 )
                 found[f"{which} scene: {name}, mIoU {100 * scored[name]:.1f} %"] = scene_picture(scene)
             return found

@@ -6,30 +6,26 @@ import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 
-from ceco3d.data.scenes.frequency import class_frequency
-from ceco3d.data.scenes.labels import label_space
-from ceco3d.inference.evaluation import Evaluation, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.models import Network
 from ceco3d.models.minkunet import count_parameters
-from ceco3d.preprocessing.datasets import processed_scenes
+from ceco3d.preprocessing.joint import Joint
 from ceco3d.runs.open_run import open_run
 from ceco3d.training import build
+from ceco3d.training.joint import JointSegmentation
 from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
+from ceco3d.training.optimizer import make_optimizer
 from ceco3d.training.random_state import seed_all
-from ceco3d.training.results import Results
 from ceco3d.training.resuming import find_checkpoint, resume
 from ceco3d.training.run_trainer import run_trainer
 from ceco3d.training.settings import TrainSettings
-from ceco3d.utils.atomic import retry_on_disk_error, whole_file
+from ceco3d.training.task import Segmentation, Task
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.distributed import is_main, of_main, process_group
 from ceco3d.utils.errors import UserError
@@ -58,22 +54,22 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
     if last is None and pretrain is not None:
         init = pretrain()
         settings = replace(settings, init=init, config={**settings.config, "init": str(init)})
+    task = read_task(settings)
+    settings = task.settings
     seed_all(settings.seed)
-    model = build.make_network(settings)
-    space = label_space(settings.dataset.label_space)
-    scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
-    objective = Objective(model, build.make_loss(settings, model.feature_channels, scenes["train"])).to(device)
+    model = task.network()
+    objective = Objective(model, task.loss(model.feature_channels)).to(device)
     average = build.make_average(settings.trainer.ema, model)
     scored = model if average is None else cast(Network, average.module)
     predictor = Predictor(scored, settings.features, settings.voxel_size, device, dtype=dtype)
     trainer = Trainer(
         objective,
-        build.make_optimizer(settings, objective),
+        make_optimizer(settings, objective),
         settings.scheduler,
-        build.training_batches(settings, scenes["train"], device),
-        lambda failed: evaluate_scenes(predictor, scenes["val"], space, failed),
+        task.batches(device),
+        lambda failed: task.evaluate(predictor, failed),
         settings.trainer,
-        build.network_setup(settings, len(space)),
+        task.setup(),
         run_dir / "checkpoints",
         device,
         dtype,
@@ -82,30 +78,21 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
     if resume(trainer, last, run_dir, settings.seed):
         scores: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text())
         return scores
-    size = f"{settings.model.name}, {count_parameters(model):,} parameters"
+    count, trained = sum(parameter.numel() for parameter in model.parameters()), count_parameters(model)
+    size = f"{settings.model.name}, {count:,} parameters" + (f" ({trained:,} trained)" if trained < count else "")
     title = f"{size}, loss {settings.loss.name}, on {device}; run {run_dir}"
 
-    def finish(evaluation: Evaluation) -> Results:
-        collapse = partial(write_collapse, run_dir / "collapse.npz", evaluation, predictor, scenes["train"], space.name)
-        retry_on_disk_error(collapse)
-        retry_on_disk_error(lambda: evaluation.write(run_dir, "val"))  # last: metrics.json marks the run as finished
-        return Results(run_dir, evaluation, space, scenes["val"], device)
-
-    evaluation = run_trainer(trainer, settings, settings.logger, title, finish)
+    if is_main():
+        task.write_classes(run_dir)
+    evaluation = run_trainer(
+        trainer, settings, settings.logger, title, lambda evaluation: task.write(run_dir, evaluation, predictor)
+    )
     assert evaluation is not None  # this trainer validates
     return evaluation.scores
 
 
-def write_collapse(path: Path, evaluation: Evaluation, predictor: Predictor, folders: list[Path], space: str) -> None:
-    """Write the data of the neural-collapse figures: class means, classifier, sampled features, class counts."""
-    moments = evaluation.moments
-    with whole_file(path) as file:
-        np.savez(
-            file,
-            centers=moments.centers.numpy(),
-            classifiers=predictor.classifier[0].detach().cpu().numpy(),
-            counts=moments.counts.numpy(),
-            train_counts=class_frequency(folders, space)[1].numpy(),
-            features=moments.features.numpy(),
-            feature_labels=moments.labels.numpy(),
-        )
+def read_task(settings: TrainSettings) -> Task:
+    """The task of ``settings.dataset``, whose scenes are processed first. UserError on bad settings or data."""
+    if isinstance(settings.dataset, Joint):
+        return JointSegmentation.read(settings, settings.dataset)
+    return Segmentation.read(settings)

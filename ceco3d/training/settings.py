@@ -26,6 +26,11 @@ from ceco3d.utils.settings import (
 )
 
 Decay = Annotated[float, Field(gt=0, lt=1, strict=True)]
+LayerDecay = Annotated[float, Field(gt=0, le=1, strict=True)]
+
+
+def _auto_list(value: Any) -> Any:
+    return ["auto"] if value == "auto" else value
 
 
 @settings
@@ -45,6 +50,8 @@ class TrainerSettings:
     batch_voxels: Count | None = None
     augment_on: Literal["loader", "device"] = "loader"
     sync_batch_norm: bool = False
+    freeze: Sequence[str] = ()
+    layer_decay: LayerDecay | None = None
     save_every: Count | None = None
     max_bad_scenes: Share = 0.1
     max_skipped: Count = 10
@@ -76,9 +83,10 @@ class InstanceSettings:
 
 @settings
 class TransformSettings:
-    """Augmentation (conf/transforms). Factories of ``train`` are called with ``structure`` and ``label_space``."""
+    """Augmentation (conf/transforms). Factories of ``train`` are called with ``structure`` and ``space``."""
 
     train: Sequence[Factory] = ()
+    block: Positive | None = None
     crop: Annotated[SphereCrop | None, BUILT] = None
     paste: PasteSettings | None = None
     instances: InstanceSettings | None = None
@@ -91,6 +99,7 @@ class RunSettings(CommonSettings):
 
     model      builds the network from ``in_channels``, ``out_channels`` and ``engine``
     optimizer  builds a torch optimizer from ``params``
+    features   of the voxels, see ``data.batch.point_features``; ["auto"]: what the training scenes have
     logger     each builds a logger from ``run_dir`` and ``start``
     config     plain values for ``config.yaml``
     """
@@ -105,11 +114,11 @@ class RunSettings(CommonSettings):
     run_dir: FilePath
     resume: Literal["auto"] | None = None
     init: FilePath | None = None
-    init_leave_out: Sequence[str] = ("final",)
+    init_leave_out: Sequence[str] = ()
     init_minkowski: Annotated[Literal["auto", "0.4", "0.5"], BeforeValidator(str)] = "auto"
     engine: str = "native"
     voxel_size: Positive
-    features: Annotated[Sequence[str], Field(min_length=1)]
+    features: Annotated[Sequence[str], Field(min_length=1), BeforeValidator(_auto_list)]
     config: Mapping[str, Any]
 
 

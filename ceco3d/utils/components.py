@@ -18,7 +18,7 @@ class Component:
 
     key        its name in error messages, such as "loss.center"
     target     a class or function
-    arguments  by name; components among them, also inside lists, are called first
+    arguments  by name; components among them, also inside lists and mappings, are called first
     name       its name in logs and tables
 
     Calling the component passes on only the keyword arguments that the target has parameters for: a loss that needs the
@@ -55,4 +55,6 @@ def _made(value: Any, known: Mapping[str, Any]) -> Any:
         return value(**known)
     if isinstance(value, list):
         return [_made(item, known) for item in value]
+    if isinstance(value, dict):
+        return {name: _made(item, known) for name, item in value.items()}
     return value

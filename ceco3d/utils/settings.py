@@ -37,6 +37,11 @@ def _as_path(value: Any) -> Any:
     return Path(text).expanduser() if isinstance(text, str) else text
 
 
+def as_texts(value: Any) -> list[str] | None:
+    """One value or a list as a list of text; None stays None."""
+    return None if value is None else [str(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
+
+
 # A name such as 2026 is a number in YAML.
 Text = Annotated[str, BeforeValidator(_as_text)]
 FilePath = Annotated[Path, BeforeValidator(_as_path)]

@@ -9,19 +9,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ceco3d.data.labels import IGNORE, LabelSpace, restored_space
 from ceco3d.data.pointclouds.axes import UP_ROTATIONS
 from ceco3d.data.pointclouds.column_names import COLOR_NAMES, NORMAL_NAMES, find_columns
 from ceco3d.data.pointclouds.earlier_result import ORIGINAL_COLORS
 from ceco3d.data.pointclouds.ply_open import open_ply
-from ceco3d.data.pointclouds.scan import color_bytes
-from ceco3d.data.scenes.labels import IGNORE, LabelSpace
+from ceco3d.data.scenes.colors import color_bytes
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.normals import directions
-from ceco3d.data.scenes.processed import list_scenes, read_scene
+from ceco3d.data.scenes.processed import FEATURES, list_scenes, read_scene
+from ceco3d.inference.labeled_scan import SUMMARY
 from ceco3d.inference.predictor import View, load_predictor
 from ceco3d.runs.naming import run_labels
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.untrusted import one_line
+from ceco3d.utils.untrusted import one_line, read_json
 from ceco3d.visualization.segmented import Panel, SegmentedScene, is_probability
 
 SPLITS = ("val", "test", "train")
@@ -59,27 +60,31 @@ def find_checkpoint(run: Path) -> Path:
 
 def segment_scene(
     folder: Path,
-    space: LabelSpace,
+    space: LabelSpace | None,
     runs: Sequence[Path],
     labels: Sequence[str] | None,
     device: torch.device,
     views: Sequence[View],
     dtype: torch.dtype,
     voxel_size: float | None = None,
+    head: str | None = None,
 ) -> SegmentedScene:
     """Return the processed scene in ``folder`` with its ground truth and the predictions of ``runs``.
 
+    space       None: that of the first run
     labels      titles of the runs, by default their names
     voxel_size  meters, of the predictions; None: that of each checkpoint
+    head        the part of a joint training to predict; None: the one with the classes of ``space``
     Raises UserError if a run predicts another label space than ``space``.
     """
     titles = run_labels(runs, labels)
     checkpoints = [find_checkpoint(run) for run in runs]
-    scene = read_scene(folder, space.name)
+    loaded = [load_predictor(path, device, views, dtype, voxel_size, head, space) for path in checkpoints]
+    space = loaded[0][1] if space is None else space
+    scene = read_scene(folder, space, features=[*FEATURES, *(name for made, _ in loaded for name in made.features)])
     predictions = []
-    for title, checkpoint in zip(titles, checkpoints, strict=True):
-        predictor, predicted = load_predictor(checkpoint, device, views, dtype, voxel_size)
-        if predicted.name != space.name:
+    for title, checkpoint, (predictor, predicted) in zip(titles, checkpoints, loaded, strict=True):
+        if not predicted.same_classes(space):
             raise UserError(f"{checkpoint}: predicts {predicted.name}, not {space.name}; choose its dataset=...")
         warn_missing([folder], predictor.features)
         label, confidence = predictor.predict(scene)
@@ -96,6 +101,14 @@ def segment_scene(
         truth=Panel("Ground truth", truth) if (truth >= 0).any() else None,
         predictions=predictions,
     )
+
+
+def labels_space(path: Path) -> LabelSpace | None:
+    """Return the label space of a file that `python -m ceco3d.predict` wrote, from its summary; None without one."""
+    try:
+        return restored_space(read_json(path.with_name(path.stem + SUMMARY))["label_space"])
+    except (OSError, ValueError, KeyError, TypeError, UserError):
+        return None
 
 
 def read_labeled(path: Path, space: LabelSpace, up: str) -> SegmentedScene:
@@ -145,7 +158,7 @@ def _labels(path: Path, vertex: np.ndarray, space: LabelSpace) -> np.ndarray:
     if len(broken):
         raise UserError(f"{path}: label is not a whole number everywhere; it must hold raw ids of {space.name}")
     labels = space.index_of(ids)
-    unknown = np.setdiff1d(ids[labels == IGNORE], [0])  # 0 = unlabeled
+    unknown = np.setdiff1d(ids[labels == IGNORE], [space.unlabeled, IGNORE, *space.ignored_ids])
     if len(unknown):
         raise UserError(f"{path}: label {unknown[0]} is not a class of {space.name}; choose the dataset= of the run")
     return labels

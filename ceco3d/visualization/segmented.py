@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import LabelSpace
-from ceco3d.visualization.palette import NO_LABEL, distinct_colors
+from ceco3d.data.labels import LabelSpace
+from ceco3d.data.labels.palette import NO_LABEL, distinct_colors
 
 UNCOLORED = 170  # gray of scans without colors
 ROUNDING = 1e-3  # by which an averaged probability may leave 0..1

@@ -10,7 +10,7 @@ import numpy as np
 
 from ceco3d.cli.app import compose, fail
 from ceco3d.cli.settings import to_settings
-from ceco3d.data.scenes.labels import GROUPS, label_space
+from ceco3d.data.labels import GROUPS, label_space
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.metrics import segmentation_scores
 from ceco3d.metrics.tables import markdown_table, percent

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.utils.errors import UserError
 
 TITLES = ("Image", "Ground truth", "CE", "CeCo")

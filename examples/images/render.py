@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import IGNORE
+from ceco3d.data.labels import IGNORE
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.visualization.camera import Camera, focal_length
 from ceco3d.visualization.depth_buffer import nearest_disc, ranks

@@ -12,7 +12,7 @@ import pytest
 import torch
 from plyfile import PlyData
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.training.run import train
 from tests.helpers.commands import settings_of
 from tests.helpers.raw_scene import write_raw_root
@@ -158,7 +158,7 @@ def test_help_and_cfg_explain_a_command(run_command, command):
         ("evaluate", ["checkpoint={tmp}/file"], "file: a text, not a checkpoint"),
         ("evaluate", ["checkpoint={tmp}/other.pt"], "not a checkpoint of ceco3d.train"),
         ("evaluate", ["checkpoint={run}", "split=all"], "choose train, val or test"),
-        ("evaluate", ["checkpoint={run}", "dataset=scannet20"], "predicts scannet200"),
+        ("evaluate", ["checkpoint={run}", "dataset=scannet20"], "predicts the 200 classes of scannet200"),
         ("export", ["checkpoint={run}", "out={tmp}/file"], "cannot write there"),
         ("export", ["checkpoint={run}", "tta.scales=[0]"], "scales above 0"),
     ],

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.models import load_trained
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.train import pretraining

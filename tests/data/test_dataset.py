@@ -15,14 +15,18 @@ from ceco3d.data import transforms as T
 from ceco3d.data.batch import Batch, feature_channels, make_batch, point_features
 from ceco3d.data.collate import Collate
 from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.labels import label_space
 from ceco3d.data.loader import make_loader
 from ceco3d.data.sampler import SceneSampler, VoxelCap, count_voxels
+from ceco3d.data.scenes.blocks import Piece
 from ceco3d.data.scenes.cache import ArrayCache
 from ceco3d.data.scenes.processed import write_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.random import Stream, seeded_generator
 from ceco3d.utils.untrusted import read_npy
+
+SCANNET200 = label_space("scannet200")
 
 VOXEL = 0.1
 ROOMS = [f"room{number}" for number in range(7)]
@@ -137,11 +141,15 @@ def test_point_features():
     np.testing.assert_allclose(centered - centered[0], scene.coord - scene.coord[0], atol=1e-5)
     assert centered[:, 2].min() == 0
     assert torch.equal(point_features(scene, ["normal", "color"]), out[:, [3, 4, 5, 0, 1, 2]])
+    scene = scene.replace(intensity=torch.linspace(0, 1, 50), height=torch.linspace(-1, 40, 50))
+    out = point_features(scene, ["intensity", "height"])
+    assert torch.equal(out[:, 0], scene.intensity - 0.5)
+    assert (out[:, 1].amin(), out[:, 1].amax()) == (-0.1, 2)
 
 
-@pytest.mark.parametrize("features", [[], ["colour"], ["color", "height"]])
+@pytest.mark.parametrize("features", [[], ["colour"], ["color", "heights"]])
 def test_unknown_features_are_refused(features):
-    with pytest.raises(UserError, match="color, normal, coord"):
+    with pytest.raises(UserError, match="color, normal, coord, intensity, height"):
         point_features(make_scene(3), features)
 
 
@@ -163,19 +171,21 @@ def test_batches_move_between_devices_and_processes():
 
 
 def test_evaluation_reads_the_scene_as_it_is(folders):
-    dataset = SceneDataset(folders, "scannet200", None, seed=0)
+    dataset = SceneDataset(folders, SCANNET200, None, seed=0)
     (batch,) = list(make_loader(dataset, Collate(VOXEL, ["color"]), 1, False, 0))[3:4]
     reference = make_scene(150 + 60, 3)
     cells = np.floor(reference.coord.numpy() / np.float32(VOXEL))
     assert np.array_equal(batch.coordinates[batch.inverse, 1:].numpy(), cells - cells.min(0))
     assert batch.scenes == ("room3",)
     assert torch.equal(dataset[3].scene.segment, reference.segment)
-    assert torch.equal(SceneDataset(folders, "scannet20", None, seed=0)[3].scene.segment, reference.segment % 20)
+    assert torch.equal(
+        SceneDataset(folders, label_space("scannet20"), None, seed=0)[3].scene.segment, reference.segment % 20
+    )
 
 
 def test_a_scene_does_not_depend_on_order_of_access(folders):
     def scenes(order, epoch, seed=0):
-        dataset = SceneDataset(folders, "scannet200", AUGMENT, seed, repeat=2)
+        dataset = SceneDataset(folders, SCANNET200, AUGMENT, seed, repeat=2)
         dataset.set_epoch(epoch)
         return {i: dataset[i].scene.coord for i in order}
 
@@ -188,7 +198,7 @@ def test_a_scene_does_not_depend_on_order_of_access(folders):
 
 def epochs(folders, workers, epochs=3):
     """All batches of some epochs, with all augmentation."""
-    dataset = SceneDataset(folders, "scannet200", AUGMENT, seed=3)
+    dataset = SceneDataset(folders, SCANNET200, AUGMENT, seed=3)
     collate = Collate(VOXEL, ["color", "normal"], mix_prob=0.5, seed=3)
     loader = make_loader(dataset, collate, 2, True, workers)
     result = []
@@ -215,7 +225,7 @@ def test_batches_do_not_depend_on_the_number_of_workers(folders):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_epoch_continues_like_an_uninterrupted_one(folders, workers):
     whole = epochs(folders, 0, epochs=2)
-    dataset = SceneDataset(folders, "scannet200", AUGMENT, seed=3)
+    dataset = SceneDataset(folders, SCANNET200, AUGMENT, seed=3)
     collate = Collate(VOXEL, ["color", "normal"], mix_prob=0.5, seed=3)
     loader = make_loader(dataset, collate, 2, True, workers)
     loader.batch_sampler.set_position(1, batch=2)
@@ -229,7 +239,7 @@ def test_a_resumed_epoch_continues_like_an_uninterrupted_one(folders, workers):
 
 
 def sampler(folders, repeat=1, seed=0, **options):
-    return SceneSampler(SceneDataset(folders, "scannet200", None, seed, repeat), **options)
+    return SceneSampler(SceneDataset(folders, SCANNET200, None, seed, repeat), **options)
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -276,7 +286,7 @@ def test_too_few_scenes_for_one_batch_are_refused():
 
 
 def capped(voxels, most, shuffle=True, world=1, rank=0, repeat=1):
-    dataset = SceneDataset(["room"] * len(voxels), "scannet200", None, 0, repeat)
+    dataset = SceneDataset(["room"] * len(voxels), SCANNET200, None, 0, repeat)
     return SceneSampler(dataset, 99, shuffle, True, rank, world, VoxelCap(voxels, most))
 
 
@@ -320,8 +330,8 @@ def test_capped_epochs_show_the_scenes_about_equally_often():
 
 
 def test_counted_voxels_are_those_of_the_batches(folders):
-    batches = list(make_loader(SceneDataset(folders, "scannet200", None, 0), Collate(VOXEL, ["color"]), 1, False, 0))
-    assert count_voxels(folders, "scannet200", VOXEL) == [len(batch) for batch in batches]
+    batches = list(make_loader(SceneDataset(folders, SCANNET200, None, 0), Collate(VOXEL, ["color"]), 1, False, 0))
+    assert count_voxels([Piece(folder) for folder in folders], SCANNET200, VOXEL) == [len(batch) for batch in batches]
 
 
 # What is read --------------------------------------------------------------------------------------------------------
@@ -329,14 +339,14 @@ def test_counted_voxels_are_those_of_the_batches(folders):
 
 def test_a_crop_while_reading_keeps_what_the_transform_keeps(folders):
     crop = T.SphereCrop(max_points=90)
-    cropped = SceneDataset(folders, "scannet200", T.CenterShift(), seed=2, crop=crop)
-    whole = SceneDataset(folders, "scannet200", None, seed=2)
+    cropped = SceneDataset(folders, SCANNET200, T.CenterShift(), seed=2, crop=crop)
+    whole = SceneDataset(folders, SCANNET200, None, seed=2)
     for i in range(len(folders)):
         rng = seeded_generator(2, Stream.CROP, 0, i)
         a, b = cropped[i].scene, T.center_shift(crop(whole[i].scene, rng))
         assert len(a) == 90
         assert all(torch.equal(x, b.tensors()[name]) for name, x in a.tensors().items())
-    small = SceneDataset(folders, "scannet200", None, seed=2, crop=T.SphereCrop(max_points=10**6))
+    small = SceneDataset(folders, SCANNET200, None, seed=2, crop=T.SphereCrop(max_points=10**6))
     assert len(small[0].scene) == 150
 
 
@@ -356,7 +366,7 @@ def test_a_crop_reads_little_of_the_files(tmp_path):
         loaded[path.stem] = read_npy(path)
         return loaded[path.stem]
 
-    dataset = SceneDataset([tmp_path / "scene"], "scannet200", None, 0, crop=T.SphereCrop(2000), load=load)
+    dataset = SceneDataset([tmp_path / "scene"], SCANNET200, None, 0, crop=T.SphereCrop(2000), load=load)
     assert len(dataset[0].scene) == 2000
     assert resident(loaded["coord"]) > 4000  # of 4700 kB
     assert resident(loaded["normal"]) < 3000
@@ -374,8 +384,8 @@ def test_cache_keeps_within_its_size_and_changes_nothing(folders):
     size = sum(array.stat().st_size for folder in folders[:3] for array in folder.glob("*.npy"))
     cache = ArrayCache(folders, size)
     assert 0 < len(cache) <= size
-    plain = SceneDataset(folders, "scannet200", AUGMENT, seed=1)
-    cached = SceneDataset(folders, "scannet200", AUGMENT, seed=1, load=cache)
+    plain = SceneDataset(folders, SCANNET200, AUGMENT, seed=1)
+    cached = SceneDataset(folders, SCANNET200, AUGMENT, seed=1, load=cache)
     for _ in range(2):
         for i in range(len(folders)):
             a, b = plain[i].scene, cached[i].scene
@@ -385,7 +395,7 @@ def test_cache_keeps_within_its_size_and_changes_nothing(folders):
 
 def test_cached_scenes_are_read_once_by_all_workers(folders, tmp_path):
     copies = [Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in folders[:4]]
-    dataset = SceneDataset(copies, "scannet200", None, seed=1, load=ArrayCache(copies, 10**6))
+    dataset = SceneDataset(copies, SCANNET200, None, seed=1, load=ArrayCache(copies, 10**6))
     loader = make_loader(dataset, Collate(VOXEL, ["color"]), 1, False, 2)
     first = list(loader)
     for folder in copies:

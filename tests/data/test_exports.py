@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ceco3d.data import Collate, SceneDataset, make_batch, make_loader
+from ceco3d.data.labels import label_space
 from ceco3d.data.scenes import read_scene, write_scene
 
 PACKAGES = [f"ceco3d.{name}" for name in ("data", "data.scenes", "data.transforms", "data.pointclouds", "utils")]
@@ -45,9 +46,9 @@ def test_plain_values_are_enough_for_batches(tmp_path):
     color = rng.integers(0, 256, (count, 3)).astype(np.uint8)
     arrays = {"coord": rng.random((count, 3), np.float32), "color": color, "normal": np.zeros((count, 3), np.float32)}
     write_scene(tmp_path / "room", arrays | labels)
-    dataset = SceneDataset([str(tmp_path / "room")], "scannet20")
+    dataset = SceneDataset([str(tmp_path / "room")], label_space("scannet20"))
     (batch,) = make_loader(dataset, Collate(0.05, ["color", "coord"]))
-    alone = make_batch([read_scene(tmp_path / "room", "scannet20")], 0.05, ["color", "coord"])
+    alone = make_batch([read_scene(tmp_path / "room", label_space("scannet20"))], 0.05, ["color", "coord"])
     assert batch.features.shape == (len(batch), 6)
     assert (batch.features == alone.features).all()
     with pytest.raises(ValueError, match="pass a seed"):

@@ -8,16 +8,19 @@ import pytest
 import torch
 
 from ceco3d.data.dataset import SceneDataset
+from ceco3d.data.labels import label_space
 from ceco3d.data.pointclouds.files import read_scan
-from ceco3d.data.pointclouds.scan import GRAY as GRAY_OF_SCANS
+from ceco3d.data.pointclouds.scan_to_scene import GRAY as GRAY_OF_SCANS
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.data.scenes import missing, normals
 from ceco3d.data.scenes.colors import GRAY, has_colors
 from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.missing import warn_missing
-from ceco3d.data.scenes.processed import read_scene, write_scene
+from ceco3d.data.scenes.processed import read_labels, read_scene, write_scene
 from ceco3d.data.transforms import SphereCrop
 from ceco3d.utils.errors import UserError
+
+SCANNET200 = label_space("scannet200")
 
 COUNT = 400
 
@@ -67,7 +70,7 @@ NO_NORMALS = {
 @pytest.mark.parametrize("make", NO_NORMALS.values(), ids=NO_NORMALS)
 def test_missing_normals_are_those_that_predict_estimates(folder, make):
     change(folder, "normal", make)
-    scene = read_scene(folder, "scannet200")
+    scene = read_scene(folder, SCANNET200)
     shutil.copytree(folder, folder.with_name("other"), ignore=shutil.ignore_patterns("normal*"))
     assert torch.equal(scene.normal, predicted(folder.with_name("other")).normal)
     np.testing.assert_allclose(scene.normal.norm(dim=1), 1, rtol=1e-5)
@@ -75,35 +78,35 @@ def test_missing_normals_are_those_that_predict_estimates(folder, make):
 
 def test_training_evaluation_and_pasting_see_the_same_normals(folder):
     change(folder, "normal", None)
-    whole = read_scene(folder, "scannet200")
-    (cropped,) = [SceneDataset([folder], "scannet200", None, seed=0, crop=SphereCrop(100))[0].scene]
+    whole = read_scene(folder, SCANNET200)
+    (cropped,) = [SceneDataset([folder], SCANNET200, None, seed=0, crop=SphereCrop(100))[0].scene]
     rows = (whole.coord[None] == cropped.coord[:, None]).all(2).float().argmax(1)
     assert torch.equal(cropped.normal, whole.normal[rows])
     change(folder, "segment200", np.ones_like)  # chair: walls are not pasted
-    (pasted,) = InstanceBank([folder], "scannet200", min_points=1).draw(1, torch.Generator())
+    (pasted,) = InstanceBank([folder], SCANNET200, min_points=1).draw(1, torch.Generator())
     assert torch.equal(pasted.normal, whole.normal)
-    assert torch.equal(SceneDataset([folder], "scannet200", None, features=["normal"])[0].scene.normal, whole.normal)
+    assert torch.equal(SceneDataset([folder], SCANNET200, None, features=["normal"])[0].scene.normal, whole.normal)
 
 
 def test_normals_that_no_network_needs_are_not_estimated(folder, monkeypatch):
     change(folder, "normal", None)
     monkeypatch.setattr(normals, "estimate_normals", lambda _: pytest.fail("estimated"))
-    assert not read_scene(folder, "scannet200", features=["color"]).normal.any()
+    assert not read_scene(folder, SCANNET200, features=["color"]).normal.any()
 
 
 def test_estimated_normals_are_kept_until_the_points_change(folder, monkeypatch):
     change(folder, "normal", None)
-    first = read_scene(folder, "scannet200").normal
+    first = read_scene(folder, SCANNET200).normal
     with monkeypatch.context() as patch:
         patch.setattr(normals, "estimate_normals", lambda _: pytest.fail("estimated again"))
-        assert torch.equal(read_scene(folder, "scannet200").normal, first)
+        assert torch.equal(read_scene(folder, SCANNET200).normal, first)
     stored = folder / normals.STORED
     assert sorted(path.name for path in folder.glob("normal*")) == [stored.name]
     assert not list(folder.glob(".*"))
     stored.write_bytes(stored.read_bytes()[:200])  # damaged
-    assert torch.equal(read_scene(folder, "scannet200").normal, first)
+    assert torch.equal(read_scene(folder, SCANNET200).normal, first)
     change(folder, "coord", lambda coord: coord[::-1])
-    assert torch.equal(read_scene(folder, "scannet200").normal, first.flip(0))
+    assert torch.equal(read_scene(folder, SCANNET200).normal, first.flip(0))
 
 
 def test_a_folder_that_cannot_be_written_works(folder, monkeypatch):
@@ -114,14 +117,14 @@ def test_a_folder_that_cannot_be_written_works(folder, monkeypatch):
         raise PermissionError(13, "read-only")
 
     monkeypatch.setattr(normals.np, "save", refuse)
-    np.testing.assert_array_equal(read_scene(folder, "scannet200").normal.numpy(), expected)
+    np.testing.assert_array_equal(read_scene(folder, SCANNET200).normal.numpy(), expected)
 
 
 def test_normals_of_any_length_become_unit_vectors(folder):
-    unit = read_scene(folder, "scannet200").normal
+    unit = read_scene(folder, SCANNET200).normal
     change(folder, "normal", lambda normal: 7 * normal.astype(np.float64))
-    np.testing.assert_allclose(read_scene(folder, "scannet200").normal, unit, atol=1e-6)
-    assert torch.equal(read_scene(folder, "scannet200").normal, predicted(folder).normal)
+    np.testing.assert_allclose(read_scene(folder, SCANNET200).normal, unit, atol=1e-6)
+    assert torch.equal(read_scene(folder, SCANNET200).normal, predicted(folder).normal)
 
 
 # Colors
@@ -134,7 +137,7 @@ def test_normals_of_any_length_become_unit_vectors(folder):
 )
 def test_scenes_without_colors_are_gray(folder, make):
     change(folder, "color", make)
-    assert (read_scene(folder, "scannet200").color == GRAY).all()
+    assert (read_scene(folder, SCANNET200).color == GRAY).all()
     assert GRAY == GRAY_OF_SCANS
 
 
@@ -160,7 +163,7 @@ def test_missing_features_are_reported_once(folder, caplog):
     (folder.with_name("empty") / "coord.npy").unlink()  # an unreadable scene is reported elsewhere
     folders = [folder, folder.with_name("empty")]
     for _ in range(2):
-        SceneDataset(folders, "scannet200", None, features=["color", "normal"])
+        SceneDataset(folders, SCANNET200, None, features=["color", "normal"])
     colors, zeros = [record.getMessage() for record in caplog.records]
     assert colors.startswith(f"{folder.parent}: 1 of 2 scenes have no colors ")
     assert zeros.startswith(f"{folder.parent}: 2 of 2 scenes have no normals ")
@@ -205,16 +208,43 @@ def test_what_a_split_lacks_is_remembered(folder, caplog, monkeypatch):
         ("coord", lambda coord: coord.astype(np.float64) * 1e6, "up to .* m, which float32 rounds to steps of"),
         ("segment200", lambda segment: np.where(segment == 3, 255, segment), r"labels 0\.\.255, .*replace it by -1"),
         ("segment200", lambda segment: segment.astype(np.uint8), r"is uint8 \(400,\), not int"),
-        ("segment200", lambda segment: segment[:, None], r"not int \(400,\)"),
+        ("segment200", lambda segment: segment[:, None, None], r"not int \(400,\)"),
+        ("segment200", lambda segment: segment[None], r"not int \(400,\)"),
         ("segment200", lambda segment: segment[1:], r"is int16 \(399,\), not int \(400,\)"),
     ],
 )
 def test_other_arrays_are_refused_by_name(folder, name, make, message):
     change(folder, name, make)
     with pytest.raises(UserError, match=message) as error:
-        read_scene(folder, "scannet200")
+        read_scene(folder, SCANNET200)
     assert str(folder / f"{name}.npy") in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_of_several_columns_of_labels_the_first_counts(folder, columns, dtype):
+    """As in scenes of Pointcept: (N, 1) in S3DIS, (N, 3) in ScanNet++."""
+    before = read_scene(folder, SCANNET200)
+    for name in ("segment200", "instance"):
+        change(folder, name, lambda ids: np.stack([ids, *[ids * 0 - 1] * (columns - 1)], 1).astype(dtype))
+    after = read_scene(folder, SCANNET200)
+    assert torch.equal(before.segment, after.segment)
+    assert torch.equal(before.instance, after.instance)
+    labels, instance = read_labels(folder, SCANNET200)
+    assert labels.tolist() == after.segment.tolist()
+    assert instance.tolist() == after.instance.tolist()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda c: c.astype(np.int32), lambda c: c.astype(np.float32), lambda c: c / np.float32(255)],
+    ids=["int32", "float 0..255", "float 0..1"],
+)
+def test_colors_of_other_number_types_are_read(folder, make):
+    before = read_scene(folder, SCANNET200).color
+    change(folder, "color", make)
+    assert torch.equal(read_scene(folder, SCANNET200).color, before)
 
 
 @pytest.mark.parametrize("largest", [1e30, 3e38])
@@ -222,20 +252,20 @@ def test_normals_of_points_out_of_range_are_not_estimated(folder, largest):
     change(folder, "normal", None)
     change(folder, "coord", lambda coord: np.where(coord > 18, np.float32(largest), -np.float32(largest)))
     with pytest.raises(UserError, match=r"coord\.npy has coordinates up to"):
-        read_scene(folder, "scannet200")
+        read_scene(folder, SCANNET200)
 
 
 def test_float64_coordinates_keep_their_precision(folder):
-    near = read_scene(folder, "scannet200").coord
+    near = read_scene(folder, SCANNET200).coord
     change(folder, "coord", lambda coord: coord.astype(np.float64))
-    assert torch.equal(read_scene(folder, "scannet200").coord, near)
+    assert torch.equal(read_scene(folder, SCANNET200).coord, near)
     change(folder, "coord", lambda coord: coord + np.array([432_000, 5_400_000, 300]))
-    np.testing.assert_allclose(read_scene(folder, "scannet200").coord, near - near.amin(0).floor(), atol=1e-6)
+    np.testing.assert_allclose(read_scene(folder, SCANNET200).coord, near - near.amin(0).floor(), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["coord", "normal", "segment200", "instance"])
 def test_arrays_of_another_byte_order_and_layout_read_the_same(folder, name):
-    before = read_scene(folder, "scannet200").tensors()
+    before = read_scene(folder, SCANNET200).tensors()
     change(folder, name, lambda array: np.asfortranarray(array.astype(array.dtype.newbyteorder(">"))))
-    after = read_scene(folder, "scannet200").tensors()
+    after = read_scene(folder, SCANNET200).tensors()
     assert all(torch.equal(before[key], after[key]) for key in before)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.losses import CenterCollapseLoss
 from ceco3d.utils.errors import UserError

@@ -10,6 +10,7 @@ from ceco3d.cli.app import compose
 from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.cli.settings import to_settings
 from ceco3d.doctor import DoctorSettings
+from ceco3d.evaluate import EvaluateSettings
 from ceco3d.predict import PredictSettings
 from ceco3d.preprocess import PreprocessSettings
 from ceco3d.pretraining.method import PretrainSettings
@@ -21,7 +22,7 @@ KINDS = {
     "train": TrainSettings,
     "pretrain": PretrainSettings,
     "preprocess": PreprocessSettings,
-    "evaluate": ScoringSettings,
+    "evaluate": EvaluateSettings,
     "export": ScoringSettings,
     "predict": PredictSettings,
     "visualize": VisualizeSettings,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ceco3d import sparse
+from ceco3d.data.labels import LabelSpace, label_space
 from ceco3d.data.scenes.processed import ARRAYS, write_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.models import Network
@@ -57,11 +58,13 @@ class Planes:
     """Scenes of two planes, wall and floor, that the data set writes as processed scenes itself."""
 
     name: str
-    label_space: str
     root: Path
     scenes: int
     raw: Path | None = None
     voxel_size: float = 0.25
+
+    def space(self) -> LabelSpace:
+        return label_space("scannet200")
 
     def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
         missing = [
@@ -80,8 +83,8 @@ class Planes:
         points[floor, 2] = points[~floor, 0] = 0
         values = {"coord": points, "color": rng.integers(0, 256, (400, 3)), "normal": np.eye(3)[np.where(floor, 2, 0)]}
         labels = np.where(floor, 2, 0)  # floor, wall
-        values |= {"segment20": np.where(floor, 1, 0), "segment200": labels, "instance": labels}
-        return {key: values[key].astype(dtype) for key, (dtype, _) in ARRAYS.items()}
+        values |= {self.space().array: labels, "instance": labels}
+        return {key: array.astype(ARRAYS.get(key, (np.int16,))[0]) for key, array in values.items()}
 
 
 @dataclass(frozen=True)

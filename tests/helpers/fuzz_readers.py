@@ -16,25 +16,29 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from ceco3d.data.labels import GROUPS as FREQUENCIES
+from ceco3d.data.labels import label_space, read_classes, restored_space
+from ceco3d.data.labels.label_space import check as check_classes
 from ceco3d.data.pointclouds.files import read_scan
 from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.scenes import processed
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
-from ceco3d.data.scenes.labels import GROUPS as FREQUENCIES
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.models.trained import load_trained
 from ceco3d.models.weights import load_weights, read_tensors
 from ceco3d.preprocessing import scannet
 from ceco3d.preprocessing.annotation import LABELS, SEGMENTS
 from ceco3d.preprocessing.label_table import LABEL_TABLE, read_label_table
+from ceco3d.preprocessing.labeled.label_files import read_label_file
 from ceco3d.preprocessing.split_lists import read_splits
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.frames import list_frame_pairs, read_frame
 from ceco3d.reports.leaderboard import leaderboard_markdown, read_leaderboard
 from ceco3d.reports.neural_collapse_runs import ARRAYS, CURVES, read_runs
 from ceco3d.reports.study import read_study, study_markdown
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import read_json
 from tests.helpers import fuzz_scans
 from tests.helpers.foreign_checkpoints import beside
 from tests.helpers.fuzz_mutate import mutate
@@ -75,7 +79,7 @@ def all_readers(folder: Path, raw: Path) -> list[Reader]:
     """All readers. They write below ``folder``; ``raw`` is a raw root of rooms200."""
     makers = (
         *(_raw_readers, _processed_readers, _scan_readers, _anchor_readers),
-        *(_frame_readers, _weight_readers, _report_readers),
+        *(_frame_readers, _weight_readers, _report_readers, _label_readers),
     )
     readers = [reader for maker in makers for reader in maker(folder, raw)]
     for reader in readers:
@@ -170,7 +174,7 @@ def _processed_readers(folder: Path, raw: Path) -> list[Reader]:
     arrays |= {name: np.arange(12, dtype=np.int16) - 1 for name in LABELS}
 
     def read(path: Path) -> None:
-        space = "scannet20" if path.name == "segment20.npy" else "scannet200"
+        space = label_space("scannet20" if path.name == "segment20.npy" else "scannet200")
         scene = processed.read_scene(path.parent, space)
         assert all(len(tensor) == len(scene) for tensor in scene.tensors().values())
         assert scene.coord.isfinite().all()
@@ -192,13 +196,13 @@ def _index_reader(root: Path) -> Reader:
 
     def read(path: Path) -> None:
         assert all(scene.resolve().parent == folders[0].parent for scene in processed.list_scenes(root, "coord"))
-        for counts in class_frequency(folders, "scannet20"):
+        for counts in class_frequency(folders, label_space("scannet20")):
             assert counts.shape == (len(SPACE),)
             assert not counts.is_floating_point()
 
     counts = [[1] * len(SPACE), [7] * len(SPACE)]
     changed = folders[0].parent.stat().st_mtime_ns
-    index = {"changed": changed, "scenes": [NAME], "frequency": {"scannet20": counts}}
+    index = {"changed": changed, "scenes": [NAME], "frequency": {"segment20": counts}}
     return Reader("index of scenes", root / ".index-coord.json", "json", read, [json.dumps(index).encode()], ("coord",))
 
 
@@ -343,6 +347,43 @@ def _weight_readers(folder: Path, raw: Path) -> list[Reader]:
         Reader("weights .pt, old format", folder / "old.pt", "pickle", read_weights, legacy),
         Reader("weights .safetensors", folder / "w.safetensors", "safetensors", read_weights, [save(state)]),
         Reader("trained network", folder / "best.pt", "torch", load_trained, [_torch(trained)], slow=True),
+    ]
+
+
+def _label_readers(folder: Path, raw: Path) -> list[Reader]:
+    """Class files, stored classes, and files with one label per point."""
+    rows = "id,name,color,group,alias\n2,Floor,#98df8a,head,ground|7\n-5,noise,1 2 3,tail,\n"
+    rows += "9,wall,,common,8\n0,,,ignored,\n"
+    yaml = "classes:\n  - {id: 9, name: wall, color: [1, 2, 3], group: head, alias: [8]}\n"
+    yaml += "  - {id: 2, name: a}\nignored: [0]\n"
+    tables = [rows.encode(), rows.replace(",", ";").encode("utf-16"), b"name\nwall\nfloor\n"]
+    lines, names = b"2\n-5\n7\n", b"wall\ndining table\n\n"
+
+    def classes(path: Path) -> None:
+        space = read_classes(path)
+        check_classes(space)
+        assert all(name.isprintable() for name in space.names)
+
+    def stored(path: Path) -> None:
+        try:
+            check_classes(restored_space(read_json(path)))
+        except (ValueError, UserError) as error:
+            raise UserError(f"{path}: {error}") from None
+
+    def labels(path: Path) -> None:
+        found, instance = read_label_file(path, None)
+        assert found.dtype == np.int64 or found.dtype.kind == "U"
+        assert instance is None or len(instance) == len(found)
+
+    plain = json.dumps(SPACE.to_plain() | {"name": "mine", "ignored": [0, "void"], "aliases": [[50, 1]]}).encode()
+    return [
+        Reader("class file .csv", folder / "classes.csv", "csv", classes, tables),
+        Reader("class file .yaml", folder / "classes.yaml", "yaml", classes, [yaml.encode(), b"1: wall\n-2: floor\n"]),
+        Reader("stored classes", folder / "classes.json", "json", stored, [plain]),
+        Reader("labels .txt", folder / "l.labels.txt", "list", labels, [lines, names, b"1.0\nnan\n"]),
+        Reader("labels .csv", folder / "l.labels.csv", "csv", labels, [b"label\n" + lines, names]),
+        Reader("labels .npy", folder / "l.labels.npy", "npy", labels, [_npy(np.arange(5)), _npy(np.array(["a", "b"]))]),
+        Reader("labels .label", folder / "l.label", "raw", labels, [np.arange(4, dtype="<u4").tobytes()]),
     ]
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import yaml
 
-from ceco3d.data.scenes.labels import GROUPS, label_space
+from ceco3d.data.labels import GROUPS, label_space
 from ceco3d.metrics.scores import CONVENTIONS
 
 SPACE = label_space("scannet200")

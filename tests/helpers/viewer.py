@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.visualization.segmented import Panel, SegmentedScene
 
 SPACE = label_space("scannet200")

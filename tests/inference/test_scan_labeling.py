@@ -12,8 +12,8 @@ import torch
 from plyfile import PlyData, PlyElement
 
 from ceco3d.data.batch import make_batch
-from ceco3d.data.pointclouds import ply_write
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
+from ceco3d.data.pointclouds import ply_write, read_scan
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import voxelize
@@ -221,7 +221,7 @@ def test_processed_scenes_get_the_labels_of_evaluation(predict, checkpoint, tiny
     predictor, space = load_predictor(checkpoint, torch.device("cpu"), [View()], torch.float32)
     folder = list_scenes(Path(tiny[2].removeprefix("dataset.root=")), "val")[0]
     assert predict(folder).code == 0
-    expected, _ = predictor.predict(read_scene(folder, "scannet200"))
+    expected, _ = predictor.predict(read_scene(folder, label_space("scannet200")))
     same = labels_of(tmp_path / "out", folder.name) == np.array(space.ids)[expected]
     assert same.mean() > 0.999  # a point on the border of two voxels may change sides
 
@@ -319,6 +319,83 @@ def test_attributes_of_any_name_and_type_are_in_the_result(predict, tmp_path):
     assert [vertex[name].dtype.str[1:] for name in names] == ["f8", "i4", "u1", "f4", "u1", "i4", "i4"]
 
 
+def las_room(path, point_format=3):
+    """A LAS file of a room, with classes of its own."""
+    coord, color = room(500)
+    las = laspy.LasData(laspy.LasHeader(point_format=point_format, version="1.4"))
+    las.header.scales = np.full(3, 0.001)
+    las.x, las.y, las.z = coord.T
+    las.red, las.green, las.blue = color.T.astype(np.uint16) * 256
+    las.classification = np.arange(500) % 7
+    las.write(path)
+    return path
+
+
+def test_the_result_is_also_in_the_format_of_the_scan(predict, tmp_path):
+    coord, color = room(300)
+    las_room(tmp_path / "a.laz")
+    np.savetxt(tmp_path / "b.csv", np.column_stack([coord, color]), "%g", ",", header="x,y,z,r,g,b", comments="")
+    np.save(tmp_path / "c.npy", vertices(coord, color))
+    np.savez(tmp_path / "d.npz", coord=coord, color=color)
+    scans = [tmp_path / name for name in ("a.laz", "b.csv", "c.npy", "d.npz")]
+    outcome = predict(*scans)
+    assert outcome.code == 0, outcome.err
+    assert (
+        "a.laz: classification in the .laz result stays that of the scan, because it cannot hold class" in outcome.err
+    )
+    assert "stays that of the scan" in (tmp_path / "out/a.summary.json").read_text()
+    for scan in scans:
+        copy = read_scan(tmp_path / "out" / scan.name)
+        np.testing.assert_array_equal(copy.attributes["label"], labels_of(tmp_path / "out", scan.stem))
+        np.testing.assert_array_equal(copy.coord, read_scan(scan).coord)
+        np.testing.assert_array_equal(copy.color, read_scan(scan).color)
+    again = predict(*(tmp_path / "out" / scan.name for scan in scans), out=tmp_path / "again")
+    assert again.code == 0, again.err
+    for scan in scans:
+        np.testing.assert_array_equal(labels_of(tmp_path / "again", scan.stem), labels_of(tmp_path / "out", scan.stem))
+        assert {"label", "original_label"} <= set(read_scan(tmp_path / "again" / scan.name).attributes)
+
+
+def test_classification_gets_classes_that_it_can_hold(predict, checkpoint, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    content["setup"] |= {"label_space": "scannet20", "model": content["setup"]["model"] | {"out_channels": 20}}
+    content["model"] |= {name: content["model"][name][..., :20] for name in ("final.kernel", "final.bias")}
+    torch.save(content, tmp_path / "small.pt")
+    path = las_room(tmp_path / "a.las")
+    outcome = predict(path, checkpoint=tmp_path / "small.pt")
+    assert outcome.code == 0, outcome.err
+    assert "stays that of the scan" not in outcome.err
+    las = laspy.read(tmp_path / "out/a.las")
+    assert las.point_format.id == 7  # holds 39, the last class of ScanNet20
+    np.testing.assert_array_equal(las.classification, labels_of(tmp_path / "out", "a"))
+    np.testing.assert_array_equal(las.original_classification, np.arange(500) % 7)
+
+
+def test_what_its_format_cannot_hold_is_only_in_the_ply(predict, tmp_path):
+    las = laspy.read(las_room(tmp_path / "a.las"))
+    las.header.start_of_waveform_data_packet_record = 99
+    las.write(tmp_path / "a.las")
+    outcome = predict(tmp_path / "a.las")
+    assert outcome.code == 0, outcome.err
+    assert "warning: " + str(tmp_path / "a.las") + ": there is no .las result (it holds waveforms)" in outcome.err
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.labels.txt", "a.ply", "a.summary.json"]
+
+
+def test_a_scan_of_another_format_is_not_replaced_by_a_result(predict, tmp_path):
+    path = las_room(tmp_path / "a.las")
+    content = path.read_bytes()
+    outcome = predict(path, out=tmp_path)
+    assert outcome.code == 2
+    assert "a.las is an input and would be replaced" in outcome.err
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.las").write_bytes(b"mine")
+    outcome = predict(path)
+    assert outcome.code == 2
+    assert "a.las was not written by ceco3d.predict" in outcome.err
+    assert path.read_bytes() == content
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.las"]
+
+
 def test_a_result_of_another_checkpoint_or_scan_is_kept(predict, checkpoint, tmp_path):
     first, other = write_ply(tmp_path / "a.ply", *room(300)), tmp_path / "other/a.ply"
     other.parent.mkdir()
@@ -390,7 +467,7 @@ def test_points_without_finite_coordinates_stay_unlabeled(predict, tmp_path):
     coord[7], coord[9, 1] = np.nan, np.inf
     outcome = predict(write_ply(tmp_path / "a.ply", coord, color))
     assert outcome.code == 0
-    assert re.search(r"warning: .*a.ply: 2 points with NaN or infinite.*label 0", outcome.err)
+    assert re.search(r"warning: .*a.ply: 2 points with NaN or infinite coordinates, left unlabeled", outcome.err)
     ids = labels_of(tmp_path / "out", "a")
     assert np.flatnonzero(ids == 0).tolist() == [7, 9]
     vertex = PlyData.read(tmp_path / "out/a.ply")["vertex"]
@@ -424,7 +501,8 @@ def test_a_failed_scan_is_named_and_does_not_stop_the_others(predict, tmp_path):
     assert re.search("c.ply: no point has finite coordinates", errors[1])
     assert errors[2] == f"error: 2 of 4 scans failed: {folder}/b.ply, {folder}/c.ply"
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == [f"a{n}{suffix}" for n in ("-2", "") for suffix in (".labels.txt", ".ply", ".summary.json")]
+    suffixes = (".labels.txt", ".ply", ".summary.json")
+    assert names == sorted([*(f"a{n}{suffix}" for n in ("-2", "") for suffix in suffixes), "a.npy"])
     inputs = {json.loads((tmp_path / f"out/{n}.summary.json").read_text())["input"] for n in ("a", "a-2")}
     assert inputs == {str(folder / "a.npy"), str(folder / "a.ply")}
     assert {path: hashlib.md5(path.read_bytes()).digest() for path in folder.iterdir()} == before

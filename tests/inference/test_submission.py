@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.inference.submission import check_submission, write_submission
 
 SPACE = label_space("scannet200")

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.metrics import Confusion, segmentation_scores
 
 

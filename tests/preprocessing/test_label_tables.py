@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from ceco3d.data.labels import label_space
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.preprocessing.label_table import read_label_table
@@ -24,6 +25,8 @@ from tests.helpers.raw_scene import (
     write_table,
 )
 
+SCANNET200 = label_space("scannet200")
+
 HEADER = "id\traw_category\tnyu40id\n"
 BOM = b"\xef\xbb\xbf"
 
@@ -38,7 +41,7 @@ def without(*names):
 
 
 def segments(root, split="train"):
-    return {folder.name: read_scene(folder, "scannet200").segment.tolist() for folder in list_scenes(root, split)}
+    return {folder.name: read_scene(folder, SCANNET200).segment.tolist() for folder in list_scenes(root, split)}
 
 
 # Names that the table lacks
@@ -320,10 +323,10 @@ def test_training_scenes_without_labels_are_refused(tmp_path):
     preprocess_scenes(tmp_path / "raw", tmp_path / "root", None, 1, True)
     folders = list_scenes(tmp_path / "root", "test")
     with pytest.raises(UserError, match=r"no point of the 1 scenes in .*root/test has a label of scannet200: were"):
-        class_frequency(folders, "scannet200")
+        class_frequency(folders, SCANNET200)
     np.save(folders[0] / "segment200.npy", np.full(12, 255, np.int16))
     with pytest.raises(UserError, match=r"the first: .*segment200\.npy holds labels 255\.\.255.* replace it by -1"):
-        class_frequency(folders, "scannet200")
+        class_frequency(folders, SCANNET200)
 
 
 def test_the_record_says_what_a_scene_was_made_from(tmp_path, raw):

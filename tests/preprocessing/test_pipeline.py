@@ -9,17 +9,19 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from ceco3d.data.labels import label_space
 from ceco3d.data.scenes import frequency
 from ceco3d.data.scenes.colors import GRAY
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.normals import missing_normals
-from ceco3d.data.scenes.processed import ARRAYS, list_scenes, read_scene, write_scene
+from ceco3d.data.scenes.processed import list_scenes, read_scene, write_scene
 from ceco3d.preprocessing import pipeline
 from ceco3d.preprocessing.label_table import read_label_table
 from ceco3d.preprocessing.pipeline import preprocess_scenes
@@ -29,10 +31,14 @@ from ceco3d.utils.errors import UserError
 from tests.helpers.dying_worker import die_on_scene1
 from tests.helpers.raw_scene import GROUPS, TABLE_NAME, write_raw_root, write_raw_scene, write_table
 
+SCANNET200 = label_space("scannet200")
+NAMES = ("coord", "color", "normal", "segment20", "segment200", "instance")
+
 RUN = """
 import sys
 from pathlib import Path
 from ceco3d.preprocessing.pipeline import preprocess_scenes
+
 if __name__ == "__main__":
     raw, root, workers = sys.argv[1:]
     try:
@@ -76,7 +82,7 @@ def start(tmp_path, raw, root, workers):
 def test_written_scene_reads_back(tmp_path, arrays, space):
     folder = tmp_path / "val" / "scene0000_00"
     write_scene(folder, arrays)
-    scene = read_scene(folder, space)
+    scene = read_scene(folder, label_space(space))
     assert scene.name == "scene0000_00"
     assert sorted(path.name for path in folder.parent.iterdir()) == ["scene0000_00"]
     for name, tensor in scene.tensors().items():
@@ -87,8 +93,8 @@ def test_written_scene_reads_back(tmp_path, arrays, space):
 
 def test_changing_a_read_scene_leaves_the_file_alone(tmp_path, arrays):
     write_scene(tmp_path / "scene", arrays)
-    read_scene(tmp_path / "scene", "scannet200").coord.zero_()
-    np.testing.assert_array_equal(read_scene(tmp_path / "scene", "scannet200").coord.numpy(), arrays["coord"])
+    read_scene(tmp_path / "scene", SCANNET200).coord.zero_()
+    np.testing.assert_array_equal(read_scene(tmp_path / "scene", SCANNET200).coord.numpy(), arrays["coord"])
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64])
@@ -97,7 +103,7 @@ def test_read_pointcept_train_scene(tmp_path, arrays, dtype):
         np.save(tmp_path / f"{name}.npy", arrays[name])
     for name in ("segment20", "segment200", "instance"):
         np.save(tmp_path / f"{name}.npy", arrays[name].astype(dtype))
-    scene = read_scene(tmp_path, "scannet200")
+    scene = read_scene(tmp_path, SCANNET200)
     assert scene.segment.tolist() == arrays["segment200"].tolist()
     assert scene.instance.tolist() == arrays["instance"].tolist()
     np.testing.assert_array_equal(scene.normal.numpy(), missing_normals(arrays["coord"]))
@@ -106,7 +112,7 @@ def test_read_pointcept_train_scene(tmp_path, arrays, dtype):
 def test_read_pointcept_test_scene(tmp_path, arrays):
     for name in ("coord", "color", "normal"):
         np.save(tmp_path / f"{name}.npy", arrays[name])
-    scene = read_scene(tmp_path, "scannet20")
+    scene = read_scene(tmp_path, label_space("scannet20"))
     assert scene.segment.tolist() == scene.instance.tolist() == [-1] * 12
 
 
@@ -133,7 +139,7 @@ def test_read_scene_errors(tmp_path, arrays, name, change, message):
     write_scene(tmp_path / "scene", arrays)
     np.save(tmp_path / "scene" / f"{name}.npy", change(arrays[name]))
     with pytest.raises(UserError, match=message) as error:
-        read_scene(tmp_path / "scene", "scannet200")
+        read_scene(tmp_path / "scene", SCANNET200)
     assert f"{name}.npy" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -145,18 +151,18 @@ def test_truncated_and_missing_files(tmp_path, arrays, name):
     for size in (140, 20, 0):
         path.write_bytes(path.read_bytes()[:size])
         with pytest.raises(UserError, match=f"{name}.npy is damaged"):
-            read_scene(tmp_path / "scene", "scannet200")
+            read_scene(tmp_path / "scene", SCANNET200)
     path.unlink()
     if name == "color":
-        assert (read_scene(tmp_path / "scene", "scannet200").color == GRAY).all()
+        assert (read_scene(tmp_path / "scene", SCANNET200).color == GRAY).all()
         return
     with pytest.raises(UserError, match=f"{name}.npy is missing"):
-        read_scene(tmp_path / "scene", "scannet200")
+        read_scene(tmp_path / "scene", SCANNET200)
 
 
-def test_unknown_label_space(tmp_path):
+def test_unknown_label_space():
     with pytest.raises(UserError, match="unknown label space 'nyu40'"):
-        read_scene(tmp_path, "nyu40")
+        label_space("nyu40")
 
 
 def test_write_scene_refuses_other_types_and_leaves_nothing(tmp_path, arrays):
@@ -201,13 +207,13 @@ def test_every_split_is_written_once(tmp_path, raw, monkeypatch):
     assert preprocess_scenes(raw, root, None, 2, True) == Summary(done=4, skipped=0, failed=())
     assert [path.name for path in list_scenes(root, "train")] == ["scene0000_00", "scene0001_00"]
     assert [path.name for path in list_scenes(root, "val")] == ["scene0002_00"]
-    assert sorted(path.stem for path in (root / "val" / "scene0002_00").iterdir()) == sorted(ARRAYS)
-    assert set(read_scene(list_scenes(root, "test")[0], "scannet200").segment.tolist()) == {-1}
-    scene = read_scene(list_scenes(root, "val")[0], "scannet200")
+    assert sorted(path.stem for path in (root / "val" / "scene0002_00").iterdir()) == sorted(NAMES)
+    assert set(read_scene(list_scenes(root, "test")[0], SCANNET200).segment.tolist()) == {-1}
+    scene = read_scene(list_scenes(root, "val")[0], SCANNET200)
     assert scene.segment.tolist() == [0] * 4 + [2] * 5 + [1] * 2 + [-1]
     assert json.loads((root / "preprocess.json").read_text()) == {"format": 1, "align": True}
     before = files_of(root)
-    monkeypatch.setattr(pipeline, "_run_jobs", None)  # nothing may be started
+    monkeypatch.setattr(pipeline, "run_jobs", None)  # nothing may be started
     assert preprocess_scenes(raw, root, None, 2, True) == Summary(done=0, skipped=4, failed=())
     assert files_of(root) == before
 
@@ -313,12 +319,14 @@ def test_other_errors_before_the_start(tmp_path, raw):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_dying_worker_fails_only_its_scene(tmp_path, raw, monkeypatch, workers):
+def test_a_dying_worker_fails_only_its_scene(tmp_path, raw, workers):
     labels = read_label_table(raw / TABLE_NAME)
     names = ("scene0000_00", "scene0001_00", "scene0002_00")
     jobs = [pipeline.Job(raw / "scans" / name, tmp_path / "root" / name, True, True) for name in names]
-    monkeypatch.setattr(pipeline, "_preprocess_scene", die_on_scene1)
-    outcomes = {job.source.name: reason for job, reason in pipeline._run_jobs(jobs, labels, workers)}
+    outcomes = {
+        job.source.name: reason
+        for job, reason in pipeline.run_jobs(partial(die_on_scene1, labels=labels), jobs, workers)
+    }
     assert outcomes.pop("scene0001_00") == "its worker process died (killed, or out of memory?)"
     assert outcomes == {"scene0000_00": None, "scene0002_00": None}
     assert len(list((tmp_path / "root").glob("scene*"))) == 2
@@ -327,10 +335,9 @@ def test_a_dying_worker_fails_only_its_scene(tmp_path, raw, monkeypatch, workers
 def test_workers_that_keep_dying_end_the_run(tmp_path, raw, monkeypatch):
     job = pipeline.Job(raw / "scans" / "scene0001_00", tmp_path / "root" / "scene", True, True)
     jobs = [pipeline.Job(job.source, job.target.with_name(f"scene{i}"), True, True) for i in range(9)]
-    monkeypatch.setattr(pipeline, "_preprocess_scene", die_on_scene1)
     monkeypatch.setattr(pipeline, "MAX_DEATHS", 1)
     with pytest.raises(UserError, match="worker processes died"):
-        list(pipeline._run_jobs(jobs, None, 1))
+        list(pipeline.run_jobs(partial(die_on_scene1, labels=None), jobs, 1))
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +404,7 @@ def test_a_killed_run_resumes(tmp_path, long_job, stuck, scenes):
     wait_for(lambda: not session_members(run.pid))  # no orphan goes on writing
     finished = {path: data for path, data in files_of(root).items() if "/." not in path and not path.endswith(".part")}
     assert finished.items() < expected.items()
-    assert all(len(list(folder.iterdir())) == len(ARRAYS) for folder in root.glob("*/scene*"))
+    assert all(len(list(folder.iterdir())) == len(NAMES) for folder in root.glob("*/scene*"))
     (root / "train").mkdir(exist_ok=True)
     (root / "train" / ".scene0000_00.0123.tmp").mkdir()  # at the least, one unfinished scene
     stuck.repair()
@@ -476,9 +483,9 @@ def test_classes_of_a_split_are_counted_once(tiny, tmp_path, monkeypatch):
     shutil.copytree(root / "train", tmp_path / "train")
     os.utime(tmp_path / "train", (1, 1))
     folders = list_scenes(tmp_path, "train")
-    first = class_frequency(folders, "scannet200")
-    part = class_frequency(folders[:3], "scannet200")
+    first = class_frequency(folders, SCANNET200)
+    part = class_frequency(folders[:3], SCANNET200)
     assert 0 < part[1].sum() < first[1].sum()
     monkeypatch.setattr(frequency, "read_labels", lambda *_: pytest.fail("counted again"))
-    again = class_frequency(folders, "scannet200")
+    again = class_frequency(folders, SCANNET200)
     assert all(map(torch.equal, first, again))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.pretraining.anchors import load_anchors, save_anchors
 from ceco3d.utils.errors import UserError
 

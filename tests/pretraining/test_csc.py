@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ceco3d.data.batch import point_features
+from ceco3d.data.labels import label_space
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.losses.info_nce import Partition, SceneContextLoss, info_nce
@@ -183,7 +184,7 @@ def folders(tiny) -> list[Path]:
 
 def test_views_overlap_as_asked(folders):
     for number, folder in enumerate(folders[:4]):
-        scene = read_scene(folder, "scannet200")
+        scene = read_scene(folder, label_space("scannet200"))
         first, second = (view.numpy() for view in draw_views(scene, 0.5, seeded_generator(number)))
         cells = [set(map(tuple, np.floor(scene.coord.numpy()[view] / OVERLAP_VOXEL))) for view in (first, second)]
         share = len(cells[0] & cells[1]) / min(map(len, cells))
@@ -206,13 +207,13 @@ def test_a_scene_without_overlapping_views_is_named():
 
 
 def dataset(folders, queries=4096, jitter=0.01):
-    return ScanPairs(folders, "scannet200", 0.3, PairMaker(VOXEL, queries, jitter), seed=0)
+    return ScanPairs(folders, label_space("scannet200"), 0.3, PairMaker(VOXEL, queries, jitter), seed=0)
 
 
 def places(pairs, index):
     """Where the points of both views of a pair lie in the scene, from its draws alone: unrotated by a rigid fit."""
     pair = pairs[index]
-    scene = read_scene(pairs.folders[index], "scannet200")
+    scene = read_scene(pairs.folders[index], label_space("scannet200"))
     by_color = {}
     for color, point in zip(scene.color.tolist(), scene.coord, strict=True):
         by_color.setdefault(tuple(color), []).append(point)

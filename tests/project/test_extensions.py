@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.data.scenes.processed import list_scenes, read_scene
 from ceco3d.models import build_model, load_trained
 from ceco3d.reports.run_report_charts import loss_terms, training_charts
@@ -28,7 +28,6 @@ OPTIONS = {
     "dataset/mine.yaml": f"""
         _target_: {HOME}.Planes
         name: planes
-        label_space: scannet200
         root: ???
         scenes: 2
         voxel_size: 0.25
@@ -171,7 +170,7 @@ def test_the_documented_extensions_work_as_printed(run_command, tiny, documented
     for split, count in (("train", 2), ("val", 1)):
         (tmp_path / "data/arrays/raw" / split).mkdir(parents=True)
         for folder in list_scenes(root, split)[:count]:
-            scene = read_scene(folder, space.name)
+            scene = read_scene(folder, space)
             labels = np.array([*space.ids, 0])[scene.segment]  # -1, the last one: 0 is the id of no class
             points = {"coord": scene.coord.numpy(), "color": scene.color.numpy().astype(np.uint8), "label": labels}
             np.savez(tmp_path / "data/arrays/raw" / split / f"{folder.name}.npz", **points)

@@ -23,6 +23,7 @@ PRINTING = {
     "cli/start.py": "help and version",
     "cli/logs.py": "the handler that shows what is logged",
     "inference/labeled_scan.py": "the table of classes that a user asked for",
+    "preprocessing/labeled/check_table.py": "the table of the check",
     "metrics/tables.py": "the table of scores that a user asked for",
     "utils/progress.py": "the progress display",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.losses import simplex_etf
 from ceco3d.reports.neural_collapse_figures import GREEN, draw_classes, draw_cosines, draw_training
 from ceco3d.reports.neural_collapse_geometry import TETRAHEDRON, choose_classes, class_groups, project

@@ -10,7 +10,7 @@ import pytest
 from plyfile import PlyData
 from scipy.spatial.distance import pdist
 
-from ceco3d.data.scenes.labels import SCANNET200_CSV
+from ceco3d.data.labels import class_rows
 from ceco3d.synthetic import generate_rooms
 from ceco3d.synthetic.allocation import ScenePlan
 from ceco3d.synthetic.catalog import CATALOG, ROOM_SHELL
@@ -63,7 +63,7 @@ def raw_ids(raw):
 
 def class_counts(raw, split):
     """Annotated objects with at least one vertex, by class name."""
-    names = {int(row["id"]): row["name"] for row in read_csv(SCANNET200_CSV)}
+    names = {int(row["id"]): row["name"] for row in class_rows("scannet200")}
     ids, counts = raw_ids(raw), Counter()
     for folder in folders(raw, split):
         segs, aggregation = read_annotation(folder)
@@ -199,7 +199,7 @@ def test_label_table_has_the_ids_of_scannet(raw):
     assert b"\r" not in content
     rows = read_csv(raw / "scannetv2-labels.combined.tsv", delimiter="\t")
     assert len(rows[0]) == 17
-    classes = {row["name"]: row for row in read_csv(SCANNET200_CSV)}
+    classes = {row["name"]: row for row in class_rows("scannet200")}
     ids = raw_ids(raw)
     assert all(ids[name] == int(row["id"]) for name, row in classes.items())
     assert len(ids) == len(rows)
@@ -212,12 +212,12 @@ def test_label_table_has_the_ids_of_scannet(raw):
 
 def test_train_has_every_class_at_least_twice(raw):
     counts = class_counts(raw, "train")
-    assert {row["name"]: counts[row["name"]] for row in read_csv(SCANNET200_CSV) if counts[row["name"]] < 2} == {}
+    assert {row["name"]: counts[row["name"]] for row in class_rows("scannet200") if counts[row["name"]] < 2} == {}
 
 
 def test_val_lacks_exactly_the_unseen_classes(raw):
     counts = class_counts(raw, "val")
-    unseen = {row["name"] for row in read_csv(SCANNET200_CSV) if row["val"] == "0"}
+    unseen = {row["name"] for row in class_rows("scannet200") if row["val"] == "0"}
     assert len(unseen) == 11
     assert not unseen & set(counts)
     assert len(counts) > 50
@@ -256,7 +256,7 @@ def test_a_second_scan_shows_the_same_room_differently(raw):
 
 
 def test_catalog_covers_the_benchmark():
-    assert {*CATALOG, *ROOM_SHELL} == {row["name"] for row in read_csv(SCANNET200_CSV)}
+    assert {*CATALOG, *ROOM_SHELL} == {row["name"] for row in class_rows("scannet200")}
 
 
 @pytest.mark.parametrize("name", sorted(CATALOG))

@@ -13,14 +13,17 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from ceco3d.data.batch import Batch, make_batch
+from ceco3d.data.labels import label_blocks
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.losses import CenterCollapseLoss, PointLoss, SegmentationLoss
+from ceco3d.losses import CenterCollapseLoss, JointLoss, PointLoss, SegmentationLoss
 from ceco3d.metrics import ClassMoments, Confusion
 from ceco3d.models import build_model
 from ceco3d.training.objective import Objective
 from ceco3d.training.sync_batch_norm import synchronize
+from tests.helpers.label_spaces import numbered
 
 CLASSES = 5
+PARTS = numbered(2), numbered(3)
 
 
 def spawn(function, world, folder, *arguments):
@@ -52,15 +55,24 @@ def scenes(count):
         )
 
 
-def one_step(rank, world, count):
+def joint_loss(counts):
+    """Of two label spaces, the first of which has two of the classes."""
+    blocks = label_blocks({"first": PARTS[0], "second": PARTS[1]})
+    return JointLoss(blocks, [criterion(counts[block.outputs]) for block in blocks])
+
+
+def criterion(counts):
+    classes = len(counts)
+    point = PointLoss(classes, label_smoothing=0.1, gamma=1.0, beta=0.9, class_points=counts)
+    return SegmentationLoss(point, CenterCollapseLoss(classes, 96, dim=8, class_counts=counts), 0.4)
+
+
+def one_step(rank, world, count, make_loss):
     """Loss and gradients of ``count`` scenes, shared by the processes, in float64."""
     torch.manual_seed(0)
     model = build_model("MinkUNet14A", in_channels=3, out_channels=CLASSES, stem_kernel=3)
     synchronize(model)
-    counts = torch.arange(1, CLASSES + 1)
-    point = PointLoss(CLASSES, label_smoothing=0.1, gamma=1.0, beta=0.9, class_points=counts)
-    loss = SegmentationLoss(point, CenterCollapseLoss(CLASSES, 96, dim=8, class_counts=counts), 0.4)
-    objective = Objective(model, loss).double().train()
+    objective = Objective(model, make_loss(torch.arange(1, CLASSES + 1))).double().train()
     parallel = DistributedDataParallel(objective) if world > 1 else objective
     share = list(scenes(count))[rank * count // world : (rank + 1) * count // world]
     batch = make_batch(share, 0.2, ["color"])
@@ -73,9 +85,10 @@ def one_step(rank, world, count):
     return total / world, tensors
 
 
-def test_two_processes_compute_the_gradients_of_one(tmp_path):
-    ((loss, whole),) = spawn(one_step, 1, tmp_path, 4)
-    for shared_loss, shared in spawn(one_step, 2, tmp_path, 4):
+@pytest.mark.parametrize("make_loss", [criterion, joint_loss])
+def test_two_processes_compute_the_gradients_of_one(tmp_path, make_loss):
+    ((loss, whole),) = spawn(one_step, 1, tmp_path, 4, make_loss)
+    for shared_loss, shared in spawn(one_step, 2, tmp_path, 4, make_loss):
         torch.testing.assert_close(shared_loss, loss, rtol=1e-12, atol=0)
         assert whole.keys() == shared.keys()
         for name, value in whole.items():
@@ -141,8 +154,10 @@ def wait_for_steps(run_dir, count, seconds=120):
         time.sleep(0.1)
 
 
-def test_two_processes_have_the_loss_curve_and_scores_of_one(tiny, tmp_path):
+@pytest.mark.parametrize("frozen", ["", "conv0p1s1,bn0,block1"])
+def test_two_processes_have_the_loss_curve_and_scores_of_one(tiny, tmp_path, frozen):
     options = ["trainer.epochs=2", "trainer.validate_every=2", "trainer.accumulate=1", "transforms=light"]
+    options += [f"trainer.freeze=[{frozen}]", "trainer.layer_decay=0.8"] if frozen else []
     runs = {n: start(tiny, tmp_path / str(n), *options, processes=n) for n in (1, 2)}
     for process in runs.values():
         _, err = process.communicate(timeout=200)

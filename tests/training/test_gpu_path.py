@@ -5,13 +5,14 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.inference.predictor import Predictor, View
 from ceco3d.models import build_model
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.sparse import SparseTensor
 from ceco3d.training import build
+from ceco3d.training.batches import training_batches
 from ceco3d.training.objective import Objective
 from tests.helpers.commands import settings_of
 from tests.helpers.pretend_gpu import DEVICE, OnGPU, pretend_gpu
@@ -61,7 +62,7 @@ def take_steps(cfg) -> int:
     with pretend_gpu() as gpu:
         objective = Objective(model, loss).to(DEVICE)
         optimizer = torch.optim.SGD(objective.parameters(), lr=0.01)
-        batches = build.training_batches(cfg, scenes, DEVICE)
+        batches = training_batches(cfg, scenes, DEVICE)
         for (batch,) in batches.steps(0, 0, objective.prepare):
             assert isinstance(batch.features, OnGPU)
             gpu.waits.clear()

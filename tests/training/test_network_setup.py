@@ -22,7 +22,7 @@ def with_network(target, **arguments):
 def test_what_training_stores_of_a_network_is_what_loading_reads(tmp_path):
     settings = with_network(TwoLayers)
     model = build.make_network(settings)
-    setup = build.network_setup(settings, model.final.out_channels)
+    setup = build.network_setup(settings, model.final.out_channels, settings.dataset.space())
     assert setup["model"]["_target_"] == "tests.helpers.extensions.TwoLayers"
     save(tmp_path / "last.pt", {"setup": setup, "model": model.state_dict()})
     loaded, _ = load_trained(tmp_path / "last.pt")

@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader
 
 from ceco3d.models import build_model
 from ceco3d.preprocessing.datasets import processed_scenes
-from ceco3d.training import build
+from ceco3d.training.batches import training_batches
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
@@ -87,7 +87,7 @@ def test_an_error_waits_for_its_turn():
 def batches_of(cfg):
     scenes = processed_scenes(cfg.dataset, ("train",), 1)["train"]
     model = build_model("MinkUNet14A", 9, 20, stem_kernel=3)
-    feed = build.training_batches(cfg, scenes, CPU)
+    feed = training_batches(cfg, scenes, CPU)
     steps = feed.steps(1, 0, lambda batch: batch.prepared(model.build_maps))
     return [batch for batches in steps for batch in batches]
 

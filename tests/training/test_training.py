@@ -34,7 +34,15 @@ def test_the_loss_falls_and_a_run_leaves_its_files(tiny, tmp_path):
     losses = [float(row["loss"]) for row in log if row["loss"]]
     assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
     assert len([row for row in log if row["val_miou"] and 0 < float(row["val_separation"]) < 1]) == 2
-    files = {"config.yaml", "environment.json", "metrics.csv", "metrics.json", "scenes.json", "checkpoints"}
+    files = {
+        "classes.json",
+        "config.yaml",
+        "environment.json",
+        "metrics.csv",
+        "metrics.json",
+        "scenes.json",
+        "checkpoints",
+    }
     files |= {"neural_collapse.json", "collapse.npz", "confusion.npz", "evaluation.json", "run.log"}
     assert {p.name for p in tmp_path.iterdir()} == files
     assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"last.pt", "previous.pt", "best.pt"}
@@ -147,13 +155,14 @@ def test_a_finished_run_is_left_alone(tiny, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_initial_weights_are_taken_over_except_the_classifier(tiny, tmp_path):
+@pytest.mark.parametrize("left_out", ["", "final"])
+def test_initial_weights_are_taken_over_except_those_left_out(tiny, tmp_path, left_out):
     train(config(tiny, tmp_path / "first", "trainer.epochs=1"))
-    start = tmp_path / "first/checkpoints/last.pt"
-    train(config(tiny, tmp_path / "second", "trainer.epochs=1", f"init={start}", "optimizer.lr=1e-12"))
+    options = [f"init={tmp_path / 'first/checkpoints/last.pt'}", f"init_leave_out=[{left_out}]", "optimizer.lr=1e-12"]
+    train(config(tiny, tmp_path / "second", "trainer.epochs=1", *options))
     a, b = (weights(tmp_path / name / "checkpoints/last.pt")["model"] for name in ("first", "second"))
     torch.testing.assert_close(a["conv0p1s1.kernel"], b["conv0p1s1.kernel"])
-    assert not torch.allclose(a["final.kernel"], b["final.kernel"])
+    assert torch.allclose(a["final.kernel"], b["final.kernel"]) == (left_out == "")
 
 
 @pytest.mark.parametrize(

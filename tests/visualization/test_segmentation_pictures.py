@@ -14,14 +14,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from plyfile import PlyData, PlyElement
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
+from ceco3d.data.labels.palette import APART, NO_LABEL, distinct_colors, oklab
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.models import build_model
 from ceco3d.training.checkpoint import save
 from ceco3d.utils.errors import UserError
 from ceco3d.visualization.camera import Camera
 from ceco3d.visualization.labeled_scenes import read_labeled
-from ceco3d.visualization.palette import APART, NO_LABEL, distinct_colors, oklab
 from ceco3d.visualization.picture import RIGHT, UNKNOWN, WRONG, error_colors, scene_picture
 from ceco3d.visualization.render import fit_camera, paint, render, without_ceiling
 from ceco3d.visualization.segmented import Panel, SegmentedScene
@@ -282,7 +282,7 @@ def test_a_scene_with_runs_gives_picture_and_page(run_command, tiny, run_folder,
     assert sorted((tmp_path / "out").iterdir()) == sorted(files)
     page = files[1].read_text()
     assert '"title": "CE"' in page
-    assert f'"total": {len(read_scene(folder, "scannet200"))}' in page
+    assert f'"total": {len(read_scene(folder, label_space("scannet200")))}' in page
 
 
 def test_a_labeled_file_gives_picture_and_page(run_command, tmp_path):

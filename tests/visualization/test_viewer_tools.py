@@ -8,7 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from ceco3d.data.scenes.labels import LabelSpace
+from ceco3d.data.labels import LabelSpace
 from ceco3d.visualization.segmented import Panel, SegmentedScene
 from tests.helpers.viewer import DESKTOP, SPACE, Viewer, color_of, drawn, share, square
 

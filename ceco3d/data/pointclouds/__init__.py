@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ceco3d.utils.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from ceco3d.data.pointclouds.axes import METERS as METERS
     from ceco3d.data.pointclouds.axes import UP_ROTATIONS as UP_ROTATIONS
     from ceco3d.data.pointclouds.files import find_scans as find_scans
     from ceco3d.data.pointclouds.files import read_scan as read_scan
@@ -16,19 +17,18 @@ if TYPE_CHECKING:
     from ceco3d.data.pointclouds.ply_write import extend_ply as extend_ply
     from ceco3d.data.pointclouds.ply_write import write_ply as write_ply
     from ceco3d.data.pointclouds.scan import Scan as Scan
-    from ceco3d.data.pointclouds.scan_to_scene import METERS as METERS
     from ceco3d.data.pointclouds.scan_to_scene import to_scene as to_scene
 
 __getattr__, __all__ = lazy_exports(
     __name__,
     {
-        "axes": ("UP_ROTATIONS",),
+        "axes": ("METERS", "UP_ROTATIONS"),
         "files": ("find_scans", "read_scan"),
         "normals": ("vertex_normals",),
         "ply": ("PlyFile", "mapped_triangles", "read_triangles"),
         "ply_open": ("open_ply",),
         "ply_write": ("extend_ply", "write_ply"),
         "scan": ("Scan",),
-        "scan_to_scene": ("METERS", "to_scene"),
+        "scan_to_scene": ("to_scene",),
     },
 )

@@ -1,4 +1,4 @@
-"""NumPy files: .npy, .npz, and folders of .npy (processed scenes of ceco3d or Pointcept)."""
+"""Arrays: .npy, .npz, .safetensors, and folders of .npy (processed scenes of ceco3d or Pointcept)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import numpy as np
 from ceco3d.data.pointclouds.attributes import split_columns
 from ceco3d.data.pointclouds.scan import Scan, make_scan, scan_of_columns
 from ceco3d.data.pointclouds.tables import check_shape, scan_of_table
+from ceco3d.data.scenes.processed import INTENSITY, first_column
 from ceco3d.utils import untrusted
 from ceco3d.utils.errors import UserError
 
 COORD_KEYS = ("coord", "coords", "points", "xyz", "pos", "vertices")
 COLOR_KEYS = ("color", "colors", "rgb")
 NORMAL_KEYS = ("normal", "normals")
+ONE_NUMBER = ("segment", "instance", *INTENSITY)  # of each point
 
 
 def read_npy(path: Path, columns: Sequence[str] | None = None) -> Scan:
@@ -87,9 +89,24 @@ def _attributes(arrays: Mapping[str, np.ndarray], count: int) -> tuple[dict[str,
 
 
 def read_scene_folder(folder: Path) -> Scan:
-    """``coord.npy`` and, if present, ``color.npy`` and ``normal.npy``."""
-    names = [name for name in ("coord", "color", "normal") if (folder / f"{name}.npy").exists()]
-    return _scan_of_arrays({name: untrusted.read_npy(folder / f"{name}.npy") for name in names}, names)
+    """``coord.npy`` and, if present, ``color.npy``, ``normal.npy`` and ``intensity.npy`` or ``strength.npy``."""
+    names = [name for name in ("coord", "color", "normal", *INTENSITY) if (folder / f"{name}.npy").exists()]
+    arrays = {name: untrusted.read_npy(folder / f"{name}.npy") for name in names}
+    return _scan_of_arrays(_flat(arrays), names)
+
+
+def read_safetensors(path: Path) -> Scan:
+    """Tensors under the same names as the arrays of ``read_npz``; of labels and instances (N, k), the first column."""
+    from safetensors import safe_open
+
+    with untrusted.reading(), safe_open(path, "np") as file:
+        arrays = {name: file.get_tensor(name) for name in list(file.keys())}
+    return _scan_of_arrays(_flat(arrays), list(arrays))
+
+
+def _flat(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of one number a point as (N,), also where they have several columns, as Pointcept's may."""
+    return {name: first_column(array) if name in ONE_NUMBER else array for name, array in arrays.items()}
 
 
 def _scan_of_arrays(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> Scan:

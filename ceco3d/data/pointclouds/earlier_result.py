@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -11,6 +11,23 @@ from ceco3d.data.pointclouds.column_names import COLOR_NAMES, find_columns
 PREFIX = "original_"  # of a property of the scan whose name the result takes
 ORIGINAL_COLORS = tuple(tuple(PREFIX + name for name in triple) for triple in COLOR_NAMES)
 LABEL_NAMES = (("label", "confidence"),)
+
+RESULT = np.dtype([("label", "<i4"), ("confidence", "<f4")])  # of each point in a copy of the scan
+
+
+def original_names(given: Collection[str], result: Iterable[str]) -> dict[str, str]:
+    """New names of the columns of a scan that have a name of the ``result``: "original_NAME"."""
+    result = set(result)
+    taken = {*given, *result}
+    names = {}
+    for name in given:
+        if name in result:
+            new = PREFIX + name
+            while new in taken:
+                new = PREFIX + new
+            taken.add(new)
+            names[name] = new
+    return names
 
 
 def scan_colors(columns: Mapping[str, np.ndarray]) -> tuple[list[str] | None, str]:

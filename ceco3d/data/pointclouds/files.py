@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ceco3d.data.pointclouds.arrays import read_npy, read_npz, read_scene_folder
+from ceco3d.data.pointclouds.arrays import read_npy, read_npz, read_safetensors, read_scene_folder
 from ceco3d.data.pointclouds.conversion import how_to_convert
 from ceco3d.data.pointclouds.e57 import read_e57
 from ceco3d.data.pointclouds.las import read_las
@@ -30,6 +30,7 @@ OTHER_READERS = {
     ".pcd": read_pcd,
     **dict.fromkeys((".las", ".laz"), read_las),
     ".npz": read_npz,
+    ".safetensors": read_safetensors,
     ".e57": read_e57,
     ".obj": read_obj,
     ".off": read_off,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,18 @@ def _read_ascii(path: Path, header: PcdHeader, notes: list[str]) -> dict[str, np
 
 
 def _read_binary(path: Path, header: PcdHeader, notes: list[str]) -> dict[str, np.ndarray]:
+    rows, counts = binary_rows(path, header, notes)
+    if not header.points or not rows.itemsize:
+        return {}
+    return {
+        name: rows[f"f{i}"].reshape(header.points, count)
+        for i, (name, count) in enumerate(zip(header.names, counts, strict=True))
+        if count and not name.startswith(PADDING)
+    }
+
+
+def binary_rows(path: Path, header: PcdHeader, notes: list[str]) -> tuple[np.ndarray, Sequence[int]]:
+    """The points (N,) of a binary file, see ``PcdHeader.row``, and how many values each field has."""
     size = path.stat().st_size
     layouts = [(start, counts, header.row(counts)) for counts in header.counts for start in header.starts]
     needed = [start + header.points * row.itemsize for start, _, row in layouts]
@@ -75,40 +88,17 @@ def _read_binary(path: Path, header: PcdHeader, notes: list[str]) -> dict[str, n
     if surplus > 2:
         notes.append(f"{surplus:,} bytes behind the last point are not read")
     if not header.points or not row.itemsize:
-        return {}
-    rows = np.memmap(path, row, "r", start, (header.points,))
-    return {
-        name: rows[f"f{i}"].reshape(header.points, count)
-        for i, (name, count) in enumerate(zip(header.names, counts, strict=True))
-        if count and not name.startswith(PADDING)
-    }
+        return np.empty(header.points, row), counts
+    return np.memmap(path, row, "r", start, (header.points,)), counts
 
 
 def _read_compressed(path: Path, header: PcdHeader) -> dict[str, np.ndarray]:
     """Fields one after the other, each with the values of all points; padding is left out."""
-    try:
-        import lzf
-    except ModuleNotFoundError as error:
-        raise UserError("compressed PCD files need python-neo-lzf: pip install 'ceco3d[pcd]'") from error
-    data = path.read_bytes()[header.starts[0] :]
-    packed, full = (int.from_bytes(data[at : at + 4], "little") for at in (0, 4))
-    sizes = [
-        (sum(n * int(kind[1]) for n, kind, name in zip(counts, header.kinds, header.names, strict=True) if keep(name)))
-        for counts in header.counts
-        for keep in (lambda name: True, lambda name: not name.startswith(PADDING))
-    ]
-    if 8 + packed > len(data):
-        raise ValueError("it ends too early")
-    if full > MAX_INFLATION * len(data):
-        raise ValueError("it would decompress to over 100 times its size")
-    if full not in [header.points * size for size in sizes]:
-        raise ValueError(f"{full} bytes instead of {header.points * sizes[0]}")
-    if not full:
+    content = compressed_content(path, header)
+    if not content:
         return {}
-    content = lzf.decompress(data[8 : 8 + packed], full)
-    if content is None or len(content) != full:
-        raise ValueError("it cannot be decompressed")
-    which = [header.points * size for size in sizes].index(full)
+    sizes = _compressed_sizes(header)
+    which = sizes.index(len(content))
     counts, padded = header.counts[which // 2], which % 2 == 0
     fields, at = {}, 0
     for name, kind, count in zip(header.names, header.kinds, counts, strict=True):
@@ -120,6 +110,39 @@ def _read_compressed(path: Path, header: PcdHeader) -> dict[str, np.ndarray]:
         if not padding:
             fields[name] = values.reshape(header.points, count)
     return fields
+
+
+def _compressed_sizes(header: PcdHeader) -> list[int]:
+    """The bytes that all points may have: for each of ``header.counts``, with padding and without."""
+    return [
+        header.points
+        * sum(n * int(kind[1]) for n, kind, name in zip(counts, header.kinds, header.names, strict=True) if keep(name))
+        for counts in header.counts
+        for keep in (lambda name: True, lambda name: not name.startswith(PADDING))
+    ]
+
+
+def compressed_content(path: Path, header: PcdHeader) -> bytes:
+    """The decompressed points of a file, field by field."""
+    try:
+        import lzf
+    except ModuleNotFoundError as error:
+        raise UserError("compressed PCD files need python-neo-lzf: pip install 'ceco3d[pcd]'") from error
+    data = path.read_bytes()[header.starts[0] :]
+    packed, full = (int.from_bytes(data[at : at + 4], "little") for at in (0, 4))
+    sizes = _compressed_sizes(header)
+    if 8 + packed > len(data):
+        raise ValueError("it ends too early")
+    if full > MAX_INFLATION * len(data):
+        raise ValueError("it would decompress to over 100 times its size")
+    if full not in sizes:
+        raise ValueError(f"{full} bytes instead of {sizes[0]}")
+    if not full:
+        return b""
+    content = lzf.decompress(data[8 : 8 + packed], full)
+    if content is None or len(content) != full:
+        raise ValueError("it cannot be decompressed")
+    return content
 
 
 def _colors(values: np.ndarray, name: str, columns: dict[str, np.ndarray], notes: list[str]) -> dict[str, np.ndarray]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from typing import BinaryIO, Literal
 
 import numpy as np
 
-from ceco3d.data.pointclouds.earlier_result import PREFIX
+from ceco3d.data.pointclouds.earlier_result import original_names
 from ceco3d.data.pointclouds.ply import PlyFile
 from ceco3d.data.pointclouds.ply_header import STANDARD
 from ceco3d.data.pointclouds.ply_tables import (
@@ -102,7 +102,7 @@ def _write_anew(file: BinaryIO, ply: PlyFile, added: np.ndarray, renamed: set[st
     for element in ply.elements:
         table = standard_types(ply.table(element), [])
         if element is ply.vertex:
-            names = _new_names(list(table), added.dtype, renamed)
+            names = original_names(table, {*(added.dtype.names or ()), *renamed})
             table = {names.get(name, name): column for name, column in table.items()}
             table |= {name: added[name] for name in added.dtype.names or ()}
         if table:
@@ -135,22 +135,8 @@ def _properties(dtype: np.dtype) -> list[str]:
     return [f"property {STANDARD[dtype[name].str[1:]]} {name}" for name in dtype.names or ()]
 
 
-def _new_names(given: Sequence[str], added: np.dtype, renamed: set[str]) -> dict[str, str]:
-    """New names of the vertex properties that an added one replaces."""
-    taken = {*given, *(added.names or ())}
-    names = {}
-    for name in given:
-        if name in renamed or name in (added.names or ()):
-            new = PREFIX + name
-            while new in taken:
-                new = PREFIX + new
-            taken.add(new)
-            names[name] = new
-    return names
-
-
 def _extended_header(ply: PlyFile, added: np.dtype, renamed: set[str]) -> str:
-    names = _new_names(list(ply.vertex.properties), added, renamed)
+    names = original_names(ply.vertex.properties, {*(added.names or ()), *renamed})
     lines, element = ["ply"], ""
     for line in (*ply.header, ""):
         word, *values = line.split() or [""]

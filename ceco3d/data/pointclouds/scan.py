@@ -17,7 +17,6 @@ from ceco3d.data.pointclouds.column_names import (
 )
 from ceco3d.data.pointclouds.earlier_result import scan_colors
 from ceco3d.data.pointclouds.ply import PlyFile, read_triangles
-from ceco3d.data.scenes.colors import GRAY
 from ceco3d.utils.errors import UserError
 
 
@@ -32,6 +31,7 @@ class Scan:
     faces        (F, 3) int triangles of a mesh, or None; those of a PLY are read from ``ply``
     ply          the PLY file it was read from, or None
     color_names  names of the columns with the color, which the colors of classes replace in a copy of the PLY
+    columns      names of all columns of a table whose file does not name them, "_" for those that are ignored
     layout       what columns without names, or with unusual ones, count as: "x y z red green blue (label ignored)"
     notes        what a user must know about the reading of the file: warnings, one line each
     """
@@ -43,6 +43,7 @@ class Scan:
     faces: np.ndarray | None = None
     ply: PlyFile | None = None
     color_names: Sequence[str] = ()
+    columns: Sequence[str] = ()
     layout: str = ""
     notes: Sequence[str] = ()
 
@@ -93,22 +94,7 @@ def make_scan(
     if coord.dtype != np.float32:
         coord = coord.astype(np.float64)
     normal = None if normal is None else normal.astype(np.float32)
-    return Scan(coord, color, normal, attributes or {}, faces, ply, color_names, layout, notes)
-
-
-def color_bytes(color: np.ndarray) -> np.ndarray:
-    """Colors (N, 3) of any number type as uint8.
-
-    The largest value decides what white is: 1 (floats only), 255 or 65535. NaN becomes gray.
-    """
-    if color.dtype == np.uint8:
-        return color
-    largest = np.nanmax(color, initial=0)
-    shares = color.dtype.kind == "f" and largest < 2  # 1, up to rounding
-    white = 1 if shares else 255 if largest <= 255 else 65535
-    scaled = np.nan_to_num(color * np.float32(255 / white), nan=GRAY, posinf=255, neginf=0)
-    rounded: np.ndarray = np.clip(np.round(scaled), 0, 255)
-    return rounded.astype(np.uint8)
+    return Scan(coord, color, normal, attributes or {}, faces, ply, color_names, layout=layout, notes=notes)
 
 
 def _stack(columns: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:

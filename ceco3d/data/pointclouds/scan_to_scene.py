@@ -7,18 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ceco3d.data.pointclouds.axes import UP_ROTATIONS
+from ceco3d.data.labels import IGNORE
+from ceco3d.data.pointclouds.axes import METERS, UP_ROTATIONS
+from ceco3d.data.pointclouds.columns import intensity_shares, scan_intensity
 from ceco3d.data.pointclouds.normals import vertex_normals
-from ceco3d.data.pointclouds.scan import Scan, color_bytes
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.pointclouds.usable import coarse_step, usable_points
-from ceco3d.data.scenes.colors import GRAY, has_colors
-from ceco3d.data.scenes.labels import IGNORE
+from ceco3d.data.scenes.colors import GRAY, color_bytes, has_colors
+from ceco3d.data.scenes.height import height_above_ground
 from ceco3d.data.scenes.normals import directions, estimate_normals
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.sparse.maps.coordinates import LIMIT
 from ceco3d.utils.errors import UserError
 
-METERS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 USUAL_SIZE = (0.5, 200.0)  # meters: a longest side outside this range suggests a wrong unit
 
 
@@ -63,7 +64,23 @@ def to_scene(
         if why_estimated:
             warnings.append(f"{why_estimated}: the network was trained with normals and sees estimates from neighbors")
     none = torch.full((1,), IGNORE).expand(count)
-    return Scene(name, torch.from_numpy(coord), color, normal, none, none), usable, warnings
+    scene = Scene(name, torch.from_numpy(coord), color, normal, none, none)
+    if "intensity" in features:
+        intensity, why_medium = _intensity(scan, usable)
+        scene = scene.replace(intensity=intensity)
+        if why_medium:
+            warnings.append(f"{why_medium}: the network was trained with intensities and sees a medium one instead")
+    if "height" in features:
+        scene = scene.replace(height=torch.from_numpy(height_above_ground(coord)))
+    return scene, usable, warnings
+
+
+def _intensity(scan: Scan, usable: np.ndarray) -> tuple[torch.Tensor, str]:
+    """Intensity (M,) float32 0..1 of the usable points; 0.5, and why, if the scan has none."""
+    values = scan_intensity(scan)
+    if values is None:
+        return torch.full((int(usable.sum()),), 0.5), "no intensities in the scan"
+    return torch.from_numpy(intensity_shares(values)[usable]), ""
 
 
 def _colors(scan: Scan, usable: np.ndarray) -> tuple[torch.Tensor, str]:

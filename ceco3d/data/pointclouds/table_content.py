@@ -194,12 +194,17 @@ def _oddness(columns: Columns, start: int) -> int:
 
 
 def _is_label(columns: Columns, i: int, start: int) -> bool:
-    """Whole numbers that are small, or few and last and not related to the others, beside colors from ``start``."""
+    """Whole numbers that are small, or few and last and not related to the others, beside colors from ``start``.
+
+    A confidence may be behind them.
+    """
     part = slice(start, start + 3)
     small = columns.high[i] <= min(SMALL, columns.high[part].max() / 3)
     few = columns.distinct[i] <= min(MANY, columns.distinct[part].max() / 3)
     others = [k for k in range(start, start + 3) if k != i]
-    apart = i == len(columns.low) - 1 and np.abs(columns.related[i, others]).max() < RELATED
+    last = len(columns.low) - 1
+    confident = columns.low[last] >= 0 and columns.high[last] <= 1 and not columns.whole[last]
+    apart = i in (last, last - int(confident)) and np.abs(columns.related[i, others]).max() < RELATED
     return bool(columns.whole[i] and columns.high[i] >= 1 and (small or (few and apart)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def scan_of_table(
     check_shape(table, columns is not None)
     if columns is not None:
         names, ignored = check_names(columns, table.shape[1]), ignored_columns(columns)
-        return scan_of_columns({name: table[:, i] for i, name in names.items() if i not in ignored})
+        scan = scan_of_columns({name: table[:, i] for i, name in names.items() if i not in ignored})
+        return replace(scan, columns=tuple(columns))
     kept = [i for i in range(table.shape[1]) if i not in text]
     values = table if len(kept) == table.shape[1] else table[:, kept]
     reading = read_content(values, [i + 1 for i in kept], intensity_first)
@@ -46,9 +48,10 @@ def scan_of_table(
         raise UserError("columns of text are between the numbers of each point: name all columns with columns=[...]")
     used = {*COORD, *COLOR, *NORMAL}
     attributes = {role: values[:, i] for i, role in enumerate(reading.roles) if role not in used}
-    return make_scan(
-        coord, color, normal, attributes, layout=_layout(reading, table.shape[1], text), notes=reading.notes
-    )
+    layout = _layout(reading, table.shape[1], text)
+    scan = make_scan(coord, color, normal, attributes, layout=layout, notes=reading.notes)
+    roles = dict(zip(kept, reading.roles, strict=True))
+    return replace(scan, columns=[roles.get(i, f"column_{i + 1}") for i in range(table.shape[1])])
 
 
 def check_names(names: Sequence[str], width: int) -> dict[int, str]:

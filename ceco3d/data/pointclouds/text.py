@@ -36,7 +36,7 @@ def read_text(path: Path, columns: Sequence[str] | None = None) -> Scan:
     table, notes = read_rows(path, dialect, {*dialect.text, *ignored_columns(names)})
     notes = [*dialect.notes, *notes]
     if names:
-        return _named_scan(table, names, dialect.text, notes)
+        return replace(_named_scan(table, names, dialect.text, notes), columns=tuple(columns or ()))
     if dialect.text:
         _refuse_marked_numbers(dialect.text)
         notes.append(_text_note([f"column {i + 1}" for i in dialect.text], list(dialect.text.values())))

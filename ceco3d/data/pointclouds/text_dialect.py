@@ -64,9 +64,10 @@ class Dialect:
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[TextIO]:
+def open_table(path: Path, newline: str | None = None) -> Iterator[TextIO]:
     """A text file of any usual encoding; UserError if it holds other bytes.
 
+    newline  "" keeps the ends of lines as they are; None makes them "\\n"
     Bytes beyond ASCII become surrogates, see ``readable``: numbers have none, and decoding costs nothing.
     """
     with path.open("rb") as file:
@@ -80,7 +81,7 @@ def open_table(path: Path) -> Iterator[TextIO]:
         file.seek(len(mark) if encoding == "utf-8" else 0)
         plain = encoding in ("", "utf-8")
         yield io.TextIOWrapper(
-            file, "ascii" if plain else encoding, errors="surrogateescape" if plain else "replace", newline=None
+            file, "ascii" if plain else encoding, errors="surrogateescape" if plain else "replace", newline=newline
         )
 
 

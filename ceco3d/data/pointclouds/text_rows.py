@@ -117,7 +117,7 @@ class _TableReader:
                 f"line {number}: {len(cells)} columns instead of the {width} of line {self._dialect.skip + 1}{last}: "
                 "correct or delete the line"
             )
-        if cells == self._header or [cell.strip("\"'") for cell in cells] == self._header:
+        if _repeats(cells, self._header):
             return []  # files put together, each with its header
         row = [float("nan") if i in self._ignored else to_number(c, self._dialect.comma) for i, c in enumerate(cells)]
         return [self._checked(value, number, i, cells[i]) for i, value in enumerate(row)]
@@ -130,6 +130,18 @@ class _TableReader:
             f"line {number}: {quoted(cell, 30)} in column {column + 1} is not a number{thousands}: correct or "
             f"delete the line, or ignore the column with {COLUMNS}"
         )
+
+
+def is_skipped(line: str, dialect: Dialect) -> bool:
+    """Whether a line behind the first point is none: blank, a comment, a number of points, or the header again."""
+    text = line.strip()
+    if not text or is_comment(text) or (dialect.count is not None and COUNT.fullmatch(text)):
+        return True
+    return bool(dialect.names) and _repeats(dialect.cells(line), list(dialect.names))
+
+
+def _repeats(cells: list[str], names: list[str]) -> bool:
+    return cells == names or [cell.strip("\"'") for cell in cells] == names
 
 
 def _count_notes(counts: list[tuple[int, int, int]]) -> list[str]:

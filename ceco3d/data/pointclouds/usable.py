@@ -19,12 +19,12 @@ def usable_points(coord: np.ndarray) -> tuple[np.ndarray, list[str]]:
     usable = np.isfinite(coord).all(1)
     warnings = []
     if not usable.all():
-        warnings.append(f"{_points((~usable).sum())} with NaN or infinite coordinates, left unlabeled (label 0)")
-    far = np.flatnonzero(usable)[_outliers(coord[usable].astype(np.float64))]
+        warnings.append(f"{_points((~usable).sum())} with NaN or infinite coordinates, left unlabeled")
+    far = np.flatnonzero(usable)[_outliers(coord if usable.all() else coord[usable])]
     if len(far):
         named = ", ".join(f"point {i} at ({', '.join(f'{value:.6g}' for value in coord[i])})" for i in far[:NAMED])
         more = f" and {len(far) - NAMED:,} more" if len(far) > NAMED else ""
-        warnings.append(f"{_points(len(far))} far from all others, left unlabeled (label 0): {named}{more}")
+        warnings.append(f"{_points(len(far))} far from all others, left unlabeled: {named}{more}")
         usable[far] = False
     return usable, warnings
 
@@ -34,12 +34,14 @@ def _points(count: int) -> str:
 
 
 def _outliers(coord: np.ndarray) -> np.ndarray:
-    """Rows of (M, 3) float64 beyond a gap around at least 99.9 % of the points."""
+    """Rows of (M, 3) beyond a gap around at least 99.9 % of the points."""
     most = max(1, int(len(coord) * OUTLIERS))
     if len(coord) < 10 * most:
         return np.empty(0, np.int64)
+    distance = np.zeros(len(coord))
     with np.errstate(over="ignore"):
-        distance = np.abs(coord - np.median(coord, axis=0)).max(1)
+        for column in (coord[:, axis].astype(np.float64) for axis in range(3)):  # one after the other, to save memory
+            np.maximum(distance, np.abs(column - np.median(column)), out=distance)
     farthest = np.argpartition(distance, -most - 1)[-most - 1 :]
     farthest = farthest[np.argsort(distance[farthest])]
     gaps = distance[farthest[1:]] > GAP * distance[farthest[:-1]]

@@ -10,10 +10,6 @@ if TYPE_CHECKING:
     from ceco3d.data.scenes.colors import has_colors as has_colors
     from ceco3d.data.scenes.frequency import class_frequency as class_frequency
     from ceco3d.data.scenes.instance_bank import InstanceBank as InstanceBank
-    from ceco3d.data.scenes.labels import GROUPS as GROUPS
-    from ceco3d.data.scenes.labels import IGNORE as IGNORE
-    from ceco3d.data.scenes.labels import LabelSpace as LabelSpace
-    from ceco3d.data.scenes.labels import label_space as label_space
     from ceco3d.data.scenes.missing import warn_missing as warn_missing
     from ceco3d.data.scenes.normals import estimate_normals as estimate_normals
     from ceco3d.data.scenes.processed import list_scenes as list_scenes
@@ -30,7 +26,6 @@ __getattr__, __all__ = lazy_exports(
         "colors": ("GRAY", "has_colors"),
         "frequency": ("class_frequency",),
         "instance_bank": ("InstanceBank",),
-        "labels": ("GROUPS", "IGNORE", "LabelSpace", "label_space"),
         "missing": ("warn_missing",),
         "normals": ("estimate_normals",),
         "processed": ("list_scenes", "read_labels", "read_scene", "write_scene"),

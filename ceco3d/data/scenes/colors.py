@@ -12,3 +12,18 @@ def has_colors(color: np.ndarray) -> bool:
     """Whether colors (N, C) of any number type differ; one color throughout, such as black, is no color. NaN is 0."""
     first = np.nan_to_num(color[:1])
     return any(bool((np.nan_to_num(part) != first).any()) for part in (color[:SAMPLE], color[SAMPLE:]))
+
+
+def color_bytes(color: np.ndarray) -> np.ndarray:
+    """Colors (N, 3) of any number type as uint8.
+
+    The largest value decides what white is: 1 (floats only), 255 or 65535. NaN becomes gray.
+    """
+    if color.dtype == np.uint8:
+        return color
+    largest = np.nanmax(color, initial=0)
+    shares = color.dtype.kind == "f" and largest < 2  # 1, up to rounding
+    white = 1 if shares else 255 if largest <= 255 else 65535
+    scaled = np.nan_to_num(color * np.float32(255 / white), nan=GRAY, posinf=255, neginf=0)
+    rounded: np.ndarray = np.clip(np.round(scaled), 0, 255)
+    return rounded.astype(np.uint8)

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_json
@@ -23,7 +22,7 @@ SETTLED = 2_000_000_000  # nanoseconds without a change after which a folder cou
 
 
 def read_index(root: Path, split: str) -> dict[str, Any]:
-    """``{"changed": ns, "scenes": [name, ...], "frequency": {label space: [[scenes], [points]]}}``, names sorted.
+    """``{"changed": ns, "scenes": [name, ...], "frequency": {array of labels: [[scenes], [points]]}}``, names sorted.
 
     ``"missing": {feature: [name, ...]}`` may name the scenes without colors or normals, see ``scenes.missing``.
     Reads the index of the split, or builds and stores it.
@@ -45,9 +44,7 @@ def _is_plain(index: dict[str, Any]) -> bool:
     names = all(
         name.isprintable() and name[:1] not in ("", ".") and Path(name).name == name for name in index["scenes"]
     )
-    shapes = all(
-        [len(row) for row in counts] == [len(label_space(space))] * 2 for space, counts in index["frequency"].items()
-    )
+    shapes = all(len(counts) == 2 and len(counts[0]) == len(counts[1]) for counts in index["frequency"].values())
     numbers = (number for counts in index["frequency"].values() for row in counts for number in row)
     missing = all(isinstance(name, str) for names in index.get("missing", {}).values() for name in names)
     return names and shapes and missing and all(type(number) is int and 0 <= number < MAX_POINTS for number in numbers)

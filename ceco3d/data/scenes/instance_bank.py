@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.processed import FEATURES, read_labels, read_scene
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.utils.errors import UserError
@@ -30,7 +30,7 @@ class InstanceBank:
     def __init__(
         self,
         folders: Sequence[Path],
-        space: str,
+        space: LabelSpace,
         power: float = 0.5,
         min_points: int = 100,
         max_points: int = 20000,
@@ -40,7 +40,7 @@ class InstanceBank:
         found = [_instances(folder, space, number) for number, folder in enumerate(self.folders)]
         table = np.concatenate([np.empty((0, 4), np.int64), *found])
         size = table[:, 3]
-        kept = (size >= min_points) & (size <= max_points) & ~np.isin(table[:, 2], label_space(space).structure)
+        kept = (size >= min_points) & (size <= max_points) & ~np.isin(table[:, 2], space.structure)
         scene, instance, label, _ = torch.from_numpy(table[kept]).unbind(1)
         self.scenes, self.instances, self.labels = scene.clone(), instance.clone(), label.clone()
         # The weight n^-power of a class is shared equally by its n instances.
@@ -65,7 +65,7 @@ class InstanceBank:
         return [self.read(index) for index in chosen.tolist()]
 
 
-def _instances(folder: Path, space: str, number: int) -> np.ndarray:
+def _instances(folder: Path, space: LabelSpace, number: int) -> np.ndarray:
     """(I, 4) int64: ``number``, instance id, class and point count of each instance of a scene."""
     nothing = np.empty((0, 4), np.int64)
     try:
@@ -75,7 +75,7 @@ def _instances(folder: Path, space: str, number: int) -> np.ndarray:
     if instance is None:
         return nothing
     instance = instance.astype(np.int64)
-    classes = len(label_space(space))
+    classes = len(space)
     labeled = (instance >= 0) & (segment >= 0)
     rows = int(instance.max(initial=-1)) + 1
     if rows > len(instance):  # the table below has this many rows

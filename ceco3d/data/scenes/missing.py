@@ -12,6 +12,7 @@ import numpy as np
 from ceco3d.data.scenes.colors import has_colors
 from ceco3d.data.scenes.index import read_index, split_of, write_index
 from ceco3d.data.scenes.normals import has_normals
+from ceco3d.data.scenes.processed import INTENSITY
 from ceco3d.utils.distributed import is_main
 from ceco3d.utils.untrusted import read_npy
 
@@ -40,6 +41,19 @@ def warn_missing(folders: Sequence[Path], features: Sequence[str]) -> None:
         if lacking:
             names = ", ".join(lacking[:MAX_NAMES]) + (", ..." if len(lacking) > MAX_NAMES else "")
             logger.warning(f"{new[0].parent}: {len(lacking)} of {len(new)} scenes {instead}: {names}")
+
+
+def available_features(folders: Sequence[Path]) -> list[str]:
+    """The features of processed scenes: coordinates, color or else intensity, and normals that need no estimate.
+
+    Color if most scenes have it, normals and intensity if all do.
+    """
+    features = ["coord"]
+    if 2 * len(_lacking(folders, "color")) < len(folders):
+        features.append("color")
+    elif all(any((folder / f"{name}.npy").is_file() for name in INTENSITY) for folder in folders):
+        features.append("intensity")
+    return features if _lacking(folders, "normal") else [*features, "normal"]
 
 
 def _lacking(folders: Sequence[Path], feature: str) -> list[str]:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ceco3d.data.scenes.colors import GRAY, has_colors
+from ceco3d.data.labels import IGNORE, LabelSpace
+from ceco3d.data.scenes.colors import GRAY, color_bytes, has_colors
+from ceco3d.data.scenes.height import height_above_ground
 from ceco3d.data.scenes.index import read_index
-from ceco3d.data.scenes.labels import IGNORE, label_space
 from ceco3d.data.scenes.normals import has_normals, stored_normals, unit_normals
+from ceco3d.data.scenes.precision import check_steps, near_origin
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_npy
 
@@ -24,20 +26,19 @@ if TYPE_CHECKING:
 
     from ceco3d.data.scenes.scene import Scene
 
-# dtype and columns of every array; None = (N,). Frames and units as in Scene. Labels are training indices of ScanNet20
-# and ScanNet200, -1 = ignore.
-ARRAYS = {
+# dtype and columns of the arrays; None = (N,). Frames and units as in Scene. Labels (``LabelSpace.array``, int16) are
+# training indices, -1 = ignore.
+ARRAYS: dict[str, tuple[type, int | None]] = {
     "coord": (np.float32, 3),
     "color": (np.uint8, 3),
     "normal": (np.float32, 3),
-    "segment20": (np.int16, None),
-    "segment200": (np.int16, None),
+    "intensity": (np.float32, None),
     "instance": (np.int16, None),
 }
-SEGMENT = {"scannet20": "segment20", "scannet200": "segment200"}
+SEGMENT = "segment"  # begins the names of the arrays of labels
 FEATURES = ("coord", "color", "normal")
+INTENSITY = ("intensity", "strength")  # the second: Pointcept's outdoor data sets
 TEMPORARY = ".*.tmp"  # name of an unfinished scene, for Path.glob
-FINE, COARSE = 1e-3, 1e-2  # meters: steps of float32 that lose nothing, and that move points to other voxels
 AGAIN = "delete its folder and run ceco3d.preprocess again"
 
 Load = Callable[[Path], np.ndarray]
@@ -45,12 +46,13 @@ Rows = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
 
 def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write all of ``ARRAYS`` to ``folder``, which appears when it is complete and replaces an older one.
+    """Write a scene to ``folder``, which appears when it is complete and replaces an older one.
 
-    ValueError if an array does not have the dtype and shape given in ``ARRAYS``.
+    ValueError if an array does not have the dtype and shape given in ``ARRAYS``, or that of labels.
     """
     count = len(arrays["coord"])
-    for name, (dtype, width) in ARRAYS.items():
+    for name in arrays:
+        dtype, width = (np.int16, None) if name.startswith(SEGMENT) else ARRAYS[name]
         shape = (count,) if width is None else (count, width)
         if arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not {np.dtype(dtype)} {shape}")
@@ -58,8 +60,8 @@ def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     temporary.mkdir()
     try:
-        for name in ARRAYS:
-            np.save(temporary / f"{name}.npy", arrays[name])
+        for name, array in arrays.items():
+            np.save(temporary / f"{name}.npy", array)
         if folder.exists():
             shutil.rmtree(folder)
         os.rename(temporary, folder)
@@ -67,10 +69,9 @@ def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def is_finished(folder: Path, annotated: bool) -> bool:
-    """Whether ``folder`` holds a complete scene, also if another program was stopped while writing it."""
-    needed = ["coord", "color", *(["segment20", "segment200", "instance"] if annotated else [])]
-    return all((folder / f"{name}.npy").is_file() for name in needed)
+def is_finished(folder: Path, needed: Sequence[str]) -> bool:
+    """Whether ``folder`` holds the arrays ``needed``, also if another program was stopped while writing it."""
+    return all((folder / f"{name}.npy").is_file() for name in ("coord", *needed))
 
 
 def remove_temporary(root: Path) -> None:
@@ -97,58 +98,61 @@ def list_scenes(root: Path, split: str) -> list[Path]:
 
 def read_scene(
     folder: Path,
-    label_space: str,
+    space: LabelSpace,
     rows: Rows | None = None,
     load: Load = read_npy,
     features: Sequence[str] = FEATURES,
 ) -> Scene:
-    """Read the scene in ``folder``, with ``segment`` in the label space ``scannet200`` or ``scannet20``.
+    """Read the scene in ``folder``, with ``segment`` in the label space ``space``.
 
     rows      chooses points from the (N, 3) coordinates and (N,) instance ids: returns their indices, or None for all.
               Little more than these points is read from the other arrays.
     load      reads one array from its path
-    features  that are needed: without "normal", missing normals are zero
+    features  that are needed: without "normal", missing normals are zero; "intensity" and "height" are only read or
+              made if they are asked for
 
     Reads folders of Pointcept too. Colors that are missing or the same everywhere become gray. Normals that are missing
     or zero everywhere are estimated, see ``stored_normals``. All labels may be missing (test scenes, then -1), and
-    labels may have any signed integer type. float64 coordinates far from the origin move there. UserError names a file
-    that is missing, damaged or of the wrong shape.
+    labels may have any signed integer type; of several columns, as in Pointcept's ScanNet++, the first counts. Colors
+    may have any number type, see ``color_bytes``. float64 coordinates far from the origin move there. UserError names a
+    file that is missing, damaged or of the wrong shape.
     """
     import torch
 
     from ceco3d.data.scenes.scene import Scene
 
-    if label_space not in SEGMENT:
-        raise UserError(f"unknown label space {label_space!r}; choose {' or '.join(SEGMENT)}")
     coord = _load(folder / "coord.npy", "f", 3, None, load)
     count = len(coord)
     if not count:
         raise UserError(f"{folder / 'coord.npy'} has no points: delete the folder and run ceco3d.preprocess again")
-    color = _load_if_there(folder / "color.npy", "u1", 3, count, load)
+    color = _load_color(folder / "color.npy", count, load)
     normal = _load_if_there(folder / "normal.npy", "f", 3, count, load)
     segment = instance = np.full(count, IGNORE, np.int16)
-    if any((folder / f"{name}.npy").exists() for name in SEGMENT.values()):
-        segment = _load(folder / f"{SEGMENT[label_space]}.npy", "i", None, count, load)
+    labels = folder / f"{space.array}.npy"
+    if any(folder.glob(f"{SEGMENT}*.npy")):
+        segment = _load_ids(labels, count, load)
     if (folder / "instance.npy").exists():
-        instance = _load(folder / "instance.npy", "i", None, count, load)
+        instance = _load_ids(folder / "instance.npy", count, load)
+    intensity = _load_intensity(folder, count, load) if "intensity" in features else None
     chosen = None if rows is None else rows(coord, instance)
-    near = _near_origin(coord) if coord.dtype.itemsize > 4 else coord
+    near = near_origin(coord) if coord.dtype.itemsize > 4 else coord
     if color is None or not has_colors(color):
         color = np.full((1, 1), GRAY, np.float32).repeat(3, 1).repeat(count, 0)
     if normal is None or not has_normals(normal):
         normal = np.zeros((count, 3), np.float32)
         if "normal" in features:
             _check_finite(folder / "coord.npy", coord)
-            _check_steps(folder / "coord.npy", near)
+            check_steps(folder / "coord.npy", near)
             normal = stored_normals(folder, coord)
     coord = near
     if chosen is not None:
         coord, color, normal = coord[chosen], color[chosen], normal[chosen]
         segment, instance = segment[chosen], instance[chosen]
-    _check_labels(folder / f"{SEGMENT[label_space]}.npy", segment, label_space)
+        intensity = None if intensity is None else intensity[chosen]
+    _check_labels(labels, segment, space)
     for name, values in (("coord", coord), ("normal", normal)):
         _check_finite(folder / f"{name}.npy", values)
-    _check_steps(folder / "coord.npy", coord)
+    check_steps(folder / "coord.npy", coord)
     return Scene(
         name=folder.name,
         coord=_points(coord),
@@ -156,16 +160,18 @@ def read_scene(
         normal=_points(unit_normals(normal)),
         segment=torch.from_numpy(np.array(segment, np.int64)),
         instance=torch.from_numpy(np.array(instance, np.int64)),
+        intensity=None if intensity is None else torch.from_numpy(np.array(intensity, np.float32)),
+        height=torch.from_numpy(height_above_ground(coord)) if "height" in features else None,
     )
 
 
-def read_labels(folder: Path, label_space: str) -> tuple[np.ndarray, np.ndarray | None]:
+def read_labels(folder: Path, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | None]:
     """(N,) training indices, -1 = ignore, and (N,) instance ids, None without a file. Errors as in ``read_scene``."""
-    path = folder / f"{SEGMENT[label_space]}.npy"
-    segment = _load(path, "i", None, None, read_npy)
-    _check_labels(path, segment, label_space)
+    path = folder / f"{space.array}.npy"
+    segment = _load_ids(path, None, read_npy)
+    _check_labels(path, segment, space)
     path = folder / "instance.npy"
-    return segment, _load(path, "i", None, len(segment), read_npy) if path.exists() else None
+    return segment, _load_ids(path, len(segment), read_npy) if path.exists() else None
 
 
 def _points(values: np.ndarray) -> Tensor:
@@ -173,6 +179,35 @@ def _points(values: np.ndarray) -> Tensor:
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).t()
+
+
+def _load_intensity(folder: Path, count: int, load: Load) -> np.ndarray:
+    for name in INTENSITY:
+        if (folder / f"{name}.npy").exists():
+            return _load(folder / f"{name}.npy", "f", None, count, lambda path: load(path).reshape(-1))
+    raise UserError(
+        f"{folder} has no intensity.npy: leave intensity out of features=, or preprocess scans that have it"
+    )
+
+
+def _load_ids(path: Path, count: int | None, load: Load) -> np.ndarray:
+    """Labels or instances (N,), the first column of (N, k)."""
+    return _load(path, "i", None, count, lambda path: first_column(load(path)))
+
+
+def first_column(array: np.ndarray) -> np.ndarray:
+    """An array (N,) as it is, the first column of (N, k)."""
+    return array[:, 0] if array.ndim == 2 and array.shape[1] else array
+
+
+def _load_color(path: Path, count: int, load: Load) -> np.ndarray | None:
+    if not path.exists():
+        return None
+    return _load(path, "u1", 3, count, lambda path: _bytes(load(path)))
+
+
+def _bytes(color: np.ndarray) -> np.ndarray:
+    return color_bytes(color) if color.dtype.kind in "fiu" and color.ndim == 2 and color.size else color
 
 
 def _load_if_there(path: Path, kind: str, width: int | None, count: int | None, load: Load) -> np.ndarray | None:
@@ -199,38 +234,14 @@ def _load(path: Path, kind: str, width: int | None, count: int | None, load: Loa
     return array
 
 
-def _near_origin(coord: np.ndarray) -> np.ndarray:
-    """float64 coordinates moved by whole meters where float32 would round them; the same array where it would not."""
-    low = np.floor(coord.min(0))
-    return coord if _step(np.abs(coord).max()) < FINE else coord - low
-
-
-def _step(value: float, dtype: type = np.float32) -> float:
-    """The distance between numbers of a type near ``value``."""
-    with np.errstate(all="ignore"):
-        return float(np.spacing(dtype(value)))
-
-
-def _check_steps(path: Path, coord: np.ndarray) -> None:
-    """UserError if coordinates are so far from the origin that their type rounds them to other voxels."""
-    largest = float(max(coord.max(initial=0), -coord.min(initial=0)))
-    kind = np.float16 if coord.dtype.itemsize == 2 else np.float32
-    step = _step(largest, kind)
-    if not step < COARSE:
-        raise UserError(
-            f"{path} has coordinates up to {largest:,.0f} m, which {kind.__name__} rounds to steps of "
-            f"{step:.2g} m: subtract an offset from the original coordinates and save them again"
-        )
-
-
 def _check_finite(path: Path, values: np.ndarray) -> None:
     if not np.isfinite(values).all():
         raise UserError(f"{path} holds NaN or infinity: {AGAIN}")
 
 
-def _check_labels(path: Path, segment: np.ndarray, space: str) -> None:
+def _check_labels(path: Path, segment: np.ndarray, space: LabelSpace) -> None:
     """UserError if a label is neither -1 nor a training index: on a GPU it would crash the run without a message."""
-    classes = len(label_space(space))
+    classes = len(space)
     if len(segment) and (segment.min() < IGNORE or segment.max() >= classes):
         remedy = "if 255 marks unlabeled points, replace it by -1" if segment.max() == 255 else AGAIN
         raise UserError(

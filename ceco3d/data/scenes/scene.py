@@ -16,11 +16,13 @@ class Scene:
     Scenes are read with contiguous columns, strides (1, N), so that operations on all x run along memory. Other strides
     work too, but slower.
 
-    coord    (N, 3) float32, meters, z up
-    color    (N, 3) float32, 0..255
-    normal   (N, 3) float32, unit length or zero
-    segment  (N,) int64, training index in the label space of the data set, -1 = ignore
-    instance (N,) int64, -1 = none
+    coord      (N, 3) float32, meters, z up
+    color      (N, 3) float32, 0..255
+    normal     (N, 3) float32, unit length or zero
+    segment    (N,) int64, training index in the label space of the data set, -1 = ignore
+    instance   (N,) int64, -1 = none
+    intensity  (N,) float32, 0..1, or None if the network does not need it
+    height     (N,) float32, meters above the ground, or None if the network does not need it
     """
 
     name: str
@@ -29,6 +31,8 @@ class Scene:
     normal: Tensor
     segment: Tensor
     instance: Tensor
+    intensity: Tensor | None = None
+    height: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.coord)
@@ -38,8 +42,8 @@ class Scene:
         return replace(self, **changes)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The per-point tensors by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "name"}
+        """The per-point tensors by name, without those it does not have."""
+        return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
 
     def select(self, index: Tensor) -> Scene:
         """The points at ``index``: (M,) int64 positions or an (N,) bool mask."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ceco3d.data.scenes.labels import scannet200_rows
+from ceco3d.data.labels import class_rows
 from ceco3d.synthetic.catalog.furniture import FURNITURE
 from ceco3d.synthetic.catalog.kitchen_bath import KITCHEN_BATH
 from ceco3d.synthetic.catalog.movable_objects import MOVABLE_OBJECTS
@@ -27,7 +27,7 @@ def surface_area(name: str) -> float:
 @lru_cache
 def instances_per_scan(name: str) -> float:
     """Annotated instances per scan in ScanNet."""
-    return {row["name"]: int(row["instances"]) for row in scannet200_rows()}[name] / ANNOTATED_SCANS
+    return {row["name"]: int(row["instances"]) for row in class_rows("scannet200")}[name] / ANNOTATED_SCANS
 
 
 def room_affinity(name: str, room_type: str) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ceco3d.data.pointclouds.files import READERS, read_scan
-from ceco3d.data.pointclouds.scan import color_bytes
+from ceco3d.data.scenes.colors import color_bytes
 from ceco3d.utils.errors import UserError
 from tests.helpers.scan_files import records, room, text_rows
 

@@ -5,7 +5,7 @@ import pytest
 from pypcd4 import Encoding, PointCloud
 
 from ceco3d.data.pointclouds.files import read_scan
-from ceco3d.data.pointclouds.scan import color_bytes
+from ceco3d.data.scenes.colors import color_bytes
 from ceco3d.utils.errors import UserError
 from tests.helpers.scan_files import pcd, room, text_rows
 

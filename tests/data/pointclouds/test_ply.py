@@ -11,7 +11,7 @@ from plyfile import PlyData
 from ceco3d.data.pointclouds.files import read_scan
 from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.pointclouds.ply_write import extend_ply, write_ply
-from ceco3d.data.pointclouds.scan import color_bytes
+from ceco3d.data.scenes.colors import color_bytes
 from ceco3d.preprocessing.scannet import read_mesh
 from ceco3d.utils.errors import UserError
 from tests.helpers.scan_files import face_bytes, face_lines, ply, records, room, text_rows, vertex_lines

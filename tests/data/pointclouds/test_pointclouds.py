@@ -16,8 +16,9 @@ from ceco3d.data.pointclouds.files import READERS, find_scans, read_scan
 from ceco3d.data.pointclouds.ply import read_triangles
 from ceco3d.data.pointclouds.ply_open import open_ply
 from ceco3d.data.pointclouds.ply_write import extend_ply
-from ceco3d.data.pointclouds.scan import Scan, color_bytes
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
+from ceco3d.data.scenes.colors import color_bytes
 from ceco3d.data.scenes.normals import estimate_normals
 from ceco3d.utils.errors import UserError
 

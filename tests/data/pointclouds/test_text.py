@@ -7,8 +7,8 @@ import pytest
 
 from ceco3d.data.pointclouds.column_names import COLOR_NAMES, COORD_NAMES, NORMAL_NAMES, find_columns, plain_name
 from ceco3d.data.pointclouds.files import read_scan
-from ceco3d.data.pointclouds.scan import color_bytes
 from ceco3d.data.pointclouds.tables import scan_of_table
+from ceco3d.data.scenes.colors import color_bytes
 from ceco3d.utils.errors import UserError
 from tests.helpers.tables import room, rows, write_lines
 

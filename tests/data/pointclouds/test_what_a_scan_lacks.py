@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ceco3d.data.pointclouds.scan import Scan, color_bytes, scan_of_columns
+from ceco3d.data.pointclouds.scan import Scan, scan_of_columns
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.data.pointclouds.usable import coarse_step, usable_points
-from ceco3d.data.scenes.colors import GRAY
+from ceco3d.data.scenes.colors import GRAY, color_bytes
 from ceco3d.utils.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -146,7 +146,7 @@ def test_a_far_outlier_is_named_and_left_out(at):
     assert np.flatnonzero(~usable).tolist() == [7]
     assert len(found) == 1999
     assert len(warnings) == 1
-    assert warnings[0].startswith("1 point far from all others, left unlabeled (label 0): point 7 at (")
+    assert warnings[0].startswith("1 point far from all others, left unlabeled: point 7 at (")
 
 
 def test_at_most_one_point_in_a_thousand_is_an_outlier():

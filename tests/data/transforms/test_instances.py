@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from ceco3d.data.scenes.labels import label_space
+from ceco3d.data.labels import label_space
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import InstanceAugmentation
 from ceco3d.data.transforms.instances import movable, move_objects
-from ceco3d.training.build import object_steps
+from ceco3d.training.batches import object_steps
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
 
@@ -191,14 +191,14 @@ def test_move_objects_equals_its_formula():
 
 def test_the_recipe_leaves_the_structure_of_its_label_space():
     cfg = settings_of("train", "transforms=modern")
-    (found,) = object_steps(cfg.transforms, [], cfg.dataset.label_space)
+    (found,) = object_steps(cfg.transforms, [], cfg.dataset.space())
     names = label_space("scannet200").names
     assert {"wall", "floor", "ceiling", "door"} <= {names[i] for i in found.structure}
     assert not {"chair", "table", "picture"} & {names[i] for i in found.structure}
     assert (found.p, found.shift, found.rotate) == (0.5, 0.1, 45.0)
     small = settings_of("train", "dataset=scannet20", "dataset.raw=x", "transforms=modern")
     assert (
-        object_steps(small.transforms, [], "scannet20")[0].structure
+        object_steps(small.transforms, [], label_space("scannet20"))[0].structure
         == label_space("scannet20").structure
         == (0, 1, 7, 8)
     )

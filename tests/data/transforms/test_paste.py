@@ -9,17 +9,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ceco3d.data.labels import label_space
 from ceco3d.data.scenes.instance_bank import InstanceBank
-from ceco3d.data.scenes.labels import label_space
 from ceco3d.data.scenes.processed import list_scenes, read_scene, write_scene
 from ceco3d.data.scenes.scene import Scene, concatenate
 from ceco3d.data.transforms import PasteInstances, paste
 from ceco3d.data.transforms.paste import LEVEL
-from ceco3d.training.build import object_steps
+from ceco3d.training.batches import object_steps
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
 
-SPACE = label_space("scannet200")
+SCANNET200 = label_space("scannet200")
+
+SPACE = SCANNET200
 
 
 def generator(seed=0):
@@ -165,20 +167,20 @@ def folders(tmp_path_factory):
 
 
 def test_the_bank_holds_complete_objects_with_their_class(folders):
-    bank = InstanceBank(folders, "scannet200")
+    bank = InstanceBank(folders, SCANNET200)
     assert sorted(SPACE.names[i] for i in bank.labels) == ["chair"] * 4 + ["purse", "shelf"]
     for index in range(len(bank)):
         thing = bank.read(index)
-        scene = read_scene(folders[int(bank.scenes[index])], "scannet200")
+        scene = read_scene(folders[int(bank.scenes[index])], SCANNET200)
         assert equal(thing, scene.select(scene.instance == bank.instances[index]))
         assert thing.segment.mode().values == bank.labels[index]
-    assert len(InstanceBank(folders, "scannet200", min_points=10)) == 7
-    assert len(InstanceBank(folders, "scannet200", max_points=140)) == 1
+    assert len(InstanceBank(folders, SCANNET200, min_points=10)) == 7
+    assert len(InstanceBank(folders, SCANNET200, max_points=140)) == 1
 
 
 @pytest.mark.parametrize(("power", "shares"), [(-1.0, (4, 1, 1)), (0.0, (1, 1, 1)), (1.0, (0.25, 1, 1))])
 def test_rare_classes_are_preferred(folders, power, shares):
-    bank = InstanceBank(folders, "scannet200", power)
+    bank = InstanceBank(folders, SCANNET200, power)
     names = ("chair", "purse", "shelf")
     weights = [bank.weights[bank.labels == SPACE.names.index(name)].sum().item() for name in names]
     np.testing.assert_allclose(np.array(weights) / sum(weights), np.array(shares) / sum(shares))
@@ -188,7 +190,7 @@ def test_rare_classes_are_preferred(folders, power, shares):
 
 
 def test_an_empty_bank_draws_nothing(folders):
-    for empty in (InstanceBank([], "scannet200"), InstanceBank(folders[3:], "scannet200")):
+    for empty in (InstanceBank([], SCANNET200), InstanceBank(folders[3:], SCANNET200)):
         assert len(empty) == 0
         scene = room()
         assert PasteInstances(empty)(scene, generator()) is scene
@@ -200,14 +202,14 @@ def test_an_empty_bank_draws_nothing(folders):
 def test_the_recipe_pastes_objects_of_the_training_scenes(tiny):
     cfg = settings_of("train", *tiny, "transforms=lground_tail", "transforms.paste.count=3")
     folders = list_scenes(Path(cfg.dataset.root), "train")
-    (step,) = object_steps(cfg.transforms, folders, cfg.dataset.label_space)
+    (step,) = object_steps(cfg.transforms, folders, cfg.dataset.space())
     assert (step.count, step.tries) == (3, 50)
-    scene = read_scene(folders[0], "scannet200")
+    scene = read_scene(folders[0], SCANNET200)
     before = {name: tensor.clone() for name, tensor in scene.tensors().items()}
     out = [step(scene, generator(seed)) for seed in range(4)]
     assert max(len(o) for o in out) > len(scene)
     assert all(torch.equal(getattr(o, name)[: len(scene)], tensor) for o in out for name, tensor in before.items())
-    assert object_steps(settings_of("train", *tiny, "transforms=light").transforms, folders, "scannet200") == []
+    assert object_steps(settings_of("train", *tiny, "transforms=light").transforms, folders, SCANNET200) == []
 
 
 @pytest.mark.parametrize("override", ["transforms.paste.count=0", "+transforms.paste.rare=1"])

@@ -171,7 +171,7 @@ def test_recipes_run(name, n):
     config = recipe(name)
     transforms = T.Transforms(steps_of(name))
     assert 0 <= config["mix_prob"] <= 1
-    assert set(config) == {"train", "mix_prob", "crop", "paste", "instances"}
+    assert set(config) == {"train", "mix_prob", "crop", "block", "paste", "instances"}
     out = transforms(make_scene(n), generator())
     assert out.coord.dtype == torch.float32
     assert out.color.numel() == 0 or (out.color.min() >= 0 and out.color.max() <= 255)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -40,9 +40,7 @@ def distinct_colors(colors: np.ndarray, classes: Iterable[int]) -> np.ndarray:
     Earlier classes keep their colors. A class too close to an earlier one takes the nearest free color of a grid, or
     the color farthest from all others if none is free.
     """
-    steps = np.linspace(30, 250, 12).astype(np.uint8)
-    grid = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
-    grid_lab = oklab(grid)
+    grid, grid_lab = _grid()
     result: np.ndarray = colors.copy()
     taken = oklab(np.array([NO_LABEL]))
     clearance = np.linalg.norm(grid_lab - taken, axis=1)  # from each grid color to the nearest taken one
@@ -56,3 +54,30 @@ def distinct_colors(colors: np.ndarray, classes: Iterable[int]) -> np.ndarray:
         taken = np.concatenate([taken, own[None]])
         clearance = np.minimum(clearance, np.linalg.norm(grid_lab - own, axis=1))
     return result
+
+
+def spread_colors(given: Sequence[tuple[int, int, int] | None]) -> np.ndarray:
+    """(K, 3) uint8: the ``given`` colors, and for each None the grid color farthest from all others so far.
+
+    So colors that are made differ as much as possible, most of all those of the first classes; from about 1,700
+    classes on they repeat.
+    """
+    grid, grid_lab = _grid()
+    clearance = np.linalg.norm(grid_lab - oklab(np.array(NO_LABEL)), axis=1)
+    for color in given:
+        if color is not None:
+            clearance = np.minimum(clearance, np.linalg.norm(grid_lab - oklab(np.array(color)), axis=1))
+    colors = np.zeros((len(given), 3), np.uint8)
+    for k, color in enumerate(given):
+        best = int(clearance.argmax())
+        colors[k] = grid[best] if color is None else color
+        if color is None:
+            clearance = np.minimum(clearance, np.linalg.norm(grid_lab - grid_lab[best], axis=1))
+    return colors
+
+
+def _grid() -> tuple[np.ndarray, np.ndarray]:
+    """12^3 colors, neither black nor white, as sRGB and as OKLab."""
+    steps = np.linspace(30, 250, 12).astype(np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
+    return grid, oklab(grid)

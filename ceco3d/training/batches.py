@@ -1,0 +1,124 @@
+"""Build the batches of a training run: read, augmented, voxelized, on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ceco3d.data.collate import Collate
+from ceco3d.data.dataset import Sample, SceneDataset
+from ceco3d.data.labels import LabelSpace
+from ceco3d.data.loader import make_loader
+from ceco3d.data.sampler import VoxelCap, count_voxels
+from ceco3d.data.scenes.blocks import find_pieces
+from ceco3d.data.scenes.cache import ArrayCache
+from ceco3d.data.scenes.instance_bank import InstanceBank
+from ceco3d.data.scenes.processed import FEATURES, Load
+from ceco3d.data.seeded import SeededDataset
+from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
+from ceco3d.training.prefetcher import Prefetcher
+from ceco3d.training.settings import RunSettings, TrainerSettings, TransformSettings
+from ceco3d.utils.distributed import rank, world
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import read_npy
+
+
+def training_batches(settings: RunSettings, folders: Sequence[Path], device: torch.device) -> Prefetcher:
+    """Augmented batches of the training scenes, made where ``trainer.augment_on`` says."""
+    trainer, space = settings.trainer, settings.dataset.space()
+    transforms = augmentation(settings, folders, space)
+    pieces = find_pieces(folders, settings.transforms.block)
+    dataset = SceneDataset(
+        pieces,
+        space,
+        transforms if trainer.augment_on == "loader" else None,
+        settings.seed,
+        trainer.repeat,
+        settings.transforms.crop,
+        array_reader(trainer, folders),
+        settings.features,
+    )
+    cap = None
+    if trainer.batch_voxels is not None:
+        cap = VoxelCap(count_voxels(pieces, space, settings.voxel_size), trainer.batch_voxels)
+    return collated(settings, dataset, transforms, device, cap)
+
+
+def augmentation(settings: RunSettings, folders: Sequence[Path], space: LabelSpace) -> Transforms:
+    """All transforms of a training scene with labels of ``space``; ``folders`` have the objects to paste."""
+    known = {"structure": space.structure, "space": space}
+    steps = object_steps(settings.transforms, folders, space, settings.features)
+    return Transforms(steps + [make(**known) for make in settings.transforms.train])
+
+
+def array_reader(trainer: TrainerSettings, folders: Sequence[Path]) -> Load:
+    """Reads the arrays of the scenes in ``folders``, through a cache if ``trainer.cache`` is set."""
+    return read_npy if trainer.cache is None else ArrayCache(folders, int(trainer.cache * 1e9))
+
+
+def collated(
+    settings: RunSettings,
+    dataset: SeededDataset[Sample],
+    transforms: Transform,
+    device: torch.device,
+    cap: VoxelCap | None = None,
+) -> Prefetcher:
+    """Batches of the scenes of ``dataset``; ``transforms`` that it has not applied run on the device."""
+    trainer = settings.trainer
+    collate = Collate(settings.voxel_size, list(settings.features), settings.transforms.mix_prob, settings.seed)
+    if trainer.augment_on == "device":
+        finish = replace(collate, transforms=transforms, device=device)
+        return make_prefetcher(trainer, dataset, list, finish, device, cap)
+    return make_prefetcher(trainer, dataset, collate, lambda batch: batch.to(device), device, cap)
+
+
+def make_prefetcher(
+    trainer: TrainerSettings,
+    dataset: SeededDataset,
+    collate: Callable[..., Any],
+    finish: Callable[[Any], Any],
+    device: torch.device,
+    cap: VoxelCap | None = None,
+) -> Prefetcher:
+    """The batches of this process: its share of ``batch_size``, in ``accumulate`` batches per step.
+
+    ``collate`` runs in the loader processes, ``finish`` on the device (see Prefetcher). UserError if ``batch_size``
+    does not divide evenly among the processes.
+    """
+    parts = world() * trainer.accumulate
+    if trainer.batch_size % parts:
+        raise UserError(
+            f"trainer.batch_size={trainer.batch_size}: must be a multiple of {parts} "
+            f"({world()} processes x trainer.accumulate={trainer.accumulate})"
+        )
+    loader = make_loader(
+        dataset,
+        collate,
+        trainer.batch_size // parts,
+        shuffle=True,
+        workers=trainer.workers,
+        drop_last=True,
+        rank=rank(),
+        world=world(),
+        cap=cap,
+        pin_memory=device.type == "cuda",
+    )
+    return Prefetcher(loader, finish, device, trainer.accumulate)
+
+
+def object_steps(
+    transforms: TransformSettings, folders: Sequence[Path], space: LabelSpace, features: Sequence[str] = FEATURES
+) -> list[Transform]:
+    """Instance pasting and object augmentation, where set. They run before all other transforms."""
+    steps: list[Transform] = []
+    if transforms.paste is not None:
+        options = asdict(transforms.paste)
+        places = {name: options.pop(name) for name in ("count", "tries")}
+        steps.append(PasteInstances(InstanceBank(folders, space, **options, features=features), **places))
+    if transforms.instances is not None:
+        steps.append(InstanceAugmentation(space.structure, **asdict(transforms.instances)))
+    return steps
