@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ceco3d.data.dataset import Sample, SceneDataset, augment
-from ceco3d.data.labels.blocks import LabelBlock
+from ceco3d.data.labels.label_blocks import LabelBlock
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms.step import Transform

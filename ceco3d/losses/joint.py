@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ceco3d.data.labels.blocks import LabelBlock
+from ceco3d.data.labels.label_blocks import LabelBlock
 from ceco3d.utils.distributed import reduce
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ceco3d.data.labels import GROUPS
-from ceco3d.data.labels.blocks import PART_NAME
+from ceco3d.data.labels.label_blocks import PART_NAME
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.runs.folder import Scores, damaged_file, read_scores
 from ceco3d.runs.metrics_csv import Row

@@ -24,7 +24,7 @@ from examples.images.render import View, look_around
 from examples.images.train import predict, score, train
 
 SPLITS = ("train", "val")
-SPACE = "scannet200"
+SPACE = label_space("scannet200")
 PANEL_ROWS = 4
 
 
@@ -61,19 +61,19 @@ def run(args: argparse.Namespace) -> None:
     need_matplotlib()
     check_writable(args.out)
     views = render_scenes(args)
-    truth, space = views["val"], label_space(SPACE)
+    truth = views["val"]
     print(f"{len(views['train'])} training and {len(truth)} validation images", flush=True)
     predictions, rows = [], []
     for name, ceco in (("CE", False), ("CE + CeCo", True)):
-        model = train(views["train"], len(space), ceco, args.steps, args.seed)
+        model = train(views["train"], len(SPACE), ceco, args.steps, args.seed)
         predictions.append(predict(model, truth))
-        scores = segmentation_scores(score(predictions[-1], truth, len(space)), space)
+        scores = segmentation_scores(score(predictions[-1], truth, len(SPACE)), SPACE)
         means = [percent(scores[key]["present"]) for key in ("miou", *GROUPS)]
         rows.append((name, *means, percent(scores["accuracy"])))
     print("\n".join(markdown_table(("validation, percent", "mIoU", *GROUPS, "accuracy"), rows)))
     shown = range(0, len(truth), args.views)[:PANEL_ROWS]  # the first image of the first scenes
     panel = [(truth[i].color, truth[i].label, *(labels[i].numpy() for labels in predictions)) for i in shown]
-    write_panel(args.out / "panel.png", panel, space)
+    write_panel(args.out / "panel.png", panel, SPACE)
     print(args.out / "panel.png")
 
 

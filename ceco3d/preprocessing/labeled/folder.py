@@ -12,7 +12,7 @@ from ceco3d.data.pointclouds.columns import find_column, named_column, scan_colu
 from ceco3d.data.pointclouds.files import READERS, read_scan
 from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.preprocessing.labeled.label_files import (
-    ARRAYS,
+    find_array,
     find_label_file,
     is_label_file,
     read_label_file,
@@ -37,9 +37,10 @@ Columns = Mapping[str, np.ndarray]
 class FolderLayout:
     """The scans in ``raw`` and its folders, see ``Layout``.
 
-    labels     name of the column with the labels, or ending (".labels.npy") of a file beside each scan; None: a file
-               beside the scan, else the first column with a usual name, such as ``label`` or ``classification``
-    instances  name of the column with the instances; None: the first with a usual name
+    labels     name of the column with the labels (of the array, in a folder of arrays), or ending (".labels.npy") of a
+               file beside each scan; None: a file beside the scan, else the first column with a usual name, such as
+               ``label`` or ``classification``
+    instances  name of the column or array with the instances; None: the first with a usual name
     columns    of tables without names, see ``read_scan``
     rule       how scans are split
     """
@@ -84,13 +85,14 @@ class FolderLayout:
         points = read_scan(path, self.columns)
         columns = scan_columns(points)
         labels, instance = self._labels(path, points, columns)
-        if self.instances is not None:
+        array = self._instance_array(path)
+        if array is not None:
+            instance = read_label_file(array, len(points))[0]
+        elif self.instances is not None:
             instance = self._column(path, columns, self.instances, "dataset.instances")
         elif instance is None:
             name = find_column(columns, INSTANCES)
             instance = None if name is None else self._column(path, columns, name, "dataset.instances")
-        if instance is None and (path / "instance.npy").is_file():
-            instance = read_label_file(path / "instance.npy", len(points))[0]
         return LabeledPoints(points, labels, instance, scan_intensity(points))
 
     def _labels(self, path: Path, scan: Scan, columns: Columns) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -103,6 +105,8 @@ class FolderLayout:
         return (None if name is None else self._column(path, columns, name, "dataset.labels")), None
 
     def _column(self, path: Path, columns: Columns, name: str, key: str) -> np.ndarray:
+        if path.is_dir():
+            raise UserError(f"{path}: has no {name}.npy ({key}={name})")
         try:
             return whole_numbers(named_column(columns, name, key))
         except (UserError, ValueError) as error:
@@ -130,14 +134,18 @@ class FolderLayout:
 
     def _label_file(self, path: Path) -> Path | None:
         """The label file of a scan; None if it has none, or its labels are in a column."""
+        if path.is_dir():
+            return find_array(path, self.labels)
         return find_label_file(path, self._ending) if self.labels is None or self._ending is not None else None
 
+    def _instance_array(self, path: Path) -> Path | None:
+        """The array of instances of a scan that is a folder of arrays."""
+        return find_array(path, self.instances or "instance") if path.is_dir() else None
+
     def _files(self, path: Path) -> tuple[Path, ...]:
-        if path.is_dir():
-            names = ("coord.npy", "color.npy", "normal.npy", "instance.npy", *ARRAYS)
-            return (path, *(file for name in names if (file := path / name).is_file()))
-        beside = self._label_file(path)
-        return (path,) if beside is None else (path, beside)
+        points = [path / f"{name}.npy" for name in ("coord", "color", "normal")] if path.is_dir() else []
+        labels = [file for file in (self._label_file(path), self._instance_array(path)) if file is not None]
+        return (path, *(file for file in points if file.is_file()), *labels)
 
 
 def scene_name(key: str, split: str) -> str:

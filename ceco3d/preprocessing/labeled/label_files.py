@@ -17,7 +17,7 @@ from ceco3d.utils.untrusted import one_line, read_npy
 # Endings of label files, which replace or follow that of the scan: room.ply has room.labels.npy or room.ply.labels.
 ENDINGS = (".labels.npy", ".labels.txt", ".labels.csv", ".labels", ".label", ".npy", ".txt", ".csv")
 ARRAYS = ("segment.npy", "labels.npy", "label.npy")  # of a scan that is a folder of arrays
-INSTANCES = "instance.npy"
+POINTCEPT = ("segment", "instance")  # how names of its arrays begin, which may have several columns
 KITTI = ".label"  # SemanticKITTI: 32 bits a point, the lower half is the class, the upper half the instance
 
 SEVERAL = "has several values in a line; one label a line is needed"
@@ -28,13 +28,20 @@ def find_label_file(scan: Path, ending: str | None) -> Path | None:
 
     ending  the only one to look for, such as ".labels.npy"; None: the first of ENDINGS that is there
     """
-    if scan.is_dir():
-        return next((path for name in ARRAYS if (path := scan / name).is_file()), None)
     for name in ENDINGS if ending is None else (ending,):
         for path in (scan.with_suffix(name), scan.with_name(scan.name + name)):
             if path != scan and path.is_file():
                 return path
     return None
+
+
+def find_array(folder: Path, name: str | None) -> Path | None:
+    """The array of labels in a scan that is a folder of arrays; None if there is none.
+
+    name  of the array, such as "segment20"; None: the first of ARRAYS that is there
+    """
+    names = ARRAYS if name is None else (f"{name}.npy",)
+    return next((path for name in names if (path := folder / name).is_file()), None)
 
 
 def is_label_file(path: Path, scans: set[Path], ending: str | None) -> bool:
@@ -72,7 +79,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     kind = path.suffix.lower()
     if kind == ".npy":
         array = read_npy(path)
-        return whole_numbers(first_column(array) if path.name in (ARRAYS[0], INSTANCES) else _flat(array)), None
+        return whole_numbers(first_column(array) if path.name.startswith(POINTCEPT) else _flat(array)), None
     if kind == KITTI:
         return _read_kitti(path)
     lines = read_text(path).split("\n")

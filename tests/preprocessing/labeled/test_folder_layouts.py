@@ -74,6 +74,21 @@ def test_labels_are_found_where_the_settings_say(tmp_path, arguments, write):
     ]
 
 
+def test_arrays_of_a_folder_are_found_by_name(tmp_path, preprocess):
+    scans = write_scans(tmp_path / "raw", "folder, segment.npy", 3)
+    for number, scan in enumerate(scans):
+        folder = tmp_path / f"raw/room{number:02}"
+        np.save(folder / "segment20.npy", np.stack([scan.label[::-1], scan.label], 1))
+        np.save(folder / "object.npy", scan.instance * 0)
+    _, scenes = made(tmp_path, "dataset.labels=segment20", "dataset.instances=object")
+    for number, scan in enumerate(scans):
+        assert scenes[f"room{number:02}"].segment.tolist() == np.searchsorted(IDS, scan.label[::-1]).tolist()
+        assert (scenes[f"room{number:02}"].instance == 0).all()
+    outcome = preprocess("dataset.labels=gt")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "raw/room00: has no gt.npy (dataset.labels=gt)" in outcome.err
+
+
 def test_text_files_of_labels_beside_tables_are_no_scans_if_their_ending_is_given(tmp_path):
     raw = tmp_path / "raw"
     write_scans(raw, count=0)

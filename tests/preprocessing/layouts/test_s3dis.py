@@ -91,10 +91,11 @@ def test_a_room_without_objects_fails_and_the_others_do_not(tmp_path):
     [
         (None, "dataset.raw is not set: request S3DIS"),
         ("absent", "there is no folder .*absent: request S3DIS"),
-        (".", "no folder Area_1 to Area_6 in it"),
+        ("empty", "no folder Area_1 to Area_6 in it"),
     ],
 )
 def test_a_missing_download_says_where_to_get_it(tmp_path, raw, reason):
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=reason):
         S3DIS("s3dis", None if raw is None else tmp_path / raw, tmp_path / "root").preprocess(None, 1)
 
