@@ -1,8 +1,9 @@
 """Scenes on disk to batches of voxels for a network.
 
 from ceco3d.data import Collate, SceneDataset, make_loader
+from ceco3d.data.labels import label_space
 
-dataset = SceneDataset(["data/rooms200/val/scene0000_00"], "scannet200")
+dataset = SceneDataset(["data/rooms200/val/scene0000_00"], label_space("scannet200"))
 for batch in make_loader(dataset, Collate(voxel_size=0.05, features=["color"])):
     print(batch.coordinates.shape, batch.features.shape)
 """

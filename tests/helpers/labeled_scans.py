@@ -69,10 +69,11 @@ def _write_tables(folder: Path, name: str, scan: Labeled, ending: str, labels: n
     np.save(beside, labels) if isinstance(labels, np.ndarray) else beside.write_text(labels)
 
 
-def _write_csv(folder: Path, name: str, scan: Labeled, separator: str = ",") -> None:
+def _write_csv(folder: Path, name: str, scan: Labeled, separator: str = ",", words: bool = False) -> None:
     rows = [separator.join(["x", "y", "z", "red", "green", "blue", "label"])]
     for point, color, label in zip(scan.coord, scan.color, scan.label, strict=True):
-        rows.append(separator.join(map(str, [*point.tolist(), *color.tolist(), label])))
+        shown = NAMES[IDS.index(label)].title() if words else label
+        rows.append(separator.join(map(str, [*point.tolist(), *color.tolist(), shown])))
     (folder / f"{name}.csv").write_text("\n".join(rows) + "\n")
 
 
@@ -118,6 +119,7 @@ WAYS: Mapping[str, Callable[[Path, str, Labeled], object]] = {
     "NPY, .labels.txt": lambda folder, name, scan: _write_tables(folder, name, scan, ".labels.txt", _lines(scan)),
     "CSV": _write_csv,
     "CSV with semicolons": lambda folder, name, scan: _write_csv(folder, name, scan, ";"),
+    "CSV with names": lambda folder, name, scan: _write_csv(folder, name, scan, words=True),
     "NPZ": lambda folder, name, scan: np.savez(
         folder / f"{name}.npz", coord=scan.coord, color=scan.color, label=scan.label
     ),

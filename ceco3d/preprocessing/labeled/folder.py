@@ -11,6 +11,7 @@ import numpy as np
 from ceco3d.data.pointclouds.columns import find_column, named_column, scan_columns, scan_intensity
 from ceco3d.data.pointclouds.files import READERS, read_scan
 from ceco3d.data.pointclouds.scan import Scan
+from ceco3d.data.pointclouds.text_words import read_words
 from ceco3d.preprocessing.labeled.label_files import (
     find_array,
     find_label_file,
@@ -84,7 +85,7 @@ class FolderLayout:
         path = scan.files[0]
         points = read_scan(path, self.columns)
         columns = scan_columns(points)
-        labels, instance = self._labels(path, points, columns)
+        labels, instance = self._labels(path, points, {**columns, **read_words(path, self.columns)})
         array = self._instance_array(path)
         if array is not None:
             instance = read_label_file(array, len(points))[0]
