@@ -20,7 +20,7 @@ from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.inference.file_scores import score_files
 from ceco3d.inference.on_cluster import evaluate_on_cluster, predictor_source
-from ceco3d.metrics.tables import print_classes, print_scores, scores_markdown
+from ceco3d.metrics.tables import print_scores, scores_markdown
 from ceco3d.reports.final_report import report_evaluation
 from ceco3d.runs.open_run import locked_folder
 from ceco3d.utils.atomic import check_writable, write_json, write_text
@@ -66,7 +66,7 @@ def main(settings: EvaluateSettings) -> None:
             write_text(out / "scores.md", scores_markdown(evaluation.scores, space, settings.title))
             write_environment(out, predictor.device)
             report_evaluation(out, space, settings.title)
-        print_scores(evaluation.scores, settings.title, space.grouping)
+        print_scores(evaluation.scores, settings.title, space)
         logger.info(f"written to {out}")
 
 
@@ -81,8 +81,7 @@ def compare(settings: EvaluateSettings) -> None:
         check_writable(settings.out)
     scores, space = score_files(settings.pred, settings.truth, settings.classes)
     title = f"{', '.join(settings.pred)} against {', '.join(settings.truth)}"
-    print_scores(scores, title, space.grouping)
-    print_classes(scores, space)
+    print_scores(scores, title, space, classes=True)
     if settings.out is not None:
         write_text(settings.out / "scores.md", scores_markdown(scores, space, title))
         write_json(settings.out / "metrics.json", scores)

@@ -22,7 +22,7 @@ def main(settings: ScoringSettings) -> None:
         predictor, folders, space = settings.load()
         scores = export_submission(predictor, folders, space, out, settings.title)
         if scores is not None:
-            print_scores(scores, settings.title, space.grouping)
+            print_scores(scores, settings.title, space)
 
 
 if __name__ == "__main__":

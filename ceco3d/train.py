@@ -41,7 +41,7 @@ def main(settings: TrainSettings) -> None:
             print_scores(
                 scores["parts"][name] if name else scores,
                 f"{settings.run_dir}, {f'{name} ' if name else ''}validation",
-                part.space().grouping,
+                part.space(),
             )
         report_run(settings.run_dir, choose_device(settings.device))
 

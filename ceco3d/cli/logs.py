@@ -23,7 +23,8 @@ class Console(logging.Handler):
 
 def install(level: str = "info") -> None:
     """Show ceco3d's messages at ``level`` (a key of LEVELS) and above."""
-    logger = logging.getLogger("ceco3d")
-    if not any(isinstance(handler, Console) for handler in logger.handlers):
-        logger.addHandler(Console())
-    logger.setLevel(LEVELS[level])
+    for name in ("ceco3d", "__main__"):  # the latter is the module that python -m runs
+        logger = logging.getLogger(name)
+        if not any(isinstance(handler, Console) for handler in logger.handlers):
+            logger.addHandler(Console())
+        logger.setLevel(LEVELS[level])

@@ -13,6 +13,7 @@ from ceco3d.metrics.published import published_results
 from ceco3d.metrics.scores import CONVENTIONS
 
 PERCENT_HEADINGS = tuple(f"{name} %" for name in ("mIoU", *GROUPS))  # of tables for people; files hold fractions
+FEW = 40  # classes of a label space that fit into a terminal
 CONVENTION_NOTES = {
     "present": "mean over classes with ground truth",
     "union": "mean over classes with ground truth or predictions",
@@ -67,18 +68,25 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def print_classes(scores: Mapping[str, Any], space: LabelSpace) -> None:
-    """Print the IoU of every class that occurs."""
-    table = Table("class", "id", "IoU %")
-    for name, number in zip(space.names, space.ids, strict=True):
-        if scores["per_class"][name] is not None:
-            table.add_row(name, str(number), percent(scores["per_class"][name]))
-    Console().print(table)
+def print_scores(scores: dict[str, Any], title: str, space: LabelSpace, classes: bool = False) -> None:
+    """Print the means, how the groups were made, and the IoU of the classes if there are FEW.
 
-
-def print_scores(scores: dict[str, Any], title: str, note: str = "") -> None:
-    """Print the table of scores to the terminal, with a note below it such as ``LabelSpace.grouping``."""
+    classes  print that of every class that occurs, however many there are
+    """
+    note = space.grouping
     table = Table("mean over classes", *PERCENT_HEADINGS, title=title, title_justify="left", caption=note or None)
     for row in scores_rows(scores):
         table.add_row(*row)
     Console().print(table)
+    if classes or len(space) <= FEW:
+        Console().print(_classes_table(scores, space))
+
+
+def _classes_table(scores: Mapping[str, Any], space: LabelSpace) -> Table:
+    table = Table("class", "id", "group", "IoU %")
+    group_of = {index: group for group, members in space.groups.items() for index in members}
+    for index, (name, number) in enumerate(zip(space.names, space.ids, strict=True)):
+        value = scores["per_class"][name]
+        if value is not None or len(space) <= FEW:
+            table.add_row(name, str(number), group_of.get(index, "-"), percent(value))
+    return table

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +55,9 @@ def names_in(text: str) -> set[str]:
 
 def test_check_training_and_evaluation_name_the_classes(run):
     assert names_in(run("preprocess", *DATA, "check=true")) == set(NAMES)
-    assert "thirds of the classes by points in train" in " ".join(run("evaluate", BEST, *DATA).split())
+    said = run("evaluate", BEST, *DATA)
+    assert "thirds of the classes by points in train" in " ".join(said.split())
+    assert names_in(said) == set(NAMES)
     assert "thirds of the classes by points in train" in Path("run/evaluate-val/scores.md").read_text()
     for result in ("run", "run/evaluate-val"):
         assert list(json.loads(Path(result, "metrics.json").read_text())["per_class"]) == list(NAMES)
@@ -82,6 +87,13 @@ def test_prediction_pictures_and_scores_of_files_need_no_data_set(run, folder):
     assert names_in(run("evaluate", "pred=labeled/hall.ply", "truth=truth.ply", "classes=raw/classes.csv")) == set(
         NAMES
     )
+
+
+def test_a_command_in_its_own_process_says_what_it_wrote(folder):
+    code = [sys.executable, "-m", "ceco3d.report", "run=run"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(code, capture_output=True, text=True, cwd=folder, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "written to run/report.html\n", "")
 
 
 def test_other_classes_than_those_of_the_checkpoint_are_refused(run_command, folder, monkeypatch):
