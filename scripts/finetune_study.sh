@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/finetune_study.sh [SEED ...]: does fine-tuning to other classes help (docs/fine-tuning.md)? Seven classes on five
 # scans of other synthetic rooms, from random weights and from a checkpoint with the classes of ScanNet200, with equal
-# steps; four of the seven have a row in it. Skips finished runs, so you can stop it and start it again.
+# steps; five of the seven have a row in it. Skips finished runs, so you can stop it and start it again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv/bin/python
@@ -36,6 +36,6 @@ train() { # NAME SEED OVERRIDE...: labels are the training indices of ScanNet20,
 for seed in "${@:-0}"; do
   train random "$seed" optimizer.lr=0.003
   train finetuned "$seed" experiment=finetune init=$start/checkpoints/last.pt trainer.epochs=20
-  train frozen "$seed" experiment=finetune init=$start/checkpoints/last.pt trainer.freeze=[backbone] optimizer.lr=0.003
+  train frozen "$seed" experiment=finetune init=$start/checkpoints/last.pt 'trainer.freeze=[backbone]' optimizer.lr=0.003
 done
 "$python" -m ceco3d.report study study=$out baseline=random
