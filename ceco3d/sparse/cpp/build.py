@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
+HEADERS = sorted(Path(__file__).parent.glob("*.h"))
 FLAGS = ("-std=c++17", "-O3", "-fopenmp", "-shared", "-fPIC")
 READY = "CECO3D_KERNELS"
 
@@ -48,7 +49,7 @@ def load() -> ctypes.CDLL:
         return ctypes.CDLL(str(Path(os.environ[READY]) / f"{best_level()}.so"))
     compiler = find_compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-    recipe = [" ".join(FLAGS).encode(), version, _processor(), *(source.read_bytes() for source in SOURCES)]
+    recipe = [" ".join(FLAGS).encode(), version, _processor(), *(source.read_bytes() for source in SOURCES + HEADERS)]
     name = f"kernels-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}.so"
     folder = cache_folder()
     if not (folder / name).exists():

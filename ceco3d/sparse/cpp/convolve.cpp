@@ -4,12 +4,12 @@
 // (AVX512-BF16). A tile keeps ROWS x PANEL float sums in registers. Each task owns its part of the result, so sums do
 // not depend on the number of threads.
 #include <algorithm>
-#include <cstdint>
-#include <cstring>
 #include <vector>
 #ifdef __AVX512BF16__
 #include <immintrin.h>
 #endif
+
+#include "common.h"
 
 // ROWS x 2 vectors of sums, two vectors of the right factor and one value of the left factor fit the registers.
 #if defined(__AVX512F__)
@@ -25,17 +25,7 @@ constexpr int PANEL = 2 * LANES;
 constexpr int SLAB = 8 * ROWS;  // input channels of a task of the weight gradient
 constexpr int CHUNK = 128;      // units of pairs that a task sums in registers
 
-using Size = int64_t;
-using Unit = uint32_t;
 using Vector [[gnu::vector_size(4 * LANES), gnu::aligned(4), gnu::may_alias]] = float;
-
-static Size divide_up(Size value, Size by) { return (value + by - 1) / by; }
-
-static uint16_t to_bf16(float value) {  // nearest, ties to even
-  uint32_t bits;
-  std::memcpy(&bits, &value, 4);
-  return value != value ? 0x7fc0 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-}
 
 template <bool bf16>
 [[gnu::always_inline]] inline Vector multiply_add(Vector sum, const Unit *left, Vector right) {
@@ -64,12 +54,6 @@ template <bool bf16, class Left>
 #pragma GCC unroll 8
   for (int r = 0; r < ROWS; r++) *(Vector *)sums[r] = low[r], *(Vector *)(sums[r] + LANES) = high[r];
 }
-
-struct Pairs {           // the pairs of a kernel map
-  const int32_t *in, *out;  // rows, grouped by offset
-  const Size *cuts;         // (blocks + 1, offsets): where the pairs of an offset with output rows of a block begin
-  Size offsets, num_out, block_rows;
-};
 
 // One block of output rows and one panel of columns. sums (block_rows + 1, PANEL); padding goes to the last row.
 template <bool bf16>
@@ -210,19 +194,21 @@ static void weight_gradient(const Pairs &pairs, const void *in, const void *grad
                             Size out_channels, int threads) {
   const Size slabs = divide_up(in_channels, SLAB), width = divide_up(out_channels, PANEL) * PANEL;
   const Size blocks = divide_up(pairs.num_out, pairs.block_rows);
+  const Size sums = pairs.offsets * slabs;
   std::fill_n(out, pairs.offsets * in_channels * out_channels, 0.0f);
+  Turns turns(sums);
 #pragma omp parallel num_threads(threads)
   {
     Scratch scratch{std::vector<Unit>(SLAB * CHUNK), std::vector<Unit>(width * CHUNK), std::vector<float>(SLAB * width)};
-    for (Size block = 0; block < blocks; block++)
-#pragma omp for schedule(dynamic)
-      for (Size task = 0; task < pairs.offsets * slabs; task++) {
-        const Size k = task / slabs, first = task % slabs * SLAB;
-        const Size *cut = pairs.cuts + block * pairs.offsets + k;
-        add_gradient<bf16>(pairs, cut[0], cut[pairs.offsets], in, grad,
-                           out + (k * in_channels + first) * out_channels, first,
-                           std::min<Size>(SLAB, in_channels - first), in_channels, out_channels, scratch);
-      }
+#pragma omp for schedule(monotonic : dynamic) nowait
+    for (Size task = 0; task < blocks * sums; task++) {
+      const Size block = task / sums, sum = task % sums, k = sum / slabs, first = sum % slabs * SLAB;
+      const Size *cut = pairs.cuts + block * pairs.offsets + k;
+      turns.wait(sum, block);
+      add_gradient<bf16>(pairs, cut[0], cut[pairs.offsets], in, grad, out + (k * in_channels + first) * out_channels,
+                         first, std::min<Size>(SLAB, in_channels - first), in_channels, out_channels, scratch);
+      turns.pass(sum, block);
+    }
   }
 }
 

@@ -5,47 +5,25 @@ No temporary grows with the scene: rows are read in place and summed in float32 
 
 from __future__ import annotations
 
-import ctypes
-from ctypes import byref, c_bool, c_int, c_int64, c_void_p
+from ctypes import byref, c_bool, c_int, c_int64
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ceco3d.sparse.cpp.build import library
+from ceco3d.sparse.kernels.arguments import cpp, pairs, pointers, rows_per_block, threads
 from ceco3d.sparse.maps.kernel_map import KernelMap
 
 BLOCK_ROWS = 2048
 MIN_BLOCK_ROWS = 128
-TASKS_PER_THREAD = 8
-
-
-class _Pairs(ctypes.Structure):
-    """``struct Pairs`` of convolve.cpp."""
-
-    _fields_ = (
-        ("in_rows", c_void_p),
-        ("out_rows", c_void_p),
-        ("cuts", c_void_p),
-        ("offsets", c_int64),
-        ("num_out", c_int64),
-        ("block_rows", c_int64),
-    )
 
 
 def supports(dtype: torch.dtype) -> bool:
     """Whether these kernels run here in ``dtype``: they need a compiler and, for bfloat16, AVX512-BF16."""
     if dtype not in (torch.float32, torch.bfloat16) or library() is None:
         return False
-    return dtype == torch.float32 or bool(_cpp().ceco3d_has_bf16())
-
-
-def _cpp() -> ctypes.CDLL:
-    """The compiled kernels, once ``supports`` has said that they are there."""
-    cpp = library()
-    if cpp is None:
-        raise RuntimeError("the C++ kernels are not available: ask cpu.supports(dtype) first")
-    return cpp
+    return dtype == torch.float32 or bool(cpp().ceco3d_has_bf16())
 
 
 def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
@@ -63,9 +41,9 @@ def backward(
     if needs_weight:
         grad_weight = torch.empty(weight.shape, dtype=torch.float32)
         features, grad_out = features.contiguous(), grad_out.contiguous()
-        pairs, _keep = _pairs(kernel_map, BLOCK_ROWS)
-        _cpp().ceco3d_weight_gradient(
-            *_mode(features), byref(pairs), *_pointers(features, grad_out, grad_weight), *map(c_int64, weight.shape[1:])
+        taken, _keep = pairs(kernel_map, BLOCK_ROWS)
+        cpp().ceco3d_weight_gradient(
+            *_mode(features), byref(taken), *pointers(features, grad_out, grad_weight), *map(c_int64, weight.shape[1:])
         )
     return grad_features, grad_weight
 
@@ -76,39 +54,20 @@ def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map:
     if half and rows % 2:  # the processor multiplies bfloat16 in pairs of channels
         features = F.pad(features, (0, 1))
     features, weight = features.contiguous(), weight.float().contiguous()
-    depth, panel = -(-rows // 2) if half else rows, _cpp().ceco3d_panel()
+    depth, panel = -(-rows // 2) if half else rows, cpp().ceco3d_panel()
     panels = -(-columns // panel)
     packed = torch.empty(offsets * panels * depth * panel)
-    _cpp().ceco3d_pack_weight(
-        *_mode(features), *_pointers(weight, packed), *map(c_int64, (offsets, rows, columns)), c_bool(transpose)
+    cpp().ceco3d_pack_weight(
+        *_mode(features), *pointers(weight, packed), *map(c_int64, (offsets, rows, columns)), c_bool(transpose)
     )
     out = features.new_empty(kernel_map.num_out, columns)
     bias = None if bias is None else bias.float().contiguous()
-    pairs, _keep = _pairs(kernel_map, _block_rows(kernel_map.num_out, panels))
-    _cpp().ceco3d_convolve(
-        *_mode(features), byref(pairs), *_pointers(features, packed, bias, out), c_int64(depth), c_int64(columns)
+    taken, _keep = pairs(kernel_map, rows_per_block(kernel_map.num_out, panels, BLOCK_ROWS, MIN_BLOCK_ROWS))
+    cpp().ceco3d_convolve(
+        *_mode(features), byref(taken), *pointers(features, packed, bias, out), c_int64(depth), c_int64(columns)
     )
     return out
 
 
-def _pairs(kernel_map: KernelMap, block_rows: int) -> tuple[_Pairs, Tensor]:
-    """The map as C++ sees it, and the tensor that has to outlive it."""
-    cuts = kernel_map.cuts(block_rows)
-    rows = _pointers(kernel_map.in_rows, kernel_map.out_rows, cuts)
-    return _Pairs(*rows, cuts.shape[1], kernel_map.num_out, block_rows), cuts
-
-
-def _block_rows(num_out: int, panels: int) -> int:
-    """Rows per block: few enough for every thread to get some blocks, and a power of two to keep block sizes few."""
-    rows = BLOCK_ROWS
-    while rows > MIN_BLOCK_ROWS and num_out * panels < rows * TASKS_PER_THREAD * torch.get_num_threads():
-        rows //= 2
-    return rows
-
-
 def _mode(features: Tensor) -> tuple[c_bool, c_int]:
-    return c_bool(features.dtype == torch.bfloat16), c_int(torch.get_num_threads())
-
-
-def _pointers(*tensors: Tensor | None) -> tuple[c_void_p, ...]:
-    return tuple(c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors)
+    return c_bool(features.dtype == torch.bfloat16), threads()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ceco3d.sparse.kernels import cpu, gather_gemm
+from ceco3d.sparse.kernels import cpu, gather_gemm, tiles
 from ceco3d.sparse.kernels.protocol import Kernels
 from ceco3d.sparse.maps.kernel_map import KernelMap
 
@@ -22,4 +22,8 @@ def backward(
 
 
 def _choose(features: Tensor) -> Kernels[KernelMap]:
-    return cpu if features.device.type == "cpu" and cpu.supports(features.dtype) else gather_gemm
+    if features.device.type == "cpu":
+        for kernels in (tiles, cpu):
+            if kernels.supports(features.dtype):
+                return kernels
+    return gather_gemm

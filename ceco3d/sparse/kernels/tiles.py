@@ -1,0 +1,88 @@
+"""Kernels for bfloat16 in the tile registers of AMX (convolve_tiles.cpp, gradient_tiles.cpp).
+
+Sums are float32. The results depend neither on the number of threads nor on the size of the blocks.
+"""
+
+from __future__ import annotations
+
+from ctypes import byref, c_bool, c_int64
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ceco3d.sparse.cpp.build import library
+from ceco3d.sparse.kernels.arguments import cpp, pairs, pointers, rows_per_block, threads
+from ceco3d.sparse.maps.kernel_map import KernelMap
+
+TILE = 16  # rows and columns of a tile, and units of two channels
+TILES_OF_COLUMNS = 6
+BLOCK_ROWS, MIN_BLOCK_ROWS = 512, 32
+GRADIENT_ROWS = 4096
+EMULATE = False  # True: the same kernels on tiles in plain C++, slow, for tests on processors without AMX
+
+
+def supports(dtype: torch.dtype) -> bool:
+    """Whether these kernels run here in ``dtype``: they need a compiler, AMX, and a system that allows it."""
+    return dtype == torch.bfloat16 and library() is not None and (EMULATE or bool(cpp().ceco3d_has_tiles()))
+
+
+def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
+    """See ``Kernels.forward``."""
+    return _convolve(features, weight, bias, kernel_map, transpose=False)
+
+
+def backward(
+    grad_out: Tensor, features: Tensor, weight: Tensor, kernel_map: KernelMap, needs_features: bool, needs_weight: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """See ``Kernels.backward``; the weight gradient is float32."""
+    grad_features = grad_weight = None
+    if needs_features:
+        grad_features = _convolve(grad_out, weight, None, kernel_map.transposed(), transpose=True)
+    if needs_weight:
+        grad_weight = torch.empty(weight.shape, dtype=torch.float32)
+        features, grad_out = features.contiguous(), grad_out.contiguous()
+        taken, _keep = pairs(kernel_map, GRADIENT_ROWS)
+        cpp().ceco3d_tiles_weight_gradient(
+            c_bool(EMULATE),
+            threads(),
+            byref(taken),
+            *pointers(features, grad_out, grad_weight),
+            *map(c_int64, weight.shape[1:]),
+        )
+    return grad_features, grad_weight
+
+
+def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap, transpose: bool) -> Tensor:
+    offsets, channels, columns = weight.shape if not transpose else (weight.shape[0], weight.shape[2], weight.shape[1])
+    units = _units(channels)
+    features = F.pad(features, (0, 2 * units - channels)).contiguous()
+    weight = weight.float().contiguous()
+    groups, steps, tiles = -(-offsets // max(1, TILE // units)), -(-units // TILE), -(-columns // TILE)
+    packed = torch.empty(groups * steps * tiles * TILE * TILE, dtype=torch.int32)
+    cpp().ceco3d_tiles_pack_weight(
+        threads(),
+        *pointers(weight, packed),
+        *map(c_int64, (offsets, channels, columns)),
+        c_bool(transpose),
+        c_int64(units),
+    )
+    out = features.new_empty(kernel_map.num_out, columns)
+    bias = None if bias is None else bias.float().contiguous()
+    block_rows = rows_per_block(kernel_map.num_out, -(-tiles // TILES_OF_COLUMNS), BLOCK_ROWS, MIN_BLOCK_ROWS)
+    taken, _keep = pairs(kernel_map, block_rows)
+    cpp().ceco3d_tiles_convolve(
+        c_bool(EMULATE),
+        threads(),
+        byref(taken),
+        *pointers(features, packed, bias, out),
+        c_int64(units),
+        c_int64(columns),
+    )
+    return out
+
+
+def _units(channels: int) -> int:
+    """Pairs of channels, padded: a power of two below a tile, else a multiple of one."""
+    units = -(-channels // 2)
+    return -(-units // TILE) * TILE if units > TILE // 2 else 1 << (units - 1).bit_length()
