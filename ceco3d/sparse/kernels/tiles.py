@@ -15,7 +15,8 @@ from ceco3d.sparse.cpp.build import library
 from ceco3d.sparse.kernels.arguments import cpp, pairs, pointers, rows_per_block, threads
 from ceco3d.sparse.maps.kernel_map import KernelMap
 
-TILE = 16  # rows and columns of a tile, and units of two channels
+TILE = 16  # rows and columns of a tile
+STEP = 32  # channels that one instruction multiplies
 TILES_OF_COLUMNS = 6
 BLOCK_ROWS, MIN_BLOCK_ROWS = 512, 32
 GRADIENT_ROWS = 4096
@@ -55,17 +56,12 @@ def backward(
 
 def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap, transpose: bool) -> Tensor:
     offsets, channels, columns = weight.shape if not transpose else (weight.shape[0], weight.shape[2], weight.shape[1])
-    units = _units(channels)
-    features = F.pad(features, (0, 2 * units - channels)).contiguous()
+    steps, tiles = -(-channels // STEP), -(-columns // TILE)
+    features = F.pad(features, (0, STEP * steps - channels)).contiguous()
     weight = weight.float().contiguous()
-    groups, steps, tiles = -(-offsets // max(1, TILE // units)), -(-units // TILE), -(-columns // TILE)
-    packed = torch.empty(groups * steps * tiles * TILE * TILE, dtype=torch.int32)
+    packed = torch.empty(offsets * steps * tiles * TILE * TILE, dtype=torch.int32)
     cpp().ceco3d_tiles_pack_weight(
-        threads(),
-        *pointers(weight, packed),
-        *map(c_int64, (offsets, channels, columns)),
-        c_bool(transpose),
-        c_int64(units),
+        threads(), *pointers(weight, packed), *map(c_int64, (offsets, channels, columns)), c_bool(transpose)
     )
     out = features.new_empty(kernel_map.num_out, columns)
     bias = None if bias is None else bias.float().contiguous()
@@ -76,13 +72,8 @@ def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map:
         threads(),
         byref(taken),
         *pointers(features, packed, bias, out),
-        c_int64(units),
+        c_int64(steps),
         c_int64(columns),
     )
     return out
 
-
-def _units(channels: int) -> int:
-    """Pairs of channels, padded: a power of two below a tile, else a multiple of one."""
-    units = -(-channels // 2)
-    return -(-units // TILE) * TILE if units > TILE // 2 else 1 << (units - 1).bit_length()
