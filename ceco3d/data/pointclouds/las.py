@@ -54,7 +54,7 @@ def _check_compressed(path: Path, header: laspy.LasHeader) -> None:
         return
     description = lazrs.LazVlr(header.vlrs[header.vlrs.index("LasZipVlr")].record_data)
     if description.item_size() != header.point_format.size:
-        raise ValueError("its header and its compressor disagree on the size of a point")
+        raise ValueError("its compressed points are damaged")  # or of another size than the header says
     with path.open("rb") as file:
         file.seek(header.offset_to_point_data)
         chunks = lazrs.read_chunk_table(file, description)
