@@ -155,8 +155,11 @@ def measure_loss(workload: Workload, systems: Sequence[System], settings: Benchm
 def measure_tune(workload: Workload, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
     """Better sizes of blocks for the Triton kernels, kept for later trainings, a table for each precision."""
     from ceco3d.benchmarks import tune  # needs triton
+    from ceco3d.sparse.cpp import cache_folder, find_weakness
     from ceco3d.sparse.kernels.triton_tuned import store_tuned
 
+    if reason := find_weakness(cache_folder()):
+        raise UserError(f"what=tune: sizes are kept in XDG_CACHE_HOME, but {reason}")
     results, tables = [], []
     for system in systems:
         if system.engine != "triton":
