@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,13 +15,23 @@ import torch
 
 from ceco3d.cli import logs
 from ceco3d.preprocessing.datasets import make_processed
+from ceco3d.sparse.cpp import cache_folder
+from ceco3d.sparse.cpp.trust import find_weakness
 from tests.helpers.commands import Outcome, settings_of
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined: it then runs on the CPU
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        trusted = find_weakness(cache_folder()) is None
+    except OSError:  # no home folder
+        trusted = False
+    if not trusted:  # otherwise each process that a test starts would compile the kernels again
+        cache = tempfile.TemporaryDirectory(prefix="ceco3d-cache-")
+        config.add_cleanup(cache.cleanup)
+        os.environ["XDG_CACHE_HOME"] = cache.name
     if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores
         torch.set_num_threads(1)
         os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start

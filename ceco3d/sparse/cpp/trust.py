@@ -51,9 +51,8 @@ def open_folder(folder: Path, parents: bool = True) -> int:
     parents  whether the folders above must be trusted too
     """
     folder = folder.resolve()
-    for path in (
-        reversed(folder.parents) if parents else ()
-    ):  # from the root: nobody can swap what is below a trusted one
+    above = reversed(folder.parents) if parents else ()  # from the root: nobody can swap what is below a trusted one
+    for path in above:
         _check(path, os.lstat(path), parent=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     return _checked(descriptor, folder)
