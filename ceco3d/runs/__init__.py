@@ -6,8 +6,10 @@ from ceco3d.runs.folder import (
     read_collapse,
     read_config,
     read_curves,
+    read_environment,
     read_evaluation,
     read_log,
+    read_scene_scores,
     read_scores,
 )
 from ceco3d.runs.lock import FolderLock, HeldError
@@ -25,8 +27,10 @@ __all__ = [
     "read_collapse",
     "read_config",
     "read_curves",
+    "read_environment",
     "read_evaluation",
     "read_log",
+    "read_scene_scores",
     "read_scores",
     "run_labels",
 ]

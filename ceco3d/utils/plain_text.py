@@ -9,7 +9,7 @@ LINES = "\n\t"
 
 
 def visible(value: object, keep: str = "") -> str:
-    """``value`` as text in which each control character, mark of direction and lone surrogate is its escape, as in \\x1b.
+    """``value`` as text with escapes, as in \\x1b, for control characters, marks of direction and lone surrogates.
 
     keep  characters that stay, such as LINES
     """

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from html import escape
 from pathlib import Path
 from string import Template
 
 import numpy as np
 
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_text import html_text
 from ceco3d.visualization.render import CUT, point_radius, without_ceiling
 from ceco3d.visualization.segmented import SegmentedScene
 
@@ -38,7 +38,7 @@ def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0)
     arrays, meta = _arrays(scene, index), _meta(scene, index)
     packed = gzip.compress(b"".join(array.tobytes() for array in arrays), 6, mtime=0)
     return Template(_asset("page.html")).substitute(
-        title=escape(scene.title),
+        title=html_text(scene.title),
         style=_asset("page.css"),
         theme=_asset("theme.js"),
         meta=json.dumps(meta).replace("<", "\\u003c"),
