@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ceco3d.reports.leaderboard import HEADINGS, OVERVIEW, PUBLISHED_NOTE, Leaderboard, Row
 from ceco3d.reports.page_style import asset
+from ceco3d.utils.page_policy import policy_tag
 from ceco3d.utils.plain_text import html_text
 
 STYLE = """
@@ -41,7 +42,8 @@ def leaderboard_html(board: Leaderboard) -> str:
         note = f'<tbody class="note">{note}</tbody>'
         groups += [note, f'<tbody class="rows">{"".join(_line(row, board) for row in board.published)}</tbody>']
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">{policy_tag([SCRIPT])}
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html_text(board.title)}</title><style>{asset("page.css")}{STYLE}</style></head><body>
 <h1>{html_text(board.title)}</h1>
 <p>IoU in percent, with the rank among the rows on the same data. Click a column to sort by it.

@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def write_figures(runs: Sequence[Run], classes: np.ndarray, out: Path) -> list[P
     more runs. ``classes`` (4,) are the training indices for the ball-and-stick figure.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with plain_figures(STYLE):
+    with matplotlib.rc_context(STYLE), plain_figures():
         return [path for name, figure in _figures(runs, classes) for path in _save(figure, out, name)]
 
 

@@ -27,6 +27,7 @@ from ceco3d.runs.folder import Scores, read_config, read_environment, read_log, 
 from ceco3d.runs.metrics_csv import Row, curves
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.page_policy import policy_tag
 from ceco3d.utils.plain_text import LINES, html_text
 from ceco3d.utils.untrusted import read_yaml
 
@@ -136,14 +137,16 @@ def _document(page: Page, rows: list[Row], body: str, shown: Mapping[str, str]) 
     links = "".join(
         f'<a href="#{name}">{_heading(name, content).split(" of ")[0]}</a>' for name, content in shown.items()
     )
+    script = asset("run_report.js")
     facts = " · ".join([*model_facts(page.config, page.facts), f"report of {now}"])
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">{policy_tag([script])}
+<meta name="viewport" content="width=device-width, initial-scale=1">
 {meta}<title>{html_text(page.title)}</title>
 <style>{asset("page.css")}{asset("run_report.css")}</style></head><body>
 <h1>{html_text(page.title)}</h1><p>{html_text(facts)}</p>
 {page.notice}<nav aria-label="sections">{links}</nav>
-{body}<script>{asset("run_report.js")}</script></body></html>
+{body}<script>{script}</script></body></html>
 """
 
 

@@ -21,9 +21,9 @@ STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def plain_figures(style: dict[Any, Any] | None = None) -> Iterator[None]:
-    """In the body, texts are made and drawn without mathematics, and with ``style``."""
-    with matplotlib.rc_context((style or {}) | STYLE):
+def plain_figures() -> Iterator[None]:
+    """In the body, texts are made and drawn without mathematics."""
+    with matplotlib.rc_context(STYLE):
         yield
 
 
