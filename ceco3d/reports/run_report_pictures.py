@@ -47,7 +47,9 @@ def scene_pictures(
 
     folder  where the run was started; a relative ``dataset.root`` starts there
     device  predicts; None: nothing is drawn
+    UserError if ``scenes.json`` is damaged.
     """
+    scored = read_scene_scores(run)
     if device is None:
         return "", "an interrupted training draws none; python -m ceco3d.report run=... draws them from its checkpoint"
     checkpoint = next((name for name in ("best.pt", "last.pt") if (run / "checkpoints" / name).is_file()), "")
@@ -56,7 +58,7 @@ def scene_pictures(
     if find_spec("matplotlib") is None:
         return "", "drawing needs matplotlib: pip install 'ceco3d[plot]'"
     try:
-        chosen, reason = _choose(run, config, folder)
+        chosen, reason = _choose(data_roots(run, config, folder), scored)
         head = scored_dataset(config)[0]
         return "".join(_scene(choice, space, run, checkpoint, device, head) for choice in chosen), reason
     except (UserError, OSError, RuntimeError, ValueError) as error:
@@ -88,14 +90,12 @@ def scored_dataset(config: Mapping[str, Any]) -> tuple[str | None, Any]:
     return next(iter(parts.items())) if isinstance(parts, Mapping) and parts else (None, dataset)
 
 
-def _choose(run: Path, config: Mapping[str, Any], folder: str) -> tuple[list[Choice], str]:
-    """Return the best and the worst scene of ``scenes.json``, or without that file the first two; or the reason."""
-    roots = data_roots(run, config, folder)
+def _choose(roots: Sequence[Path], scored: Mapping[str, float] | None) -> tuple[list[Choice], str]:
+    """Return the best and the worst of the ``scored`` scenes, the first two without scores; or the reason."""
     root = next((root / "val" for root in roots if (root / "val").is_dir()), None)
     if root is None:
         where = " or ".join(map(str, roots)) or "an unknown folder"
         return [], f"the data set is not there any more ({where})"
-    scored = read_scene_scores(run)
     if scored is None:
         return [Choice(path, UNSCORED) for path in list_scenes(root.parent, "val")[:2]], ""
     there = {path.name for path in root.iterdir()}  # a name in the file is never taken for a path
