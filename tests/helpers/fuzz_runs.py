@@ -73,6 +73,7 @@ def run_readers(folder: Path) -> list[RunReader]:
         "pictures": (read_pictures, ("config.yaml", "metrics.json", "metrics.csv", "collapse.npz")),
         "report": (read_report, ("config.yaml", "metrics.json", "metrics.csv", "collapse.npz", *own, "report.html")),
     }
+    strange = strange_arrays()
     readers = []
     for what, (read, used) in commands.items():
         for name in used:
@@ -83,7 +84,8 @@ def run_readers(folder: Path) -> list[RunReader]:
                 if other not in ("classes.json", "report.html") or other == name:
                     (run / other).write_bytes(content)
             kind, content = files[name]
-            readers.append(RunReader(f"{what}: {name}", run / name, kind, read, [content], (name, "run0", "baseline=")))
+            seeds = [content, *(other[name] for other in strange if name in other)]
+            readers.append(RunReader(f"{what}: {name}", run / name, kind, read, seeds, (name, "run0", "baseline=")))
     return readers
 
 
@@ -116,6 +118,20 @@ def run_files(data: Path) -> dict[str, tuple[str, bytes]]:
         "run.lock": ("json", _json(lock)),
         "report.html": ("html", page.encode()),
     }
+
+
+def strange_arrays() -> list[dict[str, bytes]]:
+    """Archives of the right shapes with NaN, infinity, fractions and numbers at the ends of their types."""
+    count, values = len(SPACE), (np.nan, np.inf, -np.inf, 1e308, 1e-308, 0.5, -1.0, 1e20, 2.0**63)
+    found = []
+    for value in values:
+        one = np.full((count, count + 1), 3.0)
+        one[3, 2] = value
+        arrays = {name: one[:, :8].copy() for name in ARRAYS[:2]} | {name: one[:, 2].copy() for name in ARRAYS[2:4]}
+        arrays |= {"features": one[:9, :8].copy(), "feature_labels": one[:9, 2].copy()}
+        found.append({"confusion.npz": _npz(counts=one), "collapse.npz": _npz(**arrays)})
+    wide = np.full((count, count + 1), np.iinfo(np.uint64).max, np.uint64)
+    return [*found, {"confusion.npz": _npz(counts=wide)}]
 
 
 def _json(content: object) -> bytes:
