@@ -140,11 +140,11 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def _scale(values: np.ndarray) -> float:
-    """Return a power of two, 1 for usual values, that brings the largest and the smallest numbers near 1."""
+    """Return a power of ten, 1 for usual values, at which differences stay within the range of numbers."""
     largest = float(np.abs(values).max())
     if not largest or 1 / EXTREME < largest < EXTREME:
         return 1.0
-    return 2.0 ** -max(-1000, min(1000, math.frexp(largest)[1]))
+    return 1e-300 if largest > 1 else 1e300
 
 
 def _range(values: np.ndarray, zero: bool) -> tuple[float, float]:
