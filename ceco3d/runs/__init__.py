@@ -3,6 +3,7 @@
 from ceco3d.runs.folder import (
     EvaluationRecord,
     RunConfig,
+    read_all_scores,
     read_collapse,
     read_config,
     read_curves,
@@ -24,6 +25,7 @@ __all__ = [
     "begin_log",
     "locked_folder",
     "open_run",
+    "read_all_scores",
     "read_collapse",
     "read_config",
     "read_curves",

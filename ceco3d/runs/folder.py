@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ceco3d.data.labels import LabelSpace, restored_space
+from ceco3d.data.labels import GROUPS, LabelSpace, restored_space
+from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.runs import metrics_csv
 from ceco3d.runs.checked import entry, number, reading_file, require_file, share, table
 from ceco3d.utils.errors import UserError
@@ -80,6 +81,20 @@ def read_scores(path: Path, folder: Path, tables: Sequence[str], columns: Sequen
             for column in columns:
                 entry(content, name, column)
         return {name: _shares(table(content, name), f"{name}.") for name in tables}
+
+
+def read_all_scores(folder: Path) -> dict[str, Any]:
+    """Read the whole ``metrics.json`` of a run, also the parts of a joint training, as it was written."""
+    path = require_file(folder, "metrics.json")
+    with reading_file(path, folder):
+        content = dict(table(read_json(path)))
+        for scores in (content, *(table(content, "parts").values() if "parts" in content else ())):
+            for mean in ("miou", *GROUPS):
+                for convention in CONVENTIONS:
+                    entry(scores, mean, convention)
+                _shares(table(scores, mean), f"{mean}.")
+            _shares(table(scores, "per_class"), "per_class.")
+        return content
 
 
 def _shares(values: Mapping[str, Any], prefix: str = "") -> dict[str, float | None]:

@@ -73,7 +73,7 @@ DAMAGE = {
     "no means": (scores(head={}), r"metrics\.json.*no head\.present"),
     "means of another kind": (scores(miou=[1]), r"metrics\.json.*no miou\.present"),
     "a mean beyond 1": (
-        scores(miou={"present": 1e308, "union": 0, "zero_filled": 0}),
+        scores(miou=dict.fromkeys(CONVENTIONS, 1e308)),
         r"metrics\.json.*miou\.present=1e",
     ),
     "a class without a number": (scores(per_class={"wall": NAN}), r"metrics\.json.*per_class\.wall=nan"),
