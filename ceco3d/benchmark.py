@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from rich.console import Console
 from rich.table import Column, Table
 
 from ceco3d.benchmarks.compare import HEADER, compare_engines, describe, table
@@ -42,6 +41,7 @@ from ceco3d.utils.atomic import check_writable, write_json, write_text
 from ceco3d.utils.components import Component
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_console import PlainConsole
 from ceco3d.utils.settings import BUILT, CommonSettings, Count, FilePath, Positive, settings
 
 Measured = tuple[Sequence[Mapping[str, Any]], Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]]
@@ -155,8 +155,11 @@ def measure_loss(workload: Workload, systems: Sequence[System], settings: Benchm
 def measure_tune(workload: Workload, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
     """Better sizes of blocks for the Triton kernels, kept for later trainings, a table for each precision."""
     from ceco3d.benchmarks import tune  # needs triton
+    from ceco3d.sparse.cpp import cache_folder, find_weakness
     from ceco3d.sparse.kernels.triton_tuned import store_tuned
 
+    if reason := find_weakness(cache_folder()):
+        raise UserError(f"what=tune: sizes are kept in XDG_CACHE_HOME, but {reason}")
     results, tables = [], []
     for system in systems:
         if system.engine != "triton":
@@ -238,7 +241,7 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> No
     grid = Table(*(Column(name, no_wrap=True) for name in header), title=title, title_justify="left")
     for row in rows:
         grid.add_row(*(cell.replace("; ", "\n").replace(" ±", "\n±") for cell in row))
-    Console().print(grid)
+    PlainConsole().print(grid)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ import torch
 
 from ceco3d.cli.app import command
 from ceco3d.cli.catalog import config_dir
-from ceco3d.sparse.cpp.build import READY, best_level, load
+from ceco3d.sparse.cpp.build import READY, best_level, cache_folder, load
+from ceco3d.sparse.cpp.trust import find_weakness
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.utils.settings import CommonSettings, FilePath, settings
 
@@ -89,6 +90,7 @@ def device_lines() -> Iterator[str]:
 def engine_lines() -> Iterator[str]:
     """Runs one small convolution on every engine and device."""
     yield f"CPU kernels: {cpu_kernels()}"
+    yield from cache_lines()
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
     for device in devices:
         yield f"native on {device}: {try_engine('native', device)}"
@@ -110,6 +112,23 @@ def cpu_kernels() -> str:
         return f"not compiled, slower ones are used: {error}"
     made = f"compiled ahead for {best_level()}" if os.environ.get(READY) else "compiled for this processor"
     return f"{made}; precision=bf16 is {'fast' if half else 'slow, it lacks AVX512-BF16'}"
+
+
+def cache_lines() -> Iterator[str]:
+    """Folders that code is loaded from, and whether somebody else could have changed it."""
+    triton = Path(
+        os.environ.get("TRITON_CACHE_DIR") or Path(os.environ.get("TRITON_HOME") or "~") / ".triton" / "cache"
+    )
+    try:
+        folders = {"XDG_CACHE_HOME": cache_folder(), "TRITON_CACHE_DIR": triton.expanduser()}
+    except (OSError, RuntimeError) as error:
+        yield f"caches: none, {error}"
+        return
+    if os.environ.get(READY):
+        folders[READY] = Path(os.environ[READY])
+    for name, folder in folders.items():
+        reason = find_weakness(folder)
+        yield f"cache {folder}: " + ("only you can change it" if reason is None else f"NOT TRUSTED ({name}): {reason}")
 
 
 def try_engine(engine: str, device: str) -> str:

@@ -18,6 +18,7 @@ from ceco3d.reports.study import read_study, study_markdown
 from ceco3d.utils.atomic import check_writable, write_text
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_text import LINES, visible
 from ceco3d.utils.settings import CommonSettings, FilePath, Text, settings
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def study(settings: ReportSettings) -> None:
         raise UserError("study is not set: pass the folder with the runs, e.g. study=outputs/longtail")
     text = study_markdown(read_study(settings.study, settings.convention), settings.baseline)
     write_text(settings.study / "study.md", text)
-    print(text)
+    print(visible(text, LINES))
     logger.info(f"written to {settings.study / 'study.md'}")
 
 
@@ -75,7 +76,7 @@ def table(settings: ReportSettings) -> None:
     write_text(out / "leaderboard.html", leaderboard_html(board))
     write_text(out / "leaderboard.csv", leaderboard_csv(board))
     write_text(out / "leaderboard.md", text)
-    print(text.split("\n## Classes")[0])
+    print(visible(text.split("\n## Classes")[0], LINES))
     logger.info(f"written to {out / 'leaderboard.html'}, .md and .csv")
 
 

@@ -19,6 +19,7 @@ from ceco3d.reports.neural_collapse_runs import read_runs
 from ceco3d.utils.atomic import check_writable, write_bytes, write_text
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_text import visible
 from ceco3d.utils.settings import BUILT, CommonSettings, Count, FilePath, Positive, Text, settings
 from ceco3d.visualization.labeled_scenes import find_scene, labels_space, read_labeled, segment_scene
 from ceco3d.visualization.page import MAX_PANELS, viewer_page
@@ -51,7 +52,7 @@ def main(settings: VisualizeSettings) -> None:
     check_writable(settings.out)
     of_runs = settings.scene is None and settings.input is None
     for path in draw_runs(settings) if of_runs else draw_scene(settings):
-        print(path)
+        print(visible(path))
 
 
 def draw_runs(settings: VisualizeSettings) -> list[Path]:

@@ -12,6 +12,12 @@ python=${1:-$root/.venv/bin/python}
 [ $# -gt 0 ] || [ -x "$python" ] || python=python3
 command -v "$python" >/dev/null || fail "no Python at $python"
 pip() { "$python" -m pip --quiet --disable-pip-version-check "$@"; }
+trusted() {
+  local reason
+  reason=$(PYTHONPATH=$root "$python" -c 'import pathlib, sys; from ceco3d.sparse.cpp import find_weakness
+print(find_weakness(pathlib.Path(sys.argv[1])) or "")' "$1")
+  [ -z "$reason" ] || fail "$reason (XDG_CACHE_HOME)"
+}
 works() { PYTHONPATH=$root "$python" -c 'import ceco3d.sparse.minkowski'; }
 
 check_tools() {
@@ -56,6 +62,8 @@ if command -v nvcc >/dev/null && "$python" -c 'import sys, torch; sys.exit(torch
   flag=--force_cuda
 fi
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/ceco3d/wheels/${release/==/-}-$versions$flag
+umask 022
+trusted "$folder" # a wheel that others could change is neither kept nor installed
 if [ ! -d "$folder" ]; then
   check_tools
   mkdir -p "$(dirname "$folder")"

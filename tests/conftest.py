@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,19 +17,37 @@ import torch
 
 from ceco3d.cli import logs
 from ceco3d.preprocessing.datasets import make_processed
+from ceco3d.sparse.cpp import cache_folder
+from ceco3d.sparse.cpp.trust import find_weakness
 from tests.helpers.commands import Outcome, settings_of
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined: it then runs on the CPU
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        trusted = find_weakness(cache_folder()) is None
+    except OSError:  # no home folder
+        trusted = False
+    if not trusted:  # otherwise each process that a test starts would compile the kernels again
+        cache = tempfile.TemporaryDirectory(prefix="ceco3d-cache-")
+        config.add_cleanup(cache.cleanup)
+        os.environ["XDG_CACHE_HOME"] = cache.name
     if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores
         torch.set_num_threads(1)
         os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start
     else:
         torch.set_num_threads(2)
     logs.install()  # as commands do, so capsys sees what is logged
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _return_memory():
+    """Give back what a module has freed: commands keep it (``keep_freed_memory``), and the suite would grow to 7 GB."""
+    yield
+    gc.collect()
+    getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: None)(0)
 
 
 @pytest.fixture

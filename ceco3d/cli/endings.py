@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import NoReturn
 
+from ceco3d.utils.plain_text import visible
+
 
 def one_line(error: Exception) -> str:
     """The text of an error on one line, without what Hydra adds for developers."""
@@ -18,7 +20,7 @@ def one_line(error: Exception) -> str:
 
 def fail(error: Exception) -> NoReturn:
     """Print ``error`` as one line and exit with 2."""
-    print(f"error: {one_line(error)}", file=sys.stderr)
+    print(f"error: {visible(one_line(error))}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 
+from ceco3d.utils.plain_text import LINES, visible
+
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
 
@@ -16,7 +18,7 @@ class Console(logging.Handler):
             bad = record.levelno >= logging.WARNING
             prefix = f"{record.levelname.lower()}: " if bad else ""
             # Look the streams up on every call: they may have been redirected.
-            print(prefix + self.format(record), file=sys.stderr if bad else sys.stdout, flush=True)
+            print(visible(prefix + self.format(record), LINES), file=sys.stderr if bad else sys.stdout, flush=True)
         except Exception:
             self.handleError(record)
 

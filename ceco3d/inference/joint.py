@@ -17,7 +17,7 @@ from ceco3d.inference.predictor import Predictor
 class JointEvaluation(Evaluation):
     """The evaluation of the first part, with those of all ``parts`` by name.
 
-    ``scores["parts"]`` holds the means of each part: ``scores`` without ``per_class``.
+    ``scores["parts"]`` holds the scores of each part.
     """
 
     parts: Mapping[str, Evaluation] = field(default_factory=dict)
@@ -47,8 +47,7 @@ def evaluate_parts(
         block.name: evaluate_scenes(predictor.with_outputs(block.outputs), own, block.space, report_failed)
         for block, own in zip(blocks, folders, strict=True)
     }
-    means = {name: {k: v for k, v in part.scores.items() if k != "per_class"} for name, part in parts.items()}
     first = next(iter(parts.values()))
-    scores: dict[str, Any] = first.scores | {"parts": means}
+    scores: dict[str, Any] = first.scores | {"parts": {name: part.scores for name, part in parts.items()}}
     own_fields = {item.name: getattr(first, item.name) for item in fields(first)}
     return JointEvaluation(**own_fields | {"scores": scores, "parts": parts})

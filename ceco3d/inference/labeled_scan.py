@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from ceco3d.data.labels import LabelSpace
@@ -21,6 +20,7 @@ from ceco3d.data.pointclouds.ply_write import extend_ply, write_ply
 from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.metrics.tables import percent
 from ceco3d.utils.atomic import whole_file
+from ceco3d.utils.plain_console import PlainConsole
 from ceco3d.utils.untrusted import NotSupportedError, one_line
 
 SUMMARY = ".summary.json"
@@ -152,4 +152,4 @@ def print_class_table(classes: list[dict[str, Any]], title: str) -> None:
         table.add_row(row["name"], str(row["id"]), *values)
     if len(classes) > SHOWN:
         table.caption = f"and {len(classes) - SHOWN} more"
-    Console().print(table)
+    PlainConsole().print(table)

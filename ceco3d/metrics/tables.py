@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ceco3d.data.labels import GROUPS, LabelSpace
 from ceco3d.metrics.published import published_results
 from ceco3d.metrics.scores import CONVENTIONS
+from ceco3d.utils.plain_console import PlainConsole
+from ceco3d.utils.plain_text import visible
 
 PERCENT_HEADINGS = tuple(f"{name} %" for name in ("mIoU", *GROUPS))  # of tables for people; files hold fractions
 FEW = 40  # classes of a label space that fit into a terminal
@@ -58,9 +59,9 @@ def scores_markdown(scores: dict[str, Any], space: LabelSpace, title: str) -> st
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table; all columns but the first are right-aligned."""
+    """Return the lines of a Markdown table; all columns but the first are right-aligned. Bars in cells are escaped."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return ["| " + " | ".join(visible(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
 
 
 def percent(value: float | None) -> str:
@@ -77,9 +78,9 @@ def print_scores(scores: dict[str, Any], title: str, space: LabelSpace, classes:
     table = Table("mean over classes", *PERCENT_HEADINGS, title=title, title_justify="left", caption=note or None)
     for row in scores_rows(scores):
         table.add_row(*row)
-    Console().print(table)
+    PlainConsole().print(table)
     if classes or len(space) <= FEW:
-        Console().print(_classes_table(scores, space))
+        PlainConsole().print(_classes_table(scores, space))
 
 
 def _classes_table(scores: Mapping[str, Any], space: LabelSpace) -> Table:

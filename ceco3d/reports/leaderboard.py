@@ -15,6 +15,7 @@ from ceco3d.metrics.tables import PERCENT_HEADINGS, markdown_table
 from ceco3d.runs.folder import read_config, read_evaluation, read_scores
 from ceco3d.runs.naming import check_labels, distinct_names
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_text import visible
 
 OVERVIEW = ("miou", *GROUPS)
 HEADINGS = dict(zip(OVERVIEW, PERCENT_HEADINGS, strict=True))
@@ -86,7 +87,7 @@ def read_leaderboard(
     paths = [_scores_path(folder) for folder in folders]
     values = [_values(path, folder, convention) for path, folder in zip(paths, folders, strict=True)]
     how = [_how(path, folder) for path, folder in zip(paths, folders, strict=True)]
-    rows = _ranked(list(zip(map(str, labels), values, how, strict=True)), (*OVERVIEW, *classes))
+    rows = _ranked(list(zip(map(visible, labels), values, how, strict=True)), (*OVERVIEW, *classes))
     published = _ranked([_published(row) for row in published_results(space)], (*OVERVIEW, *classes))
     title = f"{data.pop()}, validation, mean over classes: {convention}"
     return Leaderboard(title, classes, rows, published, space.grouping)
@@ -114,7 +115,8 @@ def _how(path: Path, folder: Path) -> str:
     if about is None:  # an older version wrote it
         return f"{command}, val, " + ("1 view" if path.parent == folder else "views unknown")
     views = "1 view" if about.views == 1 else f"{about.views} views"
-    return f"{command}, {about.split}, {views}, {100 * about.voxel_size:g} cm"
+    size = "" if about.voxel_size is None else f", {100 * about.voxel_size:g} cm"
+    return f"{command}, {about.split}, {views}{size}"
 
 
 def _published(row: PublishedRow) -> tuple[str, dict[str, float], str]:

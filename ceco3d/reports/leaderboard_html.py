@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from ceco3d.reports.leaderboard import HEADINGS, OVERVIEW, PUBLISHED_NOTE, Leaderboard, Row
 from ceco3d.reports.page_style import asset
+from ceco3d.utils.page_policy import policy_tag
+from ceco3d.utils.plain_text import html_text
 
 STYLE = """
 .overview { background: color-mix(in srgb, var(--head) 60%, transparent); font-weight: 600; }
@@ -35,18 +35,19 @@ document.querySelectorAll("thead th").forEach((head, column) => head.addEventLis
 def leaderboard_html(board: Leaderboard) -> str:
     """Return the page: one column per average and class, with the rank as a superscript."""
     headings = (*HEADINGS.values(), *(f"{name} %" for name in board.classes), "evaluation")
-    heads = "".join(f'<th scope="col"><button>{escape(name)}</button></th>' for name in ("name", *headings))
+    heads = "".join(f'<th scope="col"><button>{html_text(name)}</button></th>' for name in ("name", *headings))
     groups = [f'<tbody class="rows">{"".join(_line(row, board) for row in board.rows)}</tbody>']
     if board.published:
-        note = f'<tr><th colspan="{1 + len(headings)}"><span>{escape(PUBLISHED_NOTE)}</span></th></tr>'
+        note = f'<tr><th colspan="{1 + len(headings)}"><span>{html_text(PUBLISHED_NOTE)}</span></th></tr>'
         note = f'<tbody class="note">{note}</tbody>'
         groups += [note, f'<tbody class="rows">{"".join(_line(row, board) for row in board.published)}</tbody>']
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(board.title)}</title><style>{asset("page.css")}{STYLE}</style></head><body>
-<h1>{escape(board.title)}</h1>
+<html lang="en"><head><meta charset="utf-8">{policy_tag([SCRIPT])}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html_text(board.title)}</title><style>{asset("page.css")}{STYLE}</style></head><body>
+<h1>{html_text(board.title)}</h1>
 <p>IoU in percent, with the rank among the rows on the same data. Click a column to sort by it.
-{escape(board.note)}</p>
+{html_text(board.note)}</p>
 <div class="scroll"><table><thead><tr>{heads}</tr></thead>{"".join(groups)}</table></div>
 <script>{SCRIPT}</script></body></html>
 """
@@ -54,7 +55,7 @@ def leaderboard_html(board: Leaderboard) -> str:
 
 def _line(row: Row, board: Leaderboard) -> str:
     cells = "".join(_cell(row, column) for column in board.columns)
-    return f'<tr><th scope="row">{escape(row.name)}</th>{cells}<td>{escape(row.how)}</td></tr>'
+    return f'<tr><th scope="row">{html_text(row.name)}</th>{cells}<td>{html_text(row.how)}</td></tr>'
 
 
 def _cell(row: Row, column: str) -> str:

@@ -26,6 +26,7 @@ from ceco3d.metrics.neural_collapse import frame_distance
 from ceco3d.reports.neural_collapse_geometry import TETRAHEDRON, Sticks, centered_centers, class_groups, project
 from ceco3d.reports.neural_collapse_runs import Run
 from ceco3d.utils.atomic import whole_file
+from ceco3d.visualization.plain_figure import PlainLogFormatter, add_legend, plain_figures
 
 FORMATS = ("png", "svg")
 # Okabe and Ito's palette, safe for color-blind readers.
@@ -56,7 +57,7 @@ def write_figures(runs: Sequence[Run], classes: np.ndarray, out: Path) -> list[P
     more runs. ``classes`` (4,) are the training indices for the ball-and-stick figure.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), plain_figures():
         return [path for name, figure in _figures(runs, classes) for path in _save(figure, out, name)]
 
 
@@ -89,13 +90,14 @@ def draw_training(runs: Sequence[Run]) -> Figure:
     }
     for axes, (column, (title, formula)) in zip(panels, texts.items(), strict=True):
         for run, (color, marker) in zip(runs, cycle(RUN_STYLES)):
-            axes.plot(run.curves["epoch"], run.curves[column], color=color, marker=marker, ms=3.5, label=run.label)
+            axes.plot(run.curves["epoch"], run.curves[column], color=color, marker=marker, ms=3.5)
         axes.set(title=title, xlabel="epoch", ylabel=formula)
         axes.set_ylim(0, 1.06 * axes.dataLim.ymax)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(color="0.9", linewidth=0.6)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(runs), 4), frameon=False)
+    columns = min(len(runs), 4)
+    names = [run.label for run in runs]
+    add_legend(figure, panels[0].lines, names, loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
@@ -216,6 +218,8 @@ def draw_classes(first: Run, last: Run) -> Figure:
             axes.plot([], [], color=color, linestyle=dashes, marker=marker, markersize=4, label=label)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(PlainLogFormatter())
+    axes.xaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1, 0.4)))
     axes.margins(x=0.06, y=0.12)
     axes.set(xlabel="training points of the class (vertices)", ylabel="change in IoU (percentage points)")
     axes.set_title(f"{last.label} minus {first.label}")

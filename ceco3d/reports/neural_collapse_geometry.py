@@ -93,6 +93,10 @@ def project(run: Run, classes: np.ndarray) -> Sticks:
     left, _, right = np.linalg.svd(centers.T @ TETRAHEDRON, full_matrices=False)
     projection = left @ right
     length, classifier_length = (np.linalg.norm(vectors, axis=1).mean() for vectors in (centers, classifiers))
+    if not (length > 0 and classifier_length > 0):
+        raise UserError(
+            f"{run.label}: the centers or the classifiers of {[run.space.names[k] for k in classes]} coincide"
+        )
     return Sticks(
         centers=centers @ projection / length,
         classifiers=classifiers @ projection / classifier_length,

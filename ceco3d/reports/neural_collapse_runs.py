@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from ceco3d.data.labels import LabelSpace
-from ceco3d.runs.folder import damaged_file, how_to_finish, read_config, read_log, read_scores, require_file
+from ceco3d.runs.checked import HUGE, counts, finite, how_to_finish, reading_file, require_file
+from ceco3d.runs.folder import read_config, read_log, read_scores
 from ceco3d.runs.naming import run_labels
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_npz
 
 ARRAYS = ("centers", "classifiers", "counts", "train_counts", "features", "feature_labels")
+MOST = 1e15  # of a feature channel; squares of more leave the range of float32
 CURVES = ("val_equiangularity", "val_separation")
 
 
@@ -78,27 +80,41 @@ def _read_curves(folder: Path) -> dict[str, np.ndarray]:
     columns = ("epoch", *CURVES)
     rows = read_log(folder)
     for column in columns:
-        if not any(column in row for row in rows):
+        if not any(abs(row.get(column, HUGE)) < HUGE for row in rows):
             raise UserError(f"{path} has no values of {column}: {how_to_finish(folder)}")
     validations = [row for row in rows if row.keys() >= set(columns)]
-    return {column: np.array([float(row[column]) for row in validations]) for column in columns}
+    with reading_file(path, folder):
+        return {column: _finite_or_nan(column, [row[column] for row in validations]) for column in columns}
+
+
+def _finite_or_nan(column: str, values: list[float]) -> np.ndarray:
+    """(V,) float64; ValueError if a value is infinite or beyond HUGE."""
+    found = np.array(values, np.float64)
+    finite(np.nan_to_num(found, nan=0.0, posinf=np.inf, neginf=-np.inf), column)
+    return found
 
 
 def _read_arrays(folder: Path, space: LabelSpace) -> dict[str, np.ndarray]:
     path = require_file(folder, "collapse.npz")
-    try:
+    with reading_file(path, folder):
         arrays = read_npz(path, ARRAYS)
-    except (OSError, ValueError) as error:
-        raise damaged_file(path, folder, error) from error
     width = arrays["centers"].shape[1:]
     shapes = [(len(space), *width)] * 2 + [(len(space),)] * 2
     samples = len(arrays["features"]) if arrays["features"].ndim else 0
     shapes += [(samples, *width), (samples,)]
     if len(width) != 1 or [arrays[name].shape for name in ARRAYS] != shapes:
         raise UserError(f"{path} does not fit the {len(space)} classes of {space.name}: {how_to_finish(folder)}")
-    if any(array.dtype.kind not in "fiu" for array in arrays.values()):
-        raise damaged_file(path, folder, ValueError("an array holds something other than numbers"))
+    with reading_file(path, folder):
+        for name in ("counts", "train_counts"):
+            arrays[name] = counts(arrays[name], name)
+        for name in ("classifiers", "features", "feature_labels"):
+            finite(arrays[name], name, MOST)
+        if arrays["centers"].dtype.kind not in "iuf":
+            raise ValueError("centers holds something other than numbers")
     present = arrays["counts"] > 0
-    if present.sum() < 4 or not np.isfinite(arrays["centers"][present]).all():
+    centers = arrays["centers"] = arrays["centers"].astype(np.float64)
+    if present.sum() < 4 or not (np.abs(centers[present]) < MOST).all():
         raise UserError(f"{path}: the figures need finite centers of four classes; use a run on more scenes")
+    if not (np.linalg.norm(centers[present] - centers[present].mean(0), axis=1) > 0).all():
+        raise UserError(f"{path}: centers of classes coincide with their mean; use a run that was trained longer")
     return arrays

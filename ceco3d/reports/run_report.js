@@ -14,15 +14,15 @@ const duration = seconds => {
 // The same ticks as run_report_charts.py, for the range of the series that are shown.
 function ticks(low, high) {
   const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].find(factor => factor * power >= rough * 0.999) * power, found = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) found.push(k * step);
-  return found;
+  const step = [1, 2, 2.5, 5, 10].find(factor => factor * power >= rough * 0.999) * power;
+  const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+  return Array.from({ length: Math.min(last - first + 1, 10) }, (_, k) => (first + k) * step);
 }
 
 class Chart {
   constructor(figure) {
     const data = JSON.parse(figure.dataset.chart);
-    Object.assign(this, { unit: data.unit, zero: data.zero, low: data.x[0], high: data.x[1], epochs: data.epochs,
+    Object.assign(this, { unit: data.unit, zero: data.zero, scale: data.scale ?? 1, low: data.x[0], high: data.x[1], epochs: data.epochs,
       times: data.times });
     this.series = data.series.map((item, k) => ({ ...item, shown: true, slot: `c${k % 8}` }));
     this.plot = figure.querySelector(".plot");
@@ -100,7 +100,7 @@ class Chart {
   }
 
   draw() {
-    const values = this.series.filter(item => item.shown).flatMap(item => item.y);
+    const values = this.series.filter(item => item.shown).flatMap(item => item.y).map(y => y * this.scale);
     this.paths.forEach(path => { path.toggleAttribute("hidden", !this.series[path.dataset.k].shown); });
     this.hide();
     if (!values.length) return;
@@ -114,13 +114,13 @@ class Chart {
     this.paths.forEach(path => {
       const { x, y } = this.series[path.dataset.k], dots = path.classList.contains("dots");
       path.setAttribute("d", x.map((step, k) =>
-        `${k && !dots ? "L" : "M"}${across(step).toFixed(1)} ${down(y[k]).toFixed(1)}${dots ? "h0" : ""}`).join(""));
+        `${k && !dots ? "L" : "M"}${across(step).toFixed(1)} ${down(y[k] * this.scale).toFixed(1)}${dots ? "h0" : ""}`).join(""));
     });
-    const marks = ticks(low, high);
+    const marks = ticks(low, high).filter(mark => Number.isFinite(mark / this.scale));
     this.grid.setAttribute("d", marks.map(mark => `M0 ${down(mark).toFixed(1)}H1000`).join(""));
     this.labels.replaceChildren(...marks.map(mark => {
       const label = document.createElement("span");
-      label.textContent = short(mark);
+      label.textContent = short(mark / this.scale);
       label.style.top = `${down(mark) / 10}%`;
       return label;
     }));

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,19 @@ from ceco3d.metrics.tables import percent
 from ceco3d.reports import run_report_kept as kept
 from ceco3d.reports.page_style import asset
 from ceco3d.reports.run_report_charts import collapse_charts, training_charts
-from ceco3d.reports.run_report_facts import duration, environment, evaluations, how_scored, log_notes, model_facts
+from ceco3d.reports.run_report_facts import duration, evaluations, how_scored, log_notes, model_facts
 from ceco3d.reports.run_report_pictures import UNSCORED, scene_pictures
 from ceco3d.reports.run_report_progress import banner, read_progress
 from ceco3d.reports.run_report_tables import classes_section, confusion_section, scores_table, tiles
 from ceco3d.reports.run_report_terms import collapse_terms, column_terms, score_terms
-from ceco3d.runs.folder import Scores, damaged_file, read_config, read_log, read_scores
+from ceco3d.runs.checked import read_counts
+from ceco3d.runs.folder import Scores, read_config, read_environment, read_log, read_scores
 from ceco3d.runs.metrics_csv import Row, curves
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.untrusted import read_npz, read_yaml
+from ceco3d.utils.page_policy import policy_tag
+from ceco3d.utils.plain_text import LINES, html_text
+from ceco3d.utils.untrusted import read_yaml
 
 TITLES = {
     "scores": "Scores",
@@ -87,7 +89,7 @@ def write_run_report(run: Path, device: torch.device | None, ended: str = "") ->
     progress = read_progress(run, config, rows, ended or _known_end(earlier, rows))
     pictures = ("", "its config.yaml is missing")
     if space is not None:
-        folder = environment(run).get("folder", "")
+        folder = read_environment(run).get("folder", "")
         pictures = scene_pictures(run, config, folder, space, device)
     page = Page(run, title, space, config, how_scored(run, config), banner(progress, run), progress.ended, pictures)
     return write_page(page, rows, earlier)
@@ -112,7 +114,7 @@ def write_page(page: Page, rows: list[Row], earlier: kept.EarlierPage) -> Path:
         if same and name in TITLES and name != "command" and kept.worth(content) and not contents[name]:
             contents[name] = kept.keep(content, earlier.meta.get("written", ""), reasons.get(name) or ABSENT)
     if not contents["pictures"] and page.pictures[1]:
-        contents["pictures"] = f"{kept.NOTHING}No pictures: {escape(page.pictures[1])}.</p>"
+        contents["pictures"] = f"{kept.NOTHING}No pictures: {html_text(page.pictures[1])}.</p>"
     shown = {name: content for name, content in contents.items() if content}
     body = "".join(
         f'<section id="{name}"><h2>{_heading(name, content)}</h2>{content}</section>\n'
@@ -135,14 +137,16 @@ def _document(page: Page, rows: list[Row], body: str, shown: Mapping[str, str]) 
     links = "".join(
         f'<a href="#{name}">{_heading(name, content).split(" of ")[0]}</a>' for name, content in shown.items()
     )
+    script = asset("run_report.js")
     facts = " · ".join([*model_facts(page.config, page.facts), f"report of {now}"])
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-{meta}<title>{escape(page.title)}</title>
+<html lang="en"><head><meta charset="utf-8">{policy_tag([script])}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+{meta}<title>{html_text(page.title)}</title>
 <style>{asset("page.css")}{asset("run_report.css")}</style></head><body>
-<h1>{escape(page.title)}</h1><p>{escape(facts)}</p>
+<h1>{html_text(page.title)}</h1><p>{html_text(facts)}</p>
 {page.notice}<nav aria-label="sections">{links}</nav>
-{body}<script>{asset("run_report.js")}</script></body></html>
+{body}<script>{script}</script></body></html>
 """
 
 
@@ -153,8 +157,8 @@ def _contents(page: Page, rows: list[Row]) -> dict[str, str]:
     per_class = read_scores(folder / "metrics.json", folder, ("per_class",))["per_class"] if tables else {}
     counts = train = None
     if space is not None:
-        counts = _array(folder, "confusion.npz", "counts", (len(space), len(space) + 1))
-        train = _array(folder, "collapse.npz", "train_counts", (len(space),))
+        counts = read_counts(folder / "confusion.npz", folder, "counts", (len(space), len(space) + 1))
+        train = read_counts(folder / "collapse.npz", folder, "train_counts", (len(space),))
     iou = np.array([per_class.get(name) for name in space.names] if space is not None else [], np.float64)
     charts, collapse = training_charts(found), collapse_charts(found)
     columns = [name for name in found if not name.startswith("val_") and name not in UNEXPLAINED]
@@ -189,18 +193,21 @@ def _scores(tables: Mapping[str, Scores], page: Page, rows: list[Row]) -> str:
         values["best mIoU in training"] = (f"{100 * miou:.1f} %", f"at step {int(step):,}")
     how = "; ".join(f"{name} {text.split(':')[0]}" for name, text in page.facts.items())
     return (
-        f"<p>{escape(how)}</p>" + tiles(values) + scores_table(tables, page.space) + score_terms(page.space, page.facts)
+        f"<p>{html_text(how)}</p>"
+        + tiles(values)
+        + scores_table(tables, page.space)
+        + score_terms(page.space, page.facts)
     )
 
 
 def _command(folder: Path, config: Mapping[str, Any]) -> str:
-    content = environment(folder)
+    content = read_environment(folder)
     command = content.pop("command", "")
-    parts = [f"<pre>{escape(command)}</pre>"] if command else []
-    parts += [f"<p>{escape(' · '.join(f'{key} {value}' for key, value in content.items()))}</p>"] if content else []
+    parts = [f"<pre>{html_text(command)}</pre>"] if command else []
+    parts += [f"<p>{html_text(' · '.join(f'{key} {value}' for key, value in content.items()))}</p>"] if content else []
     if config:
         text = (folder / "config.yaml").read_text(encoding="utf-8", errors="replace")
-        parts.append(f"<details><summary>config.yaml: every key</summary><pre>{escape(text)}</pre></details>")
+        parts.append(f"<details><summary>config.yaml: every key</summary><pre>{html_text(text, LINES)}</pre></details>")
     return "".join(parts)
 
 
@@ -215,17 +222,3 @@ def _known_end(earlier: kept.EarlierPage, rows: list[Row]) -> str:
 
 def _last_step(rows: list[Row]) -> int:
     return max((int(row["step"]) for row in rows), default=0)
-
-
-def _array(folder: Path, name: str, key: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return the array ``key`` of an ``.npz`` file; None if there is no such file."""
-    path = folder / name
-    if not path.exists():
-        return None
-    try:
-        array = read_npz(path, (key,))[key]
-        if array.shape != shape or array.dtype.kind not in "iuf":
-            raise ValueError(f"{key} is not an array of {shape} numbers")
-    except (OSError, ValueError) as error:
-        raise damaged_file(path, folder, error) from error
-    return array

@@ -10,15 +10,16 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 
 from ceco3d.runs.metrics_csv import LOOP_COLUMNS, VALIDATION
+from ceco3d.utils.plain_text import html_text
 
 MAX_POINTS = 1200  # of a line; longer ones keep the lowest and the highest point of each stretch
 DOTS = 60  # lines of fewer points show each of them
 TIMES = 300  # steps whose time is known to the page
+EXTREME = 1e250  # values beyond this, and below its inverse, are drawn to scale
 COLORS = 8  # in page.css; later series are dashed, then dotted
 SCORES = {"val_miou": "mIoU", "val_head": "head", "val_common": "common", "val_tail": "tail"}
 COLLAPSE = {
@@ -86,21 +87,24 @@ def _chart(title: str, note: str, series: Sequence[Series], curves: Curves, unit
     if left == right:
         left, right = left - 1, right + 1
     kept = [Series(item.name, thin(item.points)) for item in series]
-    low, high = _range(np.concatenate([item.points[:, 1] for item in kept]), zero)
-    marks, times = ticks(low, high), [x for x in ticks(left, right) if x == int(x)]
+    values = np.concatenate([item.points[:, 1] for item in kept])
+    scale = _scale(values)
+    low, high = _range(values * scale, zero)
+    marks = [y for y in ticks(low, high) if math.isfinite(y / scale)]
+    times = [x for x in ticks(left, right) if x == int(x)]
     grid = "".join(f"M0 {1000 * (high - y) / (high - low):.1f}H1000" for y in marks)
     lines = "".join(
-        _lines(k, (item.points - (left, high)) * (1000 / (right - left), 1000 / (low - high)))
+        _lines(k, (item.points * (1, scale) - (left, high)) * (1000 / (right - left), 1000 / (low - high)))
         for k, item in enumerate(kept)
     )
-    data = {"unit": unit, "zero": zero, "x": [left, right], "series": [*map(_plain, kept)]}
+    data = {"unit": unit, "zero": zero, "scale": scale, "x": [left, right], "series": [*map(_plain, kept)]}
     data |= {"epochs": _epochs(curves), "times": _times(curves)}
-    ys = "".join(f'<span style="top:{100 * (high - y) / (high - low):.2f}%">{_number(y)}</span>' for y in marks)
+    ys = "".join(f'<span style="top:{100 * (high - y) / (high - low):.2f}%">{_number(y / scale)}</span>' for y in marks)
     xs = "".join(_below((x - left) / (right - left), f"{int(x):,}") for x in times)
-    label = escape(f"{title} over the steps; arrow keys move the cursor")
+    label = html_text(f"{title} over the steps; arrow keys move the cursor")
     return (
-        f'<figure class="chart" data-chart="{escape(json.dumps(data, separators=(",", ":")))}">'
-        f"<figcaption>{escape(title)} <span>{escape(note)}</span></figcaption>"
+        f'<figure class="chart" data-chart="{html_text(json.dumps(data, separators=(",", ":")))}">'
+        f"<figcaption>{html_text(title)} <span>{html_text(note)}</span></figcaption>"
         f'<div class="series">{"".join(_button(k, item, unit) for k, item in enumerate(kept))}</div>'
         f'<div class="frame"><div class="ys">{ys}</div>'
         f'<div class="plot" tabindex="0" role="group" aria-label="{label}">'
@@ -135,6 +139,14 @@ def ticks(low: float, high: float) -> list[float]:
     return [k * step for k in range(first, last + 1)]
 
 
+def _scale(values: np.ndarray) -> float:
+    """Return a power of ten, 1 for usual values, at which differences stay within the range of numbers."""
+    largest = float(np.abs(values).max())
+    if not largest or 1 / EXTREME < largest < EXTREME:
+        return 1.0
+    return 1e-300 if largest > 1 else 1e300
+
+
 def _range(values: np.ndarray, zero: bool) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     low = min(low, 0.0) if zero else low
@@ -154,14 +166,20 @@ def _lines(k: int, points: np.ndarray) -> str:
 
 def _button(k: int, item: Series, unit: str) -> str:
     return (
-        f'<button type="button" class="c{k % COLORS}" aria-pressed="true"><i></i>{escape(item.name)} '
+        f'<button type="button" class="c{k % COLORS}" aria-pressed="true"><i></i>{html_text(item.name)} '
         f"<b>{_number(float(item.points[-1, 1]))}{unit}</b></button>"
     )
 
 
 def _plain(item: Series) -> dict[str, object]:
     x, y = item.points.T
-    return {"name": item.name, "x": [int(step) for step in x], "y": [float(f"{value:.5g}") for value in y]}
+    return {"name": item.name, "x": [int(step) for step in x], "y": [*map(_rounded, y)]}
+
+
+def _rounded(value: float) -> float:
+    """``value`` with five digits, as is where these would be beyond the largest number."""
+    rounded = float(f"{value:.5g}")
+    return rounded if math.isfinite(rounded) else float(value)
 
 
 def _epochs(curves: Curves) -> list[list[int]]:

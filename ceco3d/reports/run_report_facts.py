@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from ceco3d.data.labels import GROUPS
 from ceco3d.data.labels.label_blocks import PART_NAME
 from ceco3d.metrics.scores import CONVENTIONS
-from ceco3d.runs.folder import Scores, damaged_file, read_scores
+from ceco3d.runs.checked import number, reading_file, table
+from ceco3d.runs.folder import Scores, read_environment, read_evaluation, read_scores
 from ceco3d.runs.metrics_csv import Row
+from ceco3d.utils.plain_text import html_text
 from ceco3d.utils.untrusted import read_json
 
 MEANS = ("miou", *GROUPS)
@@ -24,49 +25,34 @@ SPLITS = {
 }
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Return ``environment.json`` as text by name; {} without the file. UserError if it is damaged."""
-    path = folder / "environment.json"
-    if not path.exists():
-        return {}
-    try:
-        return {str(name): str(value) for name, value in dict(read_json(path)).items()}
-    except (OSError, ValueError, TypeError) as error:
-        raise damaged_file(path, folder, error) from error
-
-
 def how_scored(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     """Return how the scores in ``folder`` were measured, by what it is called; {} if nothing says so.
 
     From ``evaluation.json``, or else from the ``config`` of a training, which scores the validation split as it is.
     """
-    record = _record(folder)
-    if not record and not config:
+    record = read_evaluation(folder)
+    if record is None and not config:
         return {}
-    views = record.get("views")
-    number, split = len(views) if isinstance(views, list) else 1, str(record.get("split", "val"))
+    views, split = (1, "val") if record is None else (record.views, record.split)
     tta = "none: each scene is predicted once, as it is"
-    if number > 1:
-        tta = f"{number} views: each scene is turned, mirrored or scaled; the probabilities of all views are averaged"
+    if views > 1:
+        tta = f"{views} views: each scene is turned, mirrored or scaled; the probabilities of all views are averaged"
     facts = {
         "split": f"{split}: {SPLITS[split]}" if split in SPLITS else split,
         "test-time augmentation": tta,
         "scored on": "the vertices of the original meshes, not on voxels",
     }
-    voxel_size = record.get("voxel_size", config.get("voxel_size"))
-    if isinstance(voxel_size, int | float):
+    voxel_size = _voxel_size(folder, config) if record is None or record.voxel_size is None else record.voxel_size
+    if voxel_size is not None:
         facts["voxel size"] = f"{voxel_size:g} m: the grid on which the network sees a scene; smaller shows more detail"
     return facts
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    path = folder / "evaluation.json"
-    if not path.exists():
-        return {}
-    try:
-        return dict(read_json(path))
-    except (OSError, ValueError, TypeError) as error:
-        raise damaged_file(path, folder, error) from error
+def _voxel_size(folder: Path, config: Mapping[str, Any]) -> float | None:
+    if "voxel_size" not in config:
+        return None
+    with reading_file(folder / "config.yaml", folder):
+        return number(config["voxel_size"], "voxel_size")
 
 
 def evaluations(folder: Path, trained: bool) -> dict[str, Scores]:
@@ -87,11 +73,9 @@ def evaluations(folder: Path, trained: bool) -> dict[str, Scores]:
 def joint_parts(folder: Path) -> list[str]:
     """Return the parts of a joint training by their folders, in order; [] of any other."""
     path = folder / "metrics.json"
-    try:
-        names = [str(name) for name in read_json(path).get("parts", {})]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise damaged_file(path, folder, error) from error
-    return [name for name in names if PART_NAME.fullmatch(name)]
+    with reading_file(path, folder):
+        content = table(read_json(path))
+        return [name for name in (table(content, "parts") if "parts" in content else ()) if PART_NAME.fullmatch(name)]
 
 
 def _means(path: Path, folder: Path) -> Scores:
@@ -100,11 +84,11 @@ def _means(path: Path, folder: Path) -> Scores:
 
 def _tta(folder: Path) -> str:
     """Return the test-time augmentation of an evaluation in brackets: its record's, or what its command names."""
-    views = _record(folder).get("views")
-    if isinstance(views, list):
-        return f" ({len(views)} views of each scene)" if len(views) > 1 else " (no test-time augmentation)"
+    record = read_evaluation(folder)
+    if record is not None:
+        return f" ({record.views} views of each scene)" if record.views > 1 else " (no test-time augmentation)"
     try:
-        words = shlex.split(environment(folder).get("command", ""))
+        words = shlex.split(read_environment(folder).get("command", ""))
     except ValueError:
         return ""
     names = [word.removeprefix("tta=") for word in words if word.startswith("tta=")]
@@ -129,7 +113,7 @@ def model_facts(config: Mapping[str, Any], facts: Mapping[str, str]) -> list[str
 def log_notes(rows: Sequence[Row]) -> str:
     """Return what to know about a log before reading its charts: steps without a finite loss."""
     bad = [int(row["step"]) for row in rows if not math.isfinite(row.get("loss", 0.0))]
-    skipped = max((int(row["skipped"]) for row in rows if math.isfinite(row.get("skipped", math.nan))), default=0)
+    skipped = max((int(row["skipped"]) for row in rows if "skipped" in row), default=0)
     notes = []
     if bad:
         listed = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
@@ -138,11 +122,11 @@ def log_notes(rows: Sequence[Row]) -> str:
         )
     if skipped:
         notes.append(f"Steps skipped because their loss or gradient was not finite: {skipped}.")
-    return f"<p>{escape(' '.join(notes))}</p>" if notes else ""
+    return f"<p>{html_text(' '.join(notes))}</p>" if notes else ""
 
 
 def duration(seconds: float) -> str:
     """Format seconds as "2 h 5 min", "3 min 20 s" or "42 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -10,6 +10,9 @@ from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
+from ceco3d.utils.plain_text import html_text
+from ceco3d.utils.untrusted import reading
+
 MAX_BYTES = 64 << 20  # of an earlier page
 _TAGS = """p div span b i small ul li dl dt dd table thead tbody tr th td figure figcaption img svg path button details
 summary h3 input label output code"""
@@ -37,27 +40,31 @@ class EarlierPage:
 
 def read_page(path: Path) -> EarlierPage:
     """Return the page at ``path``; an empty one if there is none, or none that can be read."""
+    reader = _Reader()
     try:
         if path.stat().st_size > MAX_BYTES:
             return EarlierPage()
-        text = path.read_text(encoding="utf-8")
+        with reading():
+            reader.feed(path.read_text(encoding="utf-8"))
+            reader.close()
     except (OSError, ValueError):
         return EarlierPage()
-    reader = _Reader()
-    reader.feed(text)
-    reader.close()
     return EarlierPage(reader.meta, {name: "".join(parts).strip() for name, parts in reader.sections.items()})
 
 
 def meta_tags(meta: Mapping[str, str]) -> str:
     """Return the tags by which a later report knows which run and when this one is of."""
-    return "".join(f'<meta name="ceco3d-{name}" content="{escape(text)}">' for name, text in meta.items())
+    return "".join(f'<meta name="ceco3d-{name}" content="{html_text(text)}">' for name, text in meta.items())
 
 
 def identity(config: Mapping[str, object], title: str) -> str:
     """Return what must be equal for two reports to be of the same run."""
     names = ("name", "seed", "dataset", "model", "loss", "voxel_size", "features")
-    return json.dumps({"title": title} | {name: config.get(name) for name in names}, sort_keys=True, default=str)
+    content = {"title": title} | {name: config.get(name) for name in names}
+    try:
+        return json.dumps(content, sort_keys=True, default=str)
+    except (TypeError, ValueError):  # keys that are no texts, values within themselves
+        return ascii(content)
 
 
 def worth(content: str) -> bool:
@@ -70,7 +77,7 @@ def keep(content: str, written: str, reason: str) -> str:
     if content.startswith('<p class="kept">'):  # kept before: the first date counts
         return content
     when = f"the report of {written}" if written else "an earlier report"
-    return f'<p class="kept">Kept from {escape(when)}: {escape(reason)}.</p>{content}'
+    return f'<p class="kept">Kept from {html_text(when)}: {html_text(reason)}.</p>{content}'
 
 
 class _Reader(HTMLParser):

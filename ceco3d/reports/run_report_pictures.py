@@ -8,7 +8,6 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -21,9 +20,10 @@ from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.inference.predictor import View
 from ceco3d.metrics import Confusion
-from ceco3d.runs.folder import damaged_file
+from ceco3d.runs.folder import read_scene_scores
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.untrusted import one_line, read_json
+from ceco3d.utils.plain_text import html_text
+from ceco3d.utils.untrusted import one_line
 from ceco3d.visualization.segmented import SegmentedScene
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def scene_pictures(
 
     folder  where the run was started; a relative ``dataset.root`` starts there
     device  predicts; None: nothing is drawn
+    UserError if ``scenes.json`` is damaged.
     """
+    scored = read_scene_scores(run)
     if device is None:
         return "", "an interrupted training draws none; python -m ceco3d.report run=... draws them from its checkpoint"
     checkpoint = next((name for name in ("best.pt", "last.pt") if (run / "checkpoints" / name).is_file()), "")
@@ -56,7 +58,7 @@ def scene_pictures(
     if find_spec("matplotlib") is None:
         return "", "drawing needs matplotlib: pip install 'ceco3d[plot]'"
     try:
-        chosen, reason = _choose(run, config, folder)
+        chosen, reason = _choose(data_roots(run, config, folder), scored)
         head = scored_dataset(config)[0]
         return "".join(_scene(choice, space, run, checkpoint, device, head) for choice in chosen), reason
     except (UserError, OSError, RuntimeError, ValueError) as error:
@@ -88,33 +90,25 @@ def scored_dataset(config: Mapping[str, Any]) -> tuple[str | None, Any]:
     return next(iter(parts.items())) if isinstance(parts, Mapping) and parts else (None, dataset)
 
 
-def _choose(run: Path, config: Mapping[str, Any], folder: str) -> tuple[list[Choice], str]:
-    """Return the best and the worst scene of ``scenes.json``, or without that file the first two; or the reason."""
-    roots = data_roots(run, config, folder)
+def _choose(roots: Sequence[Path], scored: Mapping[str, float] | None) -> tuple[list[Choice], str]:
+    """Return the best and the worst of the ``scored`` scenes, the first two without scores; or the reason."""
     root = next((root / "val" for root in roots if (root / "val").is_dir()), None)
     if root is None:
         where = " or ".join(map(str, roots)) or "an unknown folder"
         return [], f"the data set is not there any more ({where})"
-    scored = _scored(run)
     if scored is None:
         return [Choice(path, UNSCORED) for path in list_scenes(root.parent, "val")[:2]], ""
-    found = sorted((name for name in scored if (root / name / "coord.npy").is_file()), key=lambda name: scored[name])
+    there = {path.name for path in root.iterdir()}  # a name in the file is never taken for a path
+    found = sorted(
+        (name for name in scored if name in there and (root / name / "coord.npy").is_file()),
+        key=lambda name: scored[name],
+    )
     if not found:
         return [], f"none of the {len(scored)} scored scenes is in {root}"
     of = "" if len(found) == len(scored) else f" of the {len(found)} scenes that are there (of {len(scored)})"
     if len(found) == 1:
         return [Choice(root / found[0], f"Only scene{of}")], ""
     return [Choice(root / found[-1], f"Best{of}"), Choice(root / found[0], f"Worst{of}")], ""
-
-
-def _scored(run: Path) -> dict[str, float] | None:
-    path = run / "scenes.json"
-    if not path.is_file():
-        return None
-    try:
-        return {str(name): float(value) for name, value in read_json(path).items() if value is not None}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise damaged_file(path, run, error) from error
 
 
 def _scene(
@@ -132,7 +126,7 @@ def _scene(
     title = f"{choice.which}: {scene.name}{score} ({checkpoint})"
     views = "".join(_view(scene.name, title, png) for title, png in scene_views(scene))
     return (
-        f'<figure class="scene"><figcaption>{escape(title)}</figcaption><div class="views">{views}</div>'
+        f'<figure class="scene"><figcaption>{html_text(title)}</figcaption><div class="views">{views}</div>'
         f"{_legend(scene)}</figure>"
     )
 
@@ -166,8 +160,8 @@ def _png(frame: Frame, colors: np.ndarray) -> bytes:
 
 def _view(scene: str, title: str, png: bytes) -> str:
     source = f"data:image/png;base64,{b64encode(png).decode()}"
-    alt = escape(f"{title}: scene {scene}")
-    return f'<figure><img alt="{alt}" src="{source}"><figcaption>{escape(title)}</figcaption></figure>'
+    alt = html_text(f"{title}: scene {scene}")
+    return f'<figure><img alt="{alt}" src="{source}"><figcaption>{html_text(title)}</figcaption></figure>'
 
 
 def _legend(scene: SegmentedScene) -> str:
@@ -184,7 +178,7 @@ def _legend(scene: SegmentedScene) -> str:
 
 def _swatches(title: str, entries: Sequence[tuple[str, Sequence[int] | np.ndarray]]) -> str:
     items = "".join(
-        f'<li><i style="background:#{bytes(int(part) for part in color).hex()}"></i>{escape(name)}</li>'
+        f'<li><i style="background:#{bytes(int(part) for part in color).hex()}"></i>{html_text(name)}</li>'
         for name, color in entries
     )
     return f'<ul class="swatches"><li><b>{title}</b></li>{items}</ul>' if entries else ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from ceco3d.runs.checked import entry
 from ceco3d.runs.metrics_csv import Row
-from ceco3d.utils.untrusted import read_json
+from ceco3d.utils.plain_text import html_text
+from ceco3d.utils.untrusted import one_line, read_json
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Progress:
     epochs       that the run is to have; None if unknown
     scored       whether the run has final scores
     ended        why the command ended early; "" if unknown
-    touched      when a file of the run was last written
+    touched      when a file of the run was last written, as text
     """
 
     epoch: int
@@ -29,7 +30,7 @@ class Progress:
     epochs: int | None
     scored: bool
     ended: str
-    touched: datetime
+    touched: str
 
     @property
     def finished(self) -> bool:
@@ -55,8 +56,16 @@ def read_progress(folder: Path, config: Mapping[str, Any], rows: Sequence[Row], 
         epochs=epochs if isinstance(epochs, int) and epochs > 0 else None,
         scored=(folder / "metrics.json").is_file(),
         ended=ended,
-        touched=datetime.fromtimestamp(max(times, default=0)).astimezone(),
+        touched=_moment(max(times, default=0)),
     )
+
+
+def _moment(seconds: float) -> str:
+    """Format the time of a file, which may be any number."""
+    try:
+        return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M %Z}"
+    except (ValueError, OverflowError, OSError):
+        return "a time that cannot be"
 
 
 def banner(progress: Progress, folder: Path) -> str:
@@ -68,31 +77,32 @@ def banner(progress: Progress, folder: Path) -> str:
         head, text = f"Interrupted at {at}", f"Why: {progress.ended}."
     elif holder := _holder(folder):
         head = f"In progress at {at}, or killed"
-        text = f"{holder}. Its last file is from {progress.touched:%Y-%m-%d %H:%M %Z}."
+        text = f"{holder}. Its last file is from {progress.touched}."
     else:
         head = f"Not finished: interrupted at {at}, or still running"
-        text = f"The run does not say why it ended; its last file is from {progress.touched:%Y-%m-%d %H:%M %Z}."
+        text = f"The run does not say why it ended; its last file is from {progress.touched}."
     if progress.scored:
         text += " The final scores below are those of an earlier end of this run, before it went on."
     else:
         text += " It has no final scores yet; below is what it left so far."
-    return f'<div class="banner" role="status"><b>{escape(head)}</b><p>{escape(text)}</p>{_advice(folder)}</div>'
+    return f'<div class="banner" role="status"><b>{html_text(head)}</b><p>{html_text(text)}</p>{_advice(folder)}</div>'
 
 
 def _advice(folder: Path) -> str:
     if not any((folder / "checkpoints" / name).is_file() for name in ("last.pt", "previous.pt")):
         return "<p>It has no checkpoint to continue from.</p>"
     command = f"python -m ceco3d.train run_dir={folder} resume=auto"
-    return f"<p>To continue: <code>{escape(command)}</code> and the keys of its command below.</p>"
+    return f"<p>To continue: <code>{html_text(command)}</code> and the keys of its command below.</p>"
 
 
 def _holder(folder: Path) -> str:
     """Return who holds the folder, by its lock file; "" without one."""
     path = folder / "run.lock"
     try:
-        process = dict(read_json(path))["process"]
-        return f"Process {process['pid']} on {process['host']} holds the folder (run.lock)"
-    except (ValueError, KeyError, TypeError):
+        content = read_json(path)
+        process, host = (entry(content, "process", key) for key in ("pid", "host"))
+        return f"Process {one_line(process)} on {one_line(host)} holds the folder (run.lock)"
+    except ValueError:
         return "A process holds the folder (run.lock)"
     except OSError:
         return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from ceco3d.data.labels import GROUPS, LabelSpace
 from ceco3d.metrics.published import published_results
 from ceco3d.metrics.tables import CONVENTION_NOTES, percent, scores_rows
 from ceco3d.runs.folder import Scores
+from ceco3d.utils.plain_text import html_text
 
 PUBLISHED = "Published results on the ScanNet200 test set; the rows above are on other data."
 WORST, COLUMNS = 10, 12  # rows and columns of the confusion matrix
@@ -21,10 +21,10 @@ RARE = 500  # points; classes with fewer are in neither list
 
 def tiles(values: Mapping[str, tuple[str, str]]) -> str:
     """Return the key numbers: (value, note) by name."""
-    items = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd>{f'<dd>{escape(note)}</dd>' if note else ''}</div>"
-        for name, (value, note) in values.items()
-    )
+    items = ""
+    for name, (value, note) in values.items():
+        below = f"<dd>{html_text(note)}</dd>" if note else ""
+        items += f"<div><dt>{html_text(name)}</dt><dd>{html_text(value)}</dd>{below}</div>"
     return f'<dl class="tiles">{items}</dl>' if items else ""
 
 
@@ -33,15 +33,15 @@ def scores_table(tables: Mapping[str, Scores], space: LabelSpace | None) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in ("IoU in percent, mesh vertices", "mIoU", *GROUPS))
     body = ""
     for title, scores in tables.items():
-        part = f'<tr class="part"><th colspan="5">{escape(title)}</th></tr>' if len(tables) > 1 else ""
+        part = f'<tr class="part"><th colspan="5">{html_text(title)}</th></tr>' if len(tables) > 1 else ""
         rows = [(f"{name}<small>{CONVENTION_NOTES[name]}</small>", *values) for name, *values in scores_rows(scores)]
         body += f"<tbody>{part}{_rows(rows)}</tbody>"
     published = () if space is None else published_results(space)
     if space is not None and space.grouping:
-        body += f'<tbody class="note"><tr><th colspan="5">{escape(space.grouping)}</th></tr></tbody>'
+        body += f'<tbody class="note"><tr><th colspan="5">{html_text(space.grouping)}</th></tr></tbody>'
     if published:
         rows = [
-            (escape(r.method), *(f"{value:.1f}" for value in (r.miou, r.head, r.common, r.tail))) for r in published
+            (html_text(r.method), *(f"{value:.1f}" for value in (r.miou, r.head, r.common, r.tail))) for r in published
         ]
         note = f'<tr><th colspan="5">{PUBLISHED}</th></tr>'
         body += f'<tbody class="note">{note}</tbody><tbody>{_rows(rows)}</tbody>'
@@ -68,7 +68,7 @@ def confusion_section(counts: np.ndarray, iou: np.ndarray, space: LabelSpace) ->
     shares = 100 * counts[rows] / points[rows, None]
     columns = np.argsort(-shares.sum(0), kind="stable")[:COLUMNS]
     columns = columns[shares[:, columns].sum(0) > 0]
-    labels = [escape(name) for name in (*space.names, "no prediction")]
+    labels = [html_text(name) for name in (*space.names, "no prediction")]
     head = "".join(f'<th scope="col">{labels[k]}</th>' for k in columns)
     body = "".join(
         f'<tr><th scope="row">{labels[row]} ({100 * np.nan_to_num(iou[row]):.0f})</th>'
@@ -135,7 +135,7 @@ def classes_section(iou: np.ndarray, space: LabelSpace, counts: np.ndarray | Non
             f'<td{_spare(2 + n, heads)} data-value="{int(values[k])}">{int(values[k]):,}</td>'
             for n, values in enumerate(known.values())
         )
-        name = escape(space.names[k])
+        name = html_text(space.names[k])
         rows.append(f'<tr><th scope="row">{name}</th><td>{_tag(group)}</td>{numbers}{_iou(iou[k], group)}</tr>')
     tools = "".join(
         f'<label><input type="checkbox" value="{group}" checked><span class="tag {group}">{group}</span></label>'
@@ -188,5 +188,5 @@ def _ends(iou: np.ndarray, space: LabelSpace, truth: np.ndarray | None, group_of
 
 def _end(k: int, iou: np.ndarray, space: LabelSpace, group_of: Mapping[int, str]) -> str:
     group = group_of.get(int(k), "")
-    name = f"{escape(space.names[k])} {_tag(group) if group else ''}"
+    name = f"{html_text(space.names[k])} {_tag(group) if group else ''}"
     return _bar(name, 100 * float(iou[k]), group, percent(float(iou[k])))

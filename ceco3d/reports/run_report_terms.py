@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from html import escape
 from typing import Any
 
 from ceco3d.data.labels import LabelSpace
 from ceco3d.metrics.tables import CONVENTION_NOTES
+from ceco3d.utils.plain_text import html_text
 
 LOSS_TERMS = {
     "loss": "what training minimizes: the sum of the terms below, each times its weight",
@@ -71,5 +71,5 @@ def _when(convention: str) -> str:
 
 
 def _list(terms: Mapping[str, str]) -> str:
-    lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in terms.items())
+    lines = "".join(f"<dt>{html_text(name)}</dt><dd>{html_text(text)}</dd>" for name, text in terms.items())
     return f"<details><summary>What these numbers mean</summary><dl>{lines}</dl></details>"

@@ -3,11 +3,14 @@
 from ceco3d.runs.folder import (
     EvaluationRecord,
     RunConfig,
+    read_all_scores,
     read_collapse,
     read_config,
     read_curves,
+    read_environment,
     read_evaluation,
     read_log,
+    read_scene_scores,
     read_scores,
 )
 from ceco3d.runs.lock import FolderLock, HeldError
@@ -22,11 +25,14 @@ __all__ = [
     "begin_log",
     "locked_folder",
     "open_run",
+    "read_all_scores",
     "read_collapse",
     "read_config",
     "read_curves",
+    "read_environment",
     "read_evaluation",
     "read_log",
+    "read_scene_scores",
     "read_scores",
     "run_labels",
 ]

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from ceco3d.data.labels import LabelSpace, restored_space
+from ceco3d.data.labels import GROUPS, LabelSpace, restored_space
+from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.runs import metrics_csv
+from ceco3d.runs.checked import entry, number, reading_file, require_file, share, table
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line, read_json, read_yaml
 
 Scores = dict[str, dict[str, float | None]]  # IoU 0..1 by table and name, None where undefined
 CLASSES = "classes.json"  # of a run: what the network predicts
-HUGE = 1e30  # scores and measures beyond this are damage
 
 
 @dataclass(frozen=True)
@@ -33,31 +34,11 @@ class RunConfig:
     space: LabelSpace
 
 
-def require_file(folder: Path, name: str) -> Path:
-    """Return the path of the file ``name`` of the run in ``folder``; UserError if it is missing."""
-    path = folder / name
-    if not path.is_file():
-        raise UserError(f"{path} is missing: {how_to_finish(folder)}")
-    return path
-
-
-def how_to_finish(folder: Path) -> str:
-    """Return the advice that ends errors about missing or damaged files."""
-    return f"finish the run with `python -m ceco3d.train run_dir={folder} resume=auto` and its other keys"
-
-
-def damaged_file(path: Path, folder: Path, error: Exception) -> UserError:
-    """Return the error to raise for the damaged file ``path`` of the run in ``folder``."""
-    return UserError(f"{path} is damaged: {how_to_finish(folder)} ({one_line(error)})")
-
-
 def read_config(folder: Path) -> RunConfig:
     """Read ``config.yaml`` of the run in ``folder``."""
     path = require_file(folder, "config.yaml")
-    try:
+    with reading_file(path, folder):
         cfg = read_yaml(path)
-    except (OSError, ValueError) as error:
-        raise damaged_file(path, folder, error) from error
     name, seed = _text(path, cfg, "name"), _text(path, cfg, "seed", optional=True)
     dataset = cfg.get("dataset")
     data = [_text(path, dataset, "name", optional=True), _text(path, dataset, "size", optional=True)]
@@ -74,10 +55,8 @@ def _read_space(folder: Path, path: Path, dataset: Any) -> LabelSpace:
             return restored_space(_text(path, dataset, "label_space"))
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
-    try:
+    with reading_file(classes, folder):
         return restored_space(read_json(classes))
-    except (OSError, ValueError) as error:
-        raise damaged_file(classes, folder, error) from error
 
 
 def _text(path: Path, mapping: Any, key: str, optional: bool = False) -> str:
@@ -96,41 +75,76 @@ def read_scores(path: Path, folder: Path, tables: Sequence[str], columns: Sequen
 
     Every table must have at least ``columns``.
     """
-    try:
+    with reading_file(path, folder):
         content = read_json(path)
-        found = {name: content[name] for name in tables}
-        for table in found.values():
-            if not all(value is None or _is_number(value) for value in table.values()):
-                raise ValueError("an IoU is not a number")
+        for name in tables:
             for column in columns:
-                table[column]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged_file(path, folder, error) from error
-    return found
+                entry(content, name, column)
+        return {name: _shares(table(content, name), f"{name}.") for name in tables}
+
+
+def read_all_scores(folder: Path) -> dict[str, Any]:
+    """Read the whole ``metrics.json`` of a run, also the parts of a joint training, as it was written."""
+    path = require_file(folder, "metrics.json")
+    with reading_file(path, folder):
+        content = dict(table(read_json(path)))
+        for scores in (content, *(table(content, "parts").values() if "parts" in content else ())):
+            for mean in ("miou", *GROUPS):
+                for convention in CONVENTIONS:
+                    entry(scores, mean, convention)
+                _shares(table(scores, mean), f"{mean}.")
+            _shares(table(scores, "per_class"), "per_class.")
+        return content
+
+
+def _shares(values: Mapping[str, Any], prefix: str = "") -> dict[str, float | None]:
+    return {key: None if value is None else share(value, prefix + key) for key, value in values.items()}
+
+
+def read_scene_scores(folder: Path) -> dict[str, float] | None:
+    """Read ``scenes.json``: mIoU in 0..1 by scene, for the scenes that have one; None without the file."""
+    path = folder / "scenes.json"
+    if not path.is_file():
+        return None
+    with reading_file(path, folder):
+        return {name: value for name, value in _shares(table(read_json(path))).items() if value is not None}
+
+
+def read_environment(folder: Path) -> dict[str, str]:
+    """Read ``environment.json`` as text by name; {} without the file."""
+    path = folder / "environment.json"
+    if not path.exists():
+        return {}
+    with reading_file(path, folder):
+        return {name: str(value) for name, value in table(read_json(path)).items()}
 
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """How scores were measured, from ``evaluation.json``: the split, the number of views, and meters of a voxel."""
+    """How scores were measured, from ``evaluation.json``.
+
+    split       that was scored
+    views       of each scene, whose probabilities were averaged
+    voxel_size  meters; None if the record does not say
+    """
 
     split: str
     views: int
-    voxel_size: float
+    voxel_size: float | None
 
 
 def read_evaluation(folder: Path) -> EvaluationRecord | None:
     """Read ``evaluation.json`` beside a ``metrics.json``; None if there is none, as in folders of older versions."""
     path = folder / "evaluation.json"
-    try:
-        content = read_json(path)
-        split, views, voxel_size = content["split"], content["views"], content["voxel_size"]
-        if not (isinstance(split, str) and isinstance(views, list) and _is_number(voxel_size)):
-            raise ValueError("it is not the record of an evaluation")
-        return EvaluationRecord(one_line(split), len(views), float(voxel_size))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged_file(path, folder, error) from error
+    with reading_file(path, folder):
+        content = read_json(path)
+        split, views, voxel_size = entry(content, "split"), entry(content, "views"), content.get("voxel_size")
+        if not isinstance(split, str) or not isinstance(views, list):
+            raise ValueError("split is not a text, or views is not a list")
+        size = None if voxel_size is None else number(voxel_size, "voxel_size")
+        return EvaluationRecord(one_line(split), len(views), size)
 
 
 def read_collapse(folder: Path, keys: Sequence[str], of_centers: Sequence[str]) -> dict[str, float]:
@@ -139,17 +153,14 @@ def read_collapse(folder: Path, keys: Sequence[str], of_centers: Sequence[str]) 
     ``keys`` that the file lacks are omitted. Returns {} if the run had too few classes to measure.
     """
     path = require_file(folder, "neural_collapse.json")
-    try:
-        found = read_json(path)["all"]
-        if found is None:
+    with reading_file(path, folder):
+        content = read_json(path)
+        if entry(content, "all") is None:
             return {}
-        values = {key: found[key] for key in keys if key in found}
-        values |= {key: found["centers"]["centred"][key] for key in of_centers}
-        if not all(_is_number(value) for value in values.values()):
-            raise ValueError("a measure is not a number")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged_file(path, folder, error) from error
-    return values
+        found = table(content, "all")
+        values = {key: number(found[key], f"all.{key}") for key in keys if key in found}
+        centers = {key: entry(content, "all", "centers", "centred", key) for key in of_centers}
+        return values | {key: number(value, f"all.centers.centred.{key}") for key, value in centers.items()}
 
 
 def read_log(folder: Path) -> list[metrics_csv.Row]:
@@ -157,16 +168,10 @@ def read_log(folder: Path) -> list[metrics_csv.Row]:
     path = folder / "metrics.csv"
     if not path.exists():
         return []
-    try:
+    with reading_file(path, folder):
         return metrics_csv.read_rows(path)
-    except (OSError, ValueError) as error:
-        raise damaged_file(path, folder, error) from error
 
 
 def read_curves(folder: Path) -> dict[str, np.ndarray]:
     """Return (n, 2) float64 step and value by column of ``metrics.csv``, where the value is finite; {} without it."""
     return metrics_csv.curves(read_log(folder))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and -HUGE < value < HUGE  # false for NaN

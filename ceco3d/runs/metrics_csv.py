@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ceco3d.runs.checked import ROUNDING
+
 # What the training loop logs beside the terms of the loss, and the prefix of what a validation measures.
 LOOP_COLUMNS = {"step", "epoch", "seconds", "lr", "grad_norm", "voxels_per_second", "skipped"}
 LOOP_COLUMNS |= {"gpu_gib", "gpu_reserved_gib", "phase"}
@@ -22,7 +24,10 @@ VALIDATION = "val_"
 PHASE = "phase"
 
 Row = dict[str, float]  # number by column, always with "step"; empty cells and the phase are absent, see ``phase``
-_WHOLE = re.compile(r"-?\d{1,15}")
+WHOLE = ("step", "epoch", "skipped")
+SHARES = ("val_miou", "val_head", "val_common", "val_tail", "val_accuracy")
+_WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
+_LARGEST = 10**15
 
 
 def phase(names: Iterable[str]) -> str:
@@ -76,7 +81,7 @@ def curves(rows: Sequence[Row]) -> dict[str, np.ndarray]:
 def _cells(path: Path) -> Iterator[dict[str | None, str | list[str] | None]]:
     """Yield the text of each row by column; None for missing cells, and under the key None the surplus ones."""
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             yield from csv.DictReader(file)
     except csv.Error as error:
         raise ValueError(str(error)) from error
@@ -88,12 +93,17 @@ def _checked(cells: dict[str | None, str | list[str] | None]) -> Row:
         if name is None or isinstance(text, list):
             raise ValueError("a row has more cells than the header")
         if text and name != PHASE:
-            row[name] = _number(text)
+            row[name] = _number(name, text)
     if row and "step" not in row:
         raise ValueError("a row has no step")
     return row
 
 
-def _number(text: str) -> float:
+def _number(name: str, text: str) -> float:
     """Return an int for whole numbers, so that a row written again is the same text."""
-    return int(text) if _WHOLE.fullmatch(text) else float(text)
+    value = int(text) if _WHOLE.fullmatch(text) else float(text)
+    if name in WHOLE and not (abs(value) < _LARGEST and value == int(value)):
+        raise ValueError(f"{name}={text:.40} in a row is not a whole number that can be")
+    if name in SHARES and not (math.isnan(value) or 0 <= value <= 1 + ROUNDING):
+        raise ValueError(f"{name}={text:.40} in a row is not within 0..1")
+    return value

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ceco3d.runs.folder import read_config
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_text import visible
 
 
 def check_labels(labels: Sequence[str] | None, folders: Sequence[Path]) -> None:
@@ -36,4 +37,4 @@ def run_labels(folders: Sequence[Path], labels: Sequence[str] | None = None) -> 
     check_labels(labels, folders)
     if labels is None:
         return distinct_names([read_config(folder).name for folder in folders], folders, "{name} {folder}")
-    return [str(label) for label in labels]
+    return [visible(label) for label in labels]

@@ -84,7 +84,7 @@ class CsvLogger:
         """Nothing is open between rows."""
 
     def _append(self) -> None:
-        with self._path.open("a", newline="") as file:
+        with self._path.open("a", newline="", encoding="utf-8") as file:
             size = file.tell()
             try:
                 file.write(self._text(self._waiting))

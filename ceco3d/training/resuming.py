@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from ceco3d.runs.folder import read_all_scores
 from ceco3d.training.checkpoint import BEST, LAST, PREVIOUS, Saved, read_newest, restore
 from ceco3d.training.loop import Trainer
 from ceco3d.training.random_state import seed_all, set_random_state
@@ -43,8 +44,20 @@ def resume(trainer: Trainer, saved: Saved | None, run_dir: Path, seed: int) -> b
     states = saved.content["random"]
     if rank() < len(states):
         set_random_state(states[rank()])
-    if trainer.position.epoch == trainer.settings.epochs and (run_dir / "metrics.json").exists():
+    if trainer.position.epoch == trainer.settings.epochs and _has_scores(run_dir):
         logger.info(f"{run_dir}: already finished")
         return True
     logger.info(f"resuming {saved.path} at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
     return False
+
+
+def _has_scores(run_dir: Path) -> bool:
+    """Whether the run has final scores that can be read; damaged ones are made again."""
+    if not (run_dir / "metrics.json").exists():
+        return False
+    try:
+        read_all_scores(run_dir)
+    except UserError:
+        logger.warning(f"{run_dir / 'metrics.json'} is damaged; the run is scored again")
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -15,6 +14,7 @@ from ceco3d.inference.predictor import Predictor
 from ceco3d.models import Network
 from ceco3d.models.minkunet import count_parameters
 from ceco3d.preprocessing.joint import Joint
+from ceco3d.runs.folder import read_all_scores
 from ceco3d.runs.open_run import open_run
 from ceco3d.training import build
 from ceco3d.training.joint import JointSegmentation
@@ -76,8 +76,7 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
         average,
     )
     if resume(trainer, last, run_dir, settings.seed):
-        scores: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text())
-        return scores
+        return read_all_scores(run_dir)
     count, trained = sum(parameter.numel() for parameter in model.parameters()), count_parameters(model)
     size = f"{settings.model.name}, {count:,} parameters" + (f" ({trained:,} trained)" if trained < count else "")
     title = f"{size}, loss {settings.loss.name}, on {device}; run {run_dir}"

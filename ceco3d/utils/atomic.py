@@ -64,8 +64,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Creates the folder. The temporary file lies beside ``path`` under a name of its own, so any number of processes may
     write the same path: the last one to finish wins. Removes the temporary files of writers of ``path`` that were
-    killed.
+    killed. UserError if ``path`` is a folder.
     """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, where a file is to be written: remove or rename it")
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     part, file = _open_part(path)

@@ -108,10 +108,7 @@ def _load_torch(file: BinaryIO, arrays: bool) -> Any:
     zipped = file.read(len(ZIP)) == ZIP  # torch decides the same way
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    if zipped:
-        _check_zip(file, size, arrays)
-    else:
-        file = _check_old(file.read(), arrays)
+    file = _checked_zip(file, size, arrays) if zipped else _check_old(file.read(), arrays)
     file.seek(0)
     named: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [_rebuild_tensor]
     if arrays:
@@ -127,19 +124,24 @@ def _load_torch(file: BinaryIO, arrays: bool) -> Any:
     return content
 
 
-def _check_zip(file: BinaryIO, size: int, arrays: bool) -> None:
-    """ValueError unless the archive is complete and uncompressed, as torch.save writes it, with allowed calls only.
+def _checked_zip(file: BinaryIO, size: int, arrays: bool) -> BinaryIO:
+    """A new archive with the members of an archive as torch.save writes it: complete, with allowed calls only.
 
-    torch.load does not verify checksums.
+    torch verifies no checksums. It also finds another directory than ``zipfile`` in an archive that has two, and
+    members by names of other case; therefore it gets only what was checked here.
     """
-    with zipfile.ZipFile(file) as archive:
+    clean = io.BytesIO()
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(clean, "w") as checked:
         check_archive(archive, size, inflation=1)
-        wrong = archive.testzip()
-        if wrong:
-            raise ValueError(f"the checksum of {one_line(wrong)} differs")
+        names = [name.lower() for name in archive.namelist()]
+        if len(set(names)) < len(names):
+            raise RefusedError("names of its members differ only in case")
         for member in archive.infolist():
-            if member.filename.lower().endswith(".pkl"):  # torch finds it in any case
-                _check_calls(io.BytesIO(read_member(archive, member)), arrays, None)
+            content = read_member(archive, member)
+            if member.filename.lower().endswith(".pkl"):
+                _check_calls(io.BytesIO(content), arrays, None)
+            checked.writestr(member.filename, content)
+    return clean
 
 
 def _check_old(data: bytes, arrays: bool) -> BinaryIO:

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress import track as rich_track
 from rich.table import Column
 
+from ceco3d.utils.plain_console import PlainConsole
+from ceco3d.utils.plain_text import visible
 from ceco3d.utils.transcript import note
 
 WIDTH = 80  # columns of lines that go to no terminal
@@ -23,7 +25,9 @@ T = TypeVar("T")
 def track(items: Iterable[T], total: int, what: str, every_seconds: float = 10.0) -> Iterator[T]:
     """Yield ``items`` and show on stderr how many of ``total`` are done, and the time left."""
     if sys.stderr.isatty():
-        yield from rich_track(items, description=what, total=total, console=Console(stderr=True), transient=True)
+        yield from rich_track(
+            items, description=escape(visible(what)), total=total, console=PlainConsole(stderr=True), transient=True
+        )
         return
     start = last = time.monotonic()
     for done, item in enumerate(items, start=1):
@@ -47,7 +51,7 @@ class StepDisplay:
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
         )
-        self._bar = Progress(*columns, disable=not sys.stdout.isatty())
+        self._bar = Progress(*columns, console=PlainConsole(), disable=not sys.stdout.isatty())
         self._task = self._bar.add_task("training", total=total, completed=done)
         self._first, self._start = done, time.monotonic()
 
@@ -67,7 +71,7 @@ class StepDisplay:
         if self._bar.disable:
             print(text, flush=True)
         else:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bar.console.print(text, soft_wrap=True)
 
     def passing(self, parts: Sequence[str]) -> None:
         """Show ``parts``, the most important first; beside a bar, they give way to the next ones."""

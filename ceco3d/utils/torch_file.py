@@ -75,8 +75,8 @@ def _open_zip(file: BinaryIO, size: int) -> _Opened:
     archive = zipfile.ZipFile(file)
     check_archive(archive, size, inflation=1)
     names = archive.namelist()
-    pickles = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
-    if len(pickles) != 1 or len(set(names)) != len(names):
+    pickles = [name for name in names if name.lower().rpartition("/")[2] == "data.pkl"]  # torch ignores case
+    if len(pickles) != 1 or not pickles[0].endswith("data.pkl"):
         listed = one_line(", ".join(names), 80)
         raise RefusedError(
             f"a zip archive of other files ({listed}), not a checkpoint; unpack it and pass the checkpoint"
@@ -86,7 +86,7 @@ def _open_zip(file: BinaryIO, size: int) -> _Opened:
         raise RefusedError("a TorchScript program; load it with torch.jit.load and save its state_dict with torch.save")
 
     def read(name: str) -> bytes:
-        return read_member(archive, folder + name)
+        return read_member(archive, archive.getinfo(folder + name))
 
     value, _ = read_inert(io.BytesIO(read("data.pkl")))
     order = read("byteorder") if f"{folder}byteorder" in names else b"little"

@@ -6,10 +6,13 @@ read the file). They allocate at most a multiple of the file size.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import math
+import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +23,9 @@ import yaml
 
 MAX_INFLATION = 100  # largest decompressed size of an archive as a multiple of its size; real points reach about 10
 HEADER_BYTES = 1 << 16  # of an array; NumPy's own limit is lower
+LOCAL_HEADER = 30  # bytes before the name of a member, at least
+ENCRYPTED = 0x41  # flags of a member
+CHUNK = 1 << 20  # bytes decompressed at a time
 STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods can ask for gigabytes up front
 
 
@@ -76,7 +82,11 @@ def read_npy(path: Path) -> np.ndarray:
     with reading(), path.open("rb") as file:
         beginning = io.BytesIO(file.read(HEADER_BYTES))
         shape, order, dtype = _npy_header(beginning)
-        return np.memmap(path, dtype, "c", beginning.tell(), shape, order)  # ValueError beyond the end of the file
+        start, size = beginning.tell(), os.fstat(file.fileno()).st_size
+        promised = _byte_count(shape, dtype)
+        if promised > size - start:
+            raise ValueError(f"its header promises {promised:,} bytes, but {size - start:,} follow")
+        return np.memmap(path, dtype, "c", start, shape, order)
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -86,33 +96,75 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         missing = [name for name in names if f"{name}.npy" not in archive.namelist()]
         if missing:
             raise ValueError(f"no array {missing[0]}")
-        return {name: _array(read_member(archive, f"{name}.npy")) for name in names}
+        return {name: array_in(read_member(archive, archive.getinfo(f"{name}.npy"))) for name in names}
 
 
 def check_archive(archive: zipfile.ZipFile, size: int, inflation: int = MAX_INFLATION) -> None:
-    """ValueError if the members of an archive of ``size`` bytes decompress to more than ``inflation`` times that."""
-    members = archive.infolist()
+    """ValueError if the directory of an archive of ``size`` bytes cannot be honest or asks for too much.
+
+    inflation  the members may decompress to this multiple of ``size`` together; they do if ``read_member`` returns
+    """
+    members = sorted(archive.infolist(), key=lambda member: member.header_offset)
     if any(member.compress_type not in STORED for member in members):
         raise ValueError("its members are compressed by an unusual method")
+    if any(member.flag_bits & ENCRYPTED for member in members):
+        raise ValueError("its members are encrypted")
+    if len(set(archive.namelist())) < len(members):
+        raise ValueError("several of its members have the same name")
     if any(member.compress_size > size for member in members):  # zipfile allocates it
         raise ValueError("a member is longer than the archive")
+    ends = [member.header_offset + LOCAL_HEADER + len(member.filename) + member.compress_size for member in members]
+    if any(end > member.header_offset for end, member in zip(ends, members[1:], strict=False)):
+        raise ValueError("its members overlap")
     if sum(member.file_size for member in members) > inflation * size:
         raise ValueError(f"its members would decompress to over {inflation} times its size")
 
 
-def read_member(archive: zipfile.ZipFile, member: str | zipfile.ZipInfo) -> bytes:
-    """A member of a checked archive. ``ZipFile.read`` would decompress up to 2 GiB before it cuts to the right size."""
-    info = archive.getinfo(member) if isinstance(member, str) else member
-    with archive.open(info) as file:
-        return file.read(info.file_size)
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """A member of a checked archive; ValueError unless it has as many bytes as it promises."""
+    return b"".join(member_chunks(archive, member, member.file_size + 1))  # one chunk needs no copy
 
 
-def _array(data: bytes) -> np.ndarray:
-    """The array in the bytes of an ``.npy`` file."""
-    file = io.BytesIO(data)
-    shape, order, dtype = _npy_header(file)
-    array: np.ndarray = np.frombuffer(data, dtype, math.prod(shape), file.tell()).copy()
-    return array.reshape(shape, order=order)
+def member_chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int = CHUNK) -> Iterator[bytes]:
+    """The bytes of a member of a checked archive; ValueError as soon as it decompresses to more than it promises.
+
+    ``ZipFile`` itself cuts them to the promised size without a word, after it has decompressed up to 2 GiB.
+    """
+    name = one_line(member.filename, 40)
+    endless = copy.copy(member)
+    endless.file_size = 1 << 62
+    del endless.CRC  # compared below
+    total = checksum = 0
+    with archive.open(endless) as file:
+        while piece := file.read(min(size, member.file_size - total + 1)):
+            total, checksum = total + len(piece), zlib.crc32(piece, checksum)
+            if total > member.file_size:
+                raise ValueError(f"{name} decompresses to more than the {member.file_size:,} bytes that it promises")
+            yield piece
+    if total < member.file_size:
+        raise ValueError(f"{name} has {total:,} of the {member.file_size:,} bytes that it promises")
+    if checksum != member.CRC:
+        raise ValueError(f"the checksum of {name} differs")
+
+
+def array_in(data: bytes) -> np.ndarray:
+    """The array in the bytes of an ``.npy`` file. ValueError unless it has exactly the size in its header."""
+    with reading():
+        file = io.BytesIO(data)
+        shape, order, dtype = _npy_header(file)
+        promised, found = _byte_count(shape, dtype), len(data) - file.tell()
+        if promised != found:
+            raise ValueError(f"its header promises {promised:,} bytes, but {found:,} follow")
+        array: np.ndarray = np.frombuffer(data, dtype, math.prod(shape), file.tell()).copy()
+        return array.reshape(shape, order=order)
+
+
+def _byte_count(shape: Sequence[int], dtype: np.dtype) -> int:
+    """The bytes of an array. ValueError for lengths without bytes behind them, which a caller may allocate."""
+    count = math.prod(shape) * dtype.itemsize
+    if not count and max(shape, default=0) > HEADER_BYTES:
+        raise ValueError(f"an array of shape {one_line(shape, 40)} without values")
+    return count
 
 
 def _npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:

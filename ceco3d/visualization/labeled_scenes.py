@@ -142,7 +142,9 @@ def _read_vertices(path: Path) -> np.ndarray:
         vertex = open_ply(path).vertices()
         _columns(vertex, "xyz")
     except (ValueError, OSError) as error:
-        raise UserError(f"{path}: not a PLY file with vertices ({one_line(error)})") from None
+        beside = path.with_suffix(".ply")
+        hint = f"; pass {beside}" if beside != path and beside.is_file() else ""
+        raise UserError(f"{path}: not a PLY file with vertices ({one_line(error)}){hint}") from None
     if not len(vertex):
         raise UserError(f"{path}: no points in it")
     return vertex

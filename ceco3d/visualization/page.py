@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from html import escape
 from pathlib import Path
 from string import Template
 
 import numpy as np
 
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.page_policy import policy_tag
+from ceco3d.utils.plain_text import html_text
 from ceco3d.visualization.render import CUT, point_radius, without_ceiling
 from ceco3d.visualization.segmented import SegmentedScene
 
@@ -37,14 +38,16 @@ def viewer_page(scene: SegmentedScene, max_points: int = 500_000, seed: int = 0)
         index = np.sort(np.random.default_rng(seed).choice(len(scene), max_points, replace=False))
     arrays, meta = _arrays(scene, index), _meta(scene, index)
     packed = gzip.compress(b"".join(array.tobytes() for array in arrays), 6, mtime=0)
+    theme, three, script = _asset("theme.js"), _asset("three.min.js"), "\n".join(map(_asset, SCRIPTS))
     return Template(_asset("page.html")).substitute(
-        title=escape(scene.title),
+        title=html_text(scene.title),
         style=_asset("page.css"),
-        theme=_asset("theme.js"),
+        policy=policy_tag([theme, three, script]),
+        theme=theme,
         meta=json.dumps(meta).replace("<", "\\u003c"),
         points=base64.b64encode(packed).decode(),
-        three=_asset("three.min.js"),
-        script="\n".join(map(_asset, SCRIPTS)),
+        three=three,
+        script=script,
     )
 
 

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ceco3d.visualization.plain_figure import add_legend, plain_figures
 from ceco3d.visualization.render import Frame, fit_camera, paint, point_radius, render, without_ceiling
 from ceco3d.visualization.segmented import Panel, SegmentedScene
 
@@ -37,7 +38,8 @@ def scene_picture(scene: SegmentedScene) -> bytes:
         above = frames["from above"]
         wrong = [paint(above, error_colors(scene.truth, panel)) for panel in scene.predictions]
         rows.append(("errors", [None, None, *wrong]))
-    return _compose(scene, [title for title, _ in columns], rows)
+    with plain_figures():
+        return _compose(scene, [title for title, _ in columns], rows)
 
 
 def scene_frames(scene: SegmentedScene) -> dict[str, Frame]:
@@ -66,12 +68,10 @@ def _compose(scene: SegmentedScene, titles: list[str], rows: list[Row]) -> bytes
     top, left, legend = 0.5, 0.25, 0.15 + LEGEND_LINE * legend_lines
     width, height = left + cell[0] * len(titles), top + cell[1] * len(rows) + legend
     figure = Figure((width, height), dpi=DPI, facecolor="white")
-    figure.text(
-        left / width, 1 - 0.16 / height, scene.title, fontsize=10, fontweight="bold", va="center", parse_math=False
-    )
+    figure.text(left / width, 1 - 0.16 / height, scene.title, fontsize=10, fontweight="bold", va="center")
     for j, title in enumerate(titles):
         x = (left + cell[0] * (j + 0.5)) / width
-        figure.text(x, 1 - (top - 0.13) / height, title, fontsize=10, ha="center", va="center", parse_math=False)
+        figure.text(x, 1 - (top - 0.13) / height, title, fontsize=10, ha="center", va="center")
     for i, (name, images) in enumerate(rows):
         bottom = height - top - cell[1] * (i + 1)
         figure.text(
@@ -99,12 +99,7 @@ def _compose(scene: SegmentedScene, titles: list[str], rows: list[Row]) -> bytes
 
 
 def _legend(figure: Figure, entries: list[tuple[str, Color]], **options: Any) -> None:
-    handles = [
-        Patch(facecolor=tuple(np.array(color) / 255), label="-", edgecolor="0.5", linewidth=0.4) for _, color in entries
-    ]
-    legend = figure.legend(
-        handles=handles, frameon=False, handlelength=1.1, handleheight=1.0, labelspacing=0.35, **options
-    )
-    for text, (name, _) in zip(legend.get_texts(), entries, strict=True):
-        text.set_parse_math(False)  # a name is no formula, and shows even if it starts with "_"
-        text.set_text(name)
+    handles = [Patch(facecolor=tuple(np.array(color) / 255), edgecolor="0.5", linewidth=0.4) for _, color in entries]
+    names = [name for name, _ in entries]
+    size = {"handlelength": 1.1, "handleheight": 1.0, "labelspacing": 0.35}
+    add_legend(figure, handles, names, frameon=False, **size, **options)

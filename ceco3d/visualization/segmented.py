@@ -10,6 +10,7 @@ import numpy as np
 
 from ceco3d.data.labels import LabelSpace
 from ceco3d.data.labels.palette import NO_LABEL, distinct_colors
+from ceco3d.utils.plain_text import visible
 
 UNCOLORED = 170  # gray of scans without colors
 ROUNDING = 1e-3  # by which an averaged probability may leave 0..1
@@ -63,8 +64,8 @@ class SegmentedScene:
 
     @property
     def title(self) -> str:
-        """The name, with "?" for bytes of a file name that are no text."""
-        return self.name.encode("utf-8", "replace").decode()
+        """The name, with escapes for what is no text."""
+        return visible(self.name)
 
     @property
     def panels(self) -> list[Panel]:

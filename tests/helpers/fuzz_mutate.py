@@ -37,9 +37,38 @@ WORDS: dict[str, tuple[bytes, ...]] = {
     "json": (
         *(b"[" * 3000, b"{", b"]", b"}", b",", b"null", b"true", b"NaN", b"1e999", b"-1", b"1.5", LONG, b'""', b"[]"),
         *(b'"' + b"a" * 2000 + b'"', b'"\\u0000\\u001b[31m"', b"{}", b'"../x"', b'"segIndices":', b'"label": "wall"'),
+        *(b'"\\ud800\\u202e$x_{"', b"1e308", b"9" * 400),
     ),
     "tsv": (b"\t", b"\n", b"\r\r\n", b'"', b"\0", b"-1", b"1e9", LONG, b"\xff", b"\xef\xbb\xbf", b"a" * 200000),
-    "csv": (b",", b"\n", b"\r", b'"', b"\0", b"-1", b"nan", b"1e999", LONG, b"\xff", b"epoch", b"val_separation"),
+    "csv": (
+        *(b",", b"\n", b"\r", b'"', b"\0", b"-1", b"nan", b"1e999", LONG, b"\xff", b"epoch", b"val_separation"),
+        *(b"1e308", b"-1.79e308", b"5e-324", b"1e15", b"val_miou", b"step", b"$x_{", b"\xe2\x80\xae", b"\x1b[31m"),
+    ),
+    "html": (
+        *(
+            b"<section id=training>",
+            b"</section>",
+            b"<script>",
+            b"<![if",
+            b"<!--",
+            b"-->",
+            b"<!x [",
+            b"<?",
+            b"&#xd800;",
+        ),
+        *(
+            b'<img src="x" onerror=y>',
+            b"<textarea>",
+            b"\xff",
+            b"\0",
+            b"\x1b",
+            b"<p>" * 500,
+            b"&",
+            b'"',
+            b"\xe2\x80\xae",
+        ),
+        *(b'<meta name="ceco3d-ended" content="[', b'<meta name="ceco3d-run" content="', b"</p>", b"<", b">"),
+    ),
     "list": (
         *(b"../x", b"/etc/passwd", b"a/b", b"..", b".", b"\0", b"\\x", b"\xff", b"\xe2\x80\xae", b"\x1b[31m", b"\n"),
         *(b" ", b"a" * 5000, b"nan", b"1e999", b"-1"),
@@ -147,6 +176,7 @@ def _json_tree(data: bytes, words: Sequence[bytes], others: Sequence[bytes], rng
     except (ValueError, RecursionError):
         return data
     strange = (None, True, {}, [], [[]], "", "a" * 3000, "../x", 1.5, 1e308, float("nan"), [1, "a" * 500], {"a": [{}]})
+    strange += (10**400, -0.5, float("inf"), "\ud800\u202e$x_{", "\x1b[31m")
     value = rng.choice((*strange, rng.choice(NUMBERS), [rng.choice(NUMBERS)] * 3))
     node = tree
     while isinstance(node, dict | list) and node:

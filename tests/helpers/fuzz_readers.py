@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from ceco3d.data.labels import GROUPS as FREQUENCIES
 from ceco3d.data.labels import label_space, read_classes, restored_space
 from ceco3d.data.labels.label_space import check as check_classes
 from ceco3d.data.pointclouds.files import read_scan
@@ -24,7 +23,6 @@ from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.scenes import processed
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
-from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.models.trained import load_trained
 from ceco3d.models.weights import load_weights, read_tensors
 from ceco3d.preprocessing import scannet
@@ -34,12 +32,9 @@ from ceco3d.preprocessing.labeled.label_files import read_label_file
 from ceco3d.preprocessing.split_lists import read_splits
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.frames import list_frame_pairs, read_frame
-from ceco3d.reports.leaderboard import leaderboard_markdown, read_leaderboard
-from ceco3d.reports.neural_collapse_runs import ARRAYS, CURVES, read_runs
-from ceco3d.reports.study import read_study, study_markdown
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_json
-from tests.helpers import fuzz_scans
+from tests.helpers import fuzz_runs, fuzz_scans
 from tests.helpers.foreign_checkpoints import beside
 from tests.helpers.fuzz_mutate import mutate
 from tests.helpers.raw_scene import grid, ply_bytes, write_raw_scene
@@ -388,45 +383,6 @@ def _label_readers(folder: Path, raw: Path) -> list[Reader]:
 
 
 def _report_readers(folder: Path, raw: Path) -> list[Reader]:
-    count, rng = len(SPACE), np.random.default_rng(0)
-    means = {key: dict.fromkeys(CONVENTIONS, 0.25) for key in ("miou", *FREQUENCIES)}
-    scores = json.dumps(means | {"per_class": {name: i / 20 or None for i, name in enumerate(SPACE.names)}}).encode()
-    config = b"name: ce\nseed: 3\nvoxel_size: 0.05\ndataset:\n  name: rooms200\n  label_space: scannet20\n  seed: 0\n"
-    collapse = dict.fromkeys(("nc1", "self_duality", "nearest_center"), 0.5)
-    collapse |= {"centers": {"centred": {"equiangularity": 0.1, "separation": 0.2}}}
-    curves = "step,epoch,loss," + ",".join(CURVES) + "\n1,,2.5,,\n2,1,2.25,0.5,0.25\n"
-    arrays = {name: rng.normal(size=(count, 8)) for name in ARRAYS[:2]}
-    arrays |= {name: np.arange(1, count + 1) for name in ARRAYS[2:4]}
-    arrays |= {"features": rng.normal(size=(9, 8)).astype(np.float32), "feature_labels": np.arange(9)}
-    files = {
-        "config.yaml": ("yaml", config),
-        "metrics.json": ("json", scores),
-        "neural_collapse.json": ("json", json.dumps({"all": collapse}).encode()),
-        "metrics.csv": ("csv", curves.encode()),
-        "collapse.npz": ("zip", _npz(**arrays)),
-    }
-
-    def table(path: Path) -> None:
-        leaderboard_markdown(read_leaderboard([path.parent]))
-
-    def study(path: Path) -> None:
-        study_markdown(read_study(path.parent.parent), "ce")
-
-    def pictures(path: Path) -> None:
-        read_runs([path.parent])
-
-    readers = []
-    for what, read, used in (
-        ("table", table, ("config.yaml", "metrics.json")),
-        ("study", study, ("config.yaml", "metrics.json", "neural_collapse.json")),
-        ("pictures", pictures, tuple(files)[:2] + tuple(files)[3:]),
-    ):
-        for name in used:
-            run = folder / what / name / "run0"
-            run.mkdir(parents=True)
-            for other, (_, content) in files.items():
-                (run / other).write_bytes(content)
-            kind, content = files[name]
-            names = (name, "run0", "baseline=")
-            readers.append(Reader(f"{what}: {name}", run / name, kind, read, [content], names))
-    return readers
+    return [
+        Reader(one.name, one.file, one.kind, one.read, one.seeds, one.names) for one in fuzz_runs.run_readers(folder)
+    ]

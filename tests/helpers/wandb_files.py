@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +29,15 @@ class OfflineRun:
     exit_code: int | None = None
 
 
-def read_offline_run(folder: Path) -> OfflineRun:
-    """Read the only ``*.wandb`` file in ``folder``."""
+def read_offline_run(folder: Path, patience: float = 60) -> OfflineRun:
+    """Read the only ``*.wandb`` file in ``folder``, once the process that writes it has ended the run."""
+    end = time.monotonic() + patience
+    while (found := _read(folder)).exit_code is None and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def _read(folder: Path) -> OfflineRun:
     from wandb.proto import wandb_internal_pb2
 
     (path,) = folder.glob("*.wandb")

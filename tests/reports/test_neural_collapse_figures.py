@@ -11,10 +11,11 @@ import pytest
 
 from ceco3d.data.labels import label_space
 from ceco3d.losses import simplex_etf
-from ceco3d.reports.neural_collapse_figures import GREEN, draw_classes, draw_cosines, draw_training
+from ceco3d.reports.neural_collapse_figures import GREEN, draw_classes, draw_cosines, draw_training, write_figures
 from ceco3d.reports.neural_collapse_geometry import TETRAHEDRON, choose_classes, class_groups, project
 from ceco3d.reports.neural_collapse_runs import read_runs
 from ceco3d.utils.errors import UserError
+from ceco3d.visualization.plain_figure import plain_figures
 
 SPACE = label_space("scannet200")
 DIM = 220
@@ -45,7 +46,7 @@ def write_run(
         features=features.astype(np.float32),
         feature_labels=labels,
     )
-    per_class = {name: i / 1000 + noise if counts[i] else None for i, name in enumerate(SPACE.names)}
+    per_class = {name: min(i / 1000 + noise, 1.0) if counts[i] else None for i, name in enumerate(SPACE.names)}
     (folder / "metrics.json").write_text(json.dumps({"miou": {"present": 0.1}, "per_class": per_class}))
     (folder / "config.yaml").write_text(f"name: {loss}\ndataset: {{label_space: scannet200}}\n")
     with (folder / "metrics.csv").open("w", newline="") as file:
@@ -166,6 +167,48 @@ def test_curves_and_class_changes_are_the_runs_own(pair):
     assert sorted(points[:, 0]) == list(range(801, 1001))
     np.testing.assert_allclose(points[:, 1], -49)
     assert "tail (66), mean \N{MINUS SIGN}49.0" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_names_of_runs_are_no_formulas_and_all_are_in_the_legend(tmp_path):
+    names = ["_ce $x_{", "CE $^$"]
+    runs = [write_run(tmp_path / str(k), noise=0.1 * k + 0.1, seed=k) for k in range(2)]
+    found = read_runs(runs, names)
+    paths = write_figures(found, choose_classes(found), tmp_path / "out")
+    assert len(paths) == 12
+    with plain_figures():
+        figure = draw_training(found)
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == names
+        figure = draw_classes(*found)
+        figure.canvas.draw()
+        labels = [label.get_text() for label in figure.axes[0].get_xticklabels(which="both")]
+    assert any(labels)
+    assert all(re.fullmatch(r"[1-9][0,]*", label) for label in labels if label)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("classifiers", np.nan, "classifiers has values that are infinite"),
+        ("features", np.inf, "features has values that are infinite"),
+        ("features", 1e20, "features has values that are infinite"),
+        ("counts", -1, "counts has values that are no numbers of points"),
+        ("train_counts", np.nan, "train_counts has values that are infinite"),
+        ("centers", 1e300, "the figures need finite centers"),
+        ("centers", 0, "centers of classes coincide"),
+        ("classifiers", 0, "coincide"),
+    ],
+)
+def test_damaged_arrays_are_one_line(run_command, tmp_path, name, value, message):
+    run = write_run(tmp_path / "run")
+    with np.load(run / "collapse.npz") as file:
+        arrays = dict(file)
+    arrays[name] = arrays[name].astype(np.float64)
+    arrays[name][...] = np.where(value == 0, 0, arrays[name])
+    arrays[name].flat[0] = value
+    np.savez(run / "collapse.npz", **arrays)
+    outcome = run_command("visualize", f"runs=[{run}]", f"out={tmp_path / 'out'}")
+    assert outcome.code == 2
+    assert re.fullmatch(rf"error: .*{message}.*\n", outcome.err), outcome.err
 
 
 def drop_column(folder: Path) -> None:

@@ -14,7 +14,6 @@ from ceco3d.runs.folder import read_curves
 from ceco3d.utils.errors import UserError
 from tests.helpers.run_folder import EPOCHS, SPACE, STEPS, TERMS, write_config, write_log, write_run, write_scores
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE, DESKTOP = (390, 844), (1280, 900)
 READABLE = 4.5  # contrast of text, WCAG AA
 
@@ -185,43 +184,6 @@ def test_ticks_are_few_round_and_inside(low, high):
     found = ticks(low, high)
     assert 2 <= len(found) <= 7
     assert all(low - 1e-9 * (high - low) <= value <= high * (1 + 1e-9) for value in found)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium here: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Open a page in a size and a color scheme; nothing may be loaded or go wrong."""
-    contexts, problems = [], []
-
-    def open_page(path, size=DESKTOP, scheme="light", **options):
-        context = browser.new_context(
-            viewport=dict(zip(("width", "height"), size, strict=True)), color_scheme=scheme, **options
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(("file:", "data:")) else problems.append(request.url),
-        )
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert problems == []
 
 
 @pytest.fixture

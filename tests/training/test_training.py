@@ -155,6 +155,14 @@ def test_a_finished_run_is_left_alone(tiny, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+def test_a_finished_run_whose_scores_are_damaged_is_scored_again(tiny, tmp_path, capsys):
+    first = train(config(tiny, tmp_path, "trainer.epochs=1"))
+    (tmp_path / "metrics.json").write_text('{"miou": {}}')
+    assert train(config(tiny, tmp_path, "trainer.epochs=1", "resume=auto")) == first
+    assert "metrics.json is damaged; the run is scored again" in capsys.readouterr().err
+    assert json.loads((tmp_path / "metrics.json").read_text()) == first
+
+
 @pytest.mark.parametrize("left_out", ["", "final"])
 def test_initial_weights_are_taken_over_except_those_left_out(tiny, tmp_path, left_out):
     train(config(tiny, tmp_path / "first", "trainer.epochs=1"))

@@ -24,6 +24,13 @@ def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["a.json"]
 
 
+def test_a_folder_in_the_place_of_a_file_is_named_and_stays(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(UserError, match=r"a\.json is a folder"):
+        write_json(tmp_path / "a.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
 def test_an_error_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
     write_json(tmp_path / "a.json", {"old": 1})
 

@@ -226,6 +226,13 @@ def test_labels_that_are_no_whole_numbers_are_refused(tmp_path, label):
         read_labeled(path, SPACE, "z")
 
 
+def test_the_ply_beside_a_copy_in_the_format_of_the_scan_is_named(tmp_path):
+    write_labeled(tmp_path / "scan.ply")
+    (tmp_path / "scan.laz").write_bytes(b"LASF")
+    with pytest.raises(UserError, match=r"scan.laz: not a PLY file .*; pass .*scan.ply$"):
+        read_labeled(tmp_path / "scan.laz", SPACE, "z")
+
+
 @pytest.mark.parametrize(("kind", "white"), [(np.uint16, 65535), (np.float32, 1), (np.uint8, 255)])
 def test_colors_of_any_number_type_are_read_as_in_predict(tmp_path, kind, white):
     shades = np.array([white, white / 5, 0, 0]).astype(kind)

@@ -298,5 +298,6 @@ def test_nothing_in_the_page_points_elsewhere(open_viewer, tmp_path):
     open_viewer()
     text = Path(tmp_path / "viewer.html").read_text(encoding="utf-8")
     outside = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
-    assert "default-src 'unsafe-inline'" in outside
+    assert "default-src 'none'; script-src 'sha256-" in outside
+    assert "unsafe-eval" not in outside
     assert not re.search(r"(src|href)=.?https?:", outside)

@@ -37,18 +37,24 @@ def read_npz(path: Path) -> Scan:
 
     Without them: the only array of records with x, y and z, or the only table (N, 3 or more). All other arrays with a
     row per point become attributes.
+    ValueError if a member is damaged or has another size than it promises, whether it is used or not.
     """
-    with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
     arrays: dict[str, np.ndarray] = {}
-    notes = []
-    for name in names:
-        try:
-            arrays |= untrusted.read_npz(path, [name])
-        except ValueError as error:
-            if name in (*COORD_KEYS, *COLOR_KEYS, *NORMAL_KEYS):
-                raise
-            notes.append(f"array {untrusted.one_line(name, 40)} is not read ({untrusted.one_line(error, 80)})")
+    names, notes = [], []
+    with untrusted.reading(), zipfile.ZipFile(path) as archive:
+        untrusted.check_archive(archive, path.stat().st_size)
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            names.append(name)
+            data = untrusted.read_member(archive, member)
+            try:
+                if name == member.filename:
+                    raise ValueError("no array")
+                arrays[name] = untrusted.array_in(data)
+            except ValueError as error:
+                if name in (*COORD_KEYS, *COLOR_KEYS, *NORMAL_KEYS):
+                    raise
+                notes.append(f"array {untrusted.one_line(name, 40)} is not read ({untrusted.one_line(error, 80)})")
     scan = _scan_of_records(arrays) if not set(COORD_KEYS) & arrays.keys() else None
     if scan is None:
         scan = _scan_of_arrays(arrays, names)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ceco3d.data.pointclouds.attributes import split_columns
+from ceco3d.data.pointclouds.las_header import check_las
 from ceco3d.data.pointclouds.scan import Scan, make_scan
 from ceco3d.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import laspy
 
 COORD = ("X", "Y", "Z")  # integers of the file: x, y, z without scale and offset
 COLOR = ("red", "green", "blue")
@@ -20,8 +25,12 @@ def read_las(path: Path) -> Scan:
         import laspy
     except ModuleNotFoundError as error:
         raise UserError("LAS files need laspy: pip install 'ceco3d[las]'") from error
+    check_las(path)
     try:
-        las = laspy.read(path)
+        with laspy.open(path) as reader:
+            if reader.header.are_points_compressed:
+                _check_compressed(path, reader.header)
+            las = reader.read()
     except laspy.errors.LaspyException as error:
         raise ValueError(str(error)) from None
     except BaseException as error:
@@ -35,3 +44,19 @@ def read_las(path: Path) -> Scan:
         if name not in (*COORD, *COLOR):
             attributes |= split_columns(name, np.asarray(las[name]))
     return make_scan(np.stack([las.x, las.y, las.z], axis=1), color, None, attributes)
+
+
+def _check_compressed(path: Path, header: laspy.LasHeader) -> None:
+    """ValueError for sizes that lazrs would allocate without looking at the file."""
+    try:
+        import lazrs
+    except ModuleNotFoundError:  # laspy has found another decompressor
+        return
+    description = lazrs.LazVlr(header.vlrs[header.vlrs.index("LasZipVlr")].record_data)
+    if description.item_size() != header.point_format.size:
+        raise ValueError("its compressed points are damaged")  # or of another size than the header says
+    with path.open("rb") as file:
+        file.seek(header.offset_to_point_data)
+        chunks = lazrs.read_chunk_table(file, description)
+    if sum(size for _, size in chunks) > path.stat().st_size:
+        raise ValueError("it ends too early: its chunks of points are longer than the file")

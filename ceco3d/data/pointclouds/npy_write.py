@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
@@ -60,13 +59,13 @@ def write_npz(file: BinaryIO, path: Path, result: np.ndarray) -> None:
     added = [name + NPY for name in result.dtype.names or ()]
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(file, "w") as target:
         untrusted.check_archive(source, path.stat().st_size)
-        members = list({member.filename: member for member in source.infolist()}.values())
+        members = source.infolist()
         names = original_names([member.filename for member in members], added)
         for member in members:
             copied = zipfile.ZipInfo(names.get(member.filename, member.filename), member.date_time)
             copied.compress_type = member.compress_type
-            with source.open(member) as given, target.open(copied, "w", force_zip64=True) as out:
-                shutil.copyfileobj(given, out, 1 << 20)
+            with target.open(copied, "w", force_zip64=True) as out:
+                out.writelines(untrusted.member_chunks(source, member))
         compression = members[0].compress_type
         for name in result.dtype.names or ():
             info = zipfile.ZipInfo(name + NPY)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ceco3d.preprocessing.labeled.check import Check
+from ceco3d.utils.plain_console import PlainConsole
 
 MOST = 40  # classes that are listed
 
@@ -15,15 +14,15 @@ def print_check(check: Check, title: str) -> None:
     """Print what was found in the scans, and the classes with their numbers of points and scans."""
     table = Table("", "found", "look at", title=title, title_justify="left")
     for row in check.rows():
-        table.add_row(*map(escape, row), style="yellow" if row[2] else None)
+        table.add_row(*row, style="yellow" if row[2] else None)
     classes = Table("id", "class", "group", title="classes", title_justify="left", caption=check.space.grouping or None)
     for column in ("train points", "scans", "val points", "scans"):
         classes.add_column(column, justify="right")
     rows = check.class_rows()
     for cells in rows[:MOST]:
-        classes.add_row(*map(escape, cells))
+        classes.add_row(*cells)
     if len(rows) > MOST:
         classes.add_row("...", f"and {len(rows) - MOST} more")
-    console = Console()
+    console = PlainConsole()
     console.print(table)
     console.print(classes)

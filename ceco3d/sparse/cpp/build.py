@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -16,6 +17,10 @@ import tempfile
 import warnings
 from functools import cache
 from pathlib import Path
+
+from ceco3d.sparse.cpp.trust import load_library, make_folder, open_file, open_folder
+
+logger = logging.getLogger(__name__)
 
 SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
 HEADERS = sorted(Path(__file__).parent.glob("*.h"))
@@ -44,22 +49,37 @@ def library() -> ctypes.CDLL | None:
 
 
 def load() -> ctypes.CDLL:
-    """Compile once per machine and version, then load. OSError or SubprocessError with the reason when that fails."""
-    if os.environ.get(READY):
+    """Compile once per machine and version, then load. OSError or SubprocessError with the reason when that fails.
+
+    Where the cache folder is not writable, or others could have changed what is in it, compiles for this process alone.
+    """
+    if os.environ.get(READY):  # a folder that the user trusts, as PATH
         return ctypes.CDLL(str(Path(os.environ[READY]) / f"{best_level()}.so"))
     compiler = find_compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     recipe = [" ".join(FLAGS).encode(), version, _processor(), *(source.read_bytes() for source in SOURCES + HEADERS)]
     name = f"kernels-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}.so"
-    folder = cache_folder()
-    if not (folder / name).exists():
+    try:
+        path = cache_folder() / name
+        make_folder(path.parent)
+        return _load_or_compile(compiler, path, open_folder(path.parent))
+    except OSError as error:
+        logger.warning(f"CPU kernels are compiled for this process alone, not kept in XDG_CACHE_HOME: {error}")
+    with tempfile.TemporaryDirectory(prefix="ceco3d-") as private:  # a loaded library needs no name
+        return _load_or_compile(compiler, Path(private) / name, open_folder(Path(private), parents=False))
+
+
+def _load_or_compile(compiler: str, path: Path, folder: int) -> ctypes.CDLL:
+    """The library at ``path`` in an open trusted folder, which is closed."""
+    try:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _compile(compiler, folder / name)
-        except OSError:  # the cache folder is not writable: compile for this process alone
-            folder = Path(tempfile.mkdtemp(prefix="ceco3d-"))
-            _compile(compiler, folder / name)
-    return ctypes.CDLL(str(folder / name))
+            library = open_file(folder, path)
+        except FileNotFoundError:
+            _compile(compiler, path)
+            library = open_file(folder, path)
+    finally:
+        os.close(folder)
+    return load_library(library, path)
 
 
 def compile_ahead(folder: str | Path) -> None:
@@ -78,8 +98,11 @@ def best_level() -> str:
 
 
 def cache_folder() -> Path:
-    """Folder for files made for this machine; it may not exist yet."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ceco3d"
+    """Folder for files made for this machine; it may not exist yet. FileNotFoundError for a user without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ceco3d"
+    except RuntimeError as error:
+        raise FileNotFoundError("no home folder: set XDG_CACHE_HOME") from error
 
 
 def find_compiler() -> str:
@@ -99,6 +122,7 @@ def _compile(compiler: str, target: Path, options: tuple[str, ...] = ("-march=na
         if run.returncode:
             reason = next((line for line in run.stderr.splitlines() if "error" in line), run.stderr.strip())
             raise subprocess.SubprocessError(f"{compiler} fails: {reason}")
+        part.chmod(part.stat().st_mode & ~0o022)  # else others could change it, and it would not be trusted
         part.replace(target)
 
 
