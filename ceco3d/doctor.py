@@ -20,6 +20,7 @@ from ceco3d.cli.app import command
 from ceco3d.cli.catalog import config_dir
 from ceco3d.sparse.cpp.build import READY, best_level, cache_folder, load
 from ceco3d.sparse.cpp.trust import find_weakness
+from ceco3d.sparse.kernels.cpu_rates import bf16_gain, rates
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.utils.settings import CommonSettings, FilePath, settings
 
@@ -107,11 +108,12 @@ def engine_lines() -> Iterator[str]:
 def cpu_kernels() -> str:
     """What the compiled kernels compute in, or why there are none."""
     try:
-        half = load().ceco3d_has_bf16()
+        load()
     except (OSError, subprocess.SubprocessError) as error:
         return f"not compiled, slower ones are used: {error}"
     made = f"compiled ahead for {best_level()}" if os.environ.get(READY) else "compiled for this processor"
-    return f"{made}; precision=bf16 is {'fast' if half else 'slow, it lacks AVX512-BF16'}"
+    measured = ", ".join(f"{name} {rate:.0f}" for name, rate in rates().items())
+    return f"{made}; GFLOP/s: {measured}; precision=auto takes {'bf16' if bf16_gain() > 1 else 'fp32'}"
 
 
 def cache_lines() -> Iterator[str]:

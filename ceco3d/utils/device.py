@@ -7,7 +7,7 @@ import os
 
 import torch
 
-from ceco3d.sparse.kernels import cpu
+from ceco3d.sparse.kernels.cpu_rates import bf16_gain
 from ceco3d.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -32,14 +32,23 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """The dtype in which convolutions compute; UserError for an unknown name.
 
-    "tf32" is float32 with products rounded to 10 bits of mantissa: it sets torch's own switch, which all engines obey.
-    Warns if the processor emulates the precision.
+    "auto" is bfloat16 where the device computes faster in it, else float32. "tf32" is float32 with products rounded to
+    10 bits of mantissa: it sets torch's own switch, which all engines obey. Warns where 16 bits gain nothing.
     """
+    if name == "auto":
+        name = "bf16" if _multiplies_bf16(device) else "fp32"
     if name not in PRECISIONS:
-        raise UserError(f"precision={name}: choose one of {', '.join(PRECISIONS)}")
+        raise UserError(f"precision={name}: choose one of auto, {', '.join(PRECISIONS)}")
     if name == "tf32" and device.type == "cpu":
         raise UserError("precision=tf32: only GPUs have it; choose fp32 or bf16")
     torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
-    if device.type == "cpu" and name != "fp32" and not cpu.supports(PRECISIONS[name]):
-        logger.warning("precision=%s is slow on this processor, fp32 is faster", name)
-    return PRECISIONS[name]
+    dtype = PRECISIONS[name]
+    if device.type == "cpu" and dtype != torch.float32 and bf16_gain() <= 1:
+        logger.warning("precision=%s is no faster than fp32 on this processor", name)
+    return dtype
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bf16_gain() > 1

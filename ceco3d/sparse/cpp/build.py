@@ -57,8 +57,7 @@ def load() -> ctypes.CDLL:
         return ctypes.CDLL(str(Path(os.environ[READY]) / f"{best_level()}.so"))
     compiler = find_compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-    recipe = [" ".join(FLAGS).encode(), version, _processor(), *(source.read_bytes() for source in SOURCES + HEADERS)]
-    name = f"kernels-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}.so"
+    name = f"kernels-{fingerprint(version)}.so"
     try:
         path = cache_folder() / name
         make_folder(path.parent)
@@ -67,6 +66,12 @@ def load() -> ctypes.CDLL:
         logger.warning(f"CPU kernels are compiled for this process alone, not kept in XDG_CACHE_HOME: {error}")
     with tempfile.TemporaryDirectory(prefix="ceco3d-") as private:  # a loaded library needs no name
         return _load_or_compile(compiler, Path(private) / name, open_folder(Path(private), parents=False))
+
+
+def fingerprint(compiler: bytes = b"") -> str:
+    """Tells kernels, processors and, by their ``--version``, compilers apart."""
+    recipe = [" ".join(FLAGS).encode(), compiler, _processor(), *(source.read_bytes() for source in SOURCES + HEADERS)]
+    return hashlib.sha256(b"|".join(recipe)).hexdigest()[:16]
 
 
 def _load_or_compile(compiler: str, path: Path, folder: int) -> ctypes.CDLL:

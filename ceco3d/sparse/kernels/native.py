@@ -1,12 +1,17 @@
-"""The kernels of ``engine=native``: C++ where it supports the device and dtype, plain torch elsewhere."""
+"""The kernels of ``engine=native``: on the CPU the fastest C++ ones for the dtype, plain torch elsewhere."""
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor
 
-from ceco3d.sparse.kernels import cpu, gather_gemm, tiles
+from ceco3d.sparse.kernels import gather_gemm
+from ceco3d.sparse.kernels.cpu_rates import fastest
 from ceco3d.sparse.kernels.protocol import Kernels
 from ceco3d.sparse.maps.kernel_map import KernelMap
+
+NARROW = 16  # channels
 
 
 def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
@@ -22,8 +27,5 @@ def backward(
 
 
 def _choose(features: Tensor) -> Kernels[KernelMap]:
-    if features.device.type == "cpu":
-        for kernels in (tiles, cpu):
-            if kernels.supports(features.dtype):
-                return kernels
-    return gather_gemm
+    found = fastest(features.dtype, features.shape[1] < NARROW) if features.device.type == "cpu" else None
+    return cast(Kernels[KernelMap], found or gather_gemm)

@@ -76,4 +76,3 @@ def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map:
         c_int64(columns),
     )
     return out
-
