@@ -58,4 +58,3 @@ def rows_per_block(num_out: int, panels: int, most: int, least: int) -> int:
     while rows > least and num_out * panels < rows * TASKS_PER_THREAD * torch.get_num_threads():
         rows //= 2
     return rows
-
