@@ -10,7 +10,7 @@ extern "C" {
 void ceco3d_keep_freed_memory() {
 #ifdef __GLIBC__
   mallopt(M_TRIM_THRESHOLD, -1);  // never
-  mallopt(M_MMAP_THRESHOLD, 2147483647);
+  if (!mallopt(M_MMAP_THRESHOLD, 2147483647)) mallopt(M_MMAP_MAX, 0);  // old versions refuse large thresholds
 #endif
 }
 }
