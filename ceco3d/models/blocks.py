@@ -28,16 +28,15 @@ class BasicBlock(Layer):
         self.norm1 = engine.BatchNorm(planes)
         self.conv2 = engine.Convolution(planes, planes, 3)
         self.norm2 = engine.BatchNorm(planes)
-        self.relu = engine.ReLU(inplace=True)
         self.downsample = _shortcut(engine, in_channels, planes, bn_momentum)
         self.final_relu = final_relu
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) -> (N, planes)."""
-        out = self.relu(self.norm1(self.conv1(x)))
-        out = self.norm2(self.conv2(out))
-        out += x if self.downsample is None else self.downsample(x)
-        return self.relu(out) if self.final_relu else out
+        out = self.norm1(self.conv1(x), relu=True)
+        out = self.conv2(out)
+        residual = x if self.downsample is None else self.downsample(x)
+        return self.norm2(out, residual, relu=self.final_relu)
 
 
 class Bottleneck(Layer):
@@ -56,14 +55,13 @@ class Bottleneck(Layer):
         self.norm2 = engine.BatchNorm(planes)
         self.conv3 = engine.Convolution(planes, width, 1)
         self.norm3 = engine.BatchNorm(width)
-        self.relu = engine.ReLU(inplace=True)
         self.downsample = _shortcut(engine, in_channels, width, bn_momentum)
         self.final_relu = final_relu
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) -> (N, 4 * planes)."""
-        out = self.relu(self.norm1(self.conv1(x)))
-        out = self.relu(self.norm2(self.conv2(out)))
-        out = self.norm3(self.conv3(out))
-        out += x if self.downsample is None else self.downsample(x)
-        return self.relu(out) if self.final_relu else out
+        out = self.norm1(self.conv1(x), relu=True)
+        out = self.norm2(self.conv2(out), relu=True)
+        out = self.conv3(out)
+        residual = x if self.downsample is None else self.downsample(x)
+        return self.norm3(out, residual, relu=self.final_relu)

@@ -11,7 +11,7 @@ from torch import nn
 from ceco3d.models.blocks import BasicBlock, Bottleneck
 from ceco3d.models.minkunet import MinkUNet
 from ceco3d.models.network import Network
-from ceco3d.sparse import BatchNorm
+from ceco3d.sparse import BatchNorm, Layer, SparseTensor
 from ceco3d.sparse.modules import ConvolutionBase
 
 Model = TypeVar("Model", bound=Network)
@@ -30,8 +30,18 @@ def fold_batch_norms(model: Model) -> Model:
             before, after = owner.get_submodule(convolution), owner.get_submodule(norm)
             if isinstance(before, ConvolutionBase) and isinstance(after, BatchNorm):
                 _fold(before, after.bn)
-                owner.set_submodule(norm, nn.Identity())
+                owner.set_submodule(norm, _Folded())
     return model.requires_grad_(False)
+
+
+class _Folded(Layer):
+    """What is left of a batch norm: the residual and the ReLU after it. Overwrites the features of ``x``."""
+
+    def forward(self, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False) -> SparseTensor:
+        """(N, C) -> (N, C)."""
+        if residual is not None:
+            x += residual
+        return x.with_rows(x.rows.relu_()) if relu else x
 
 
 def _pairs(owner: nn.Module) -> list[tuple[str, str]]:

@@ -74,7 +74,6 @@ class MinkUNet(Network):
         super().__init__()
         planes, expansion = variant.planes, variant.block.expansion
         skips = [STEM_CHANNELS] + [width * expansion for width in planes[:3]]
-        self.relu = engine.ReLU(inplace=True)
         self.conv0p1s1 = engine.Convolution(in_channels, STEM_CHANNELS, stem_kernel)
         self.bn0 = engine.BatchNorm(STEM_CHANNELS, bn_momentum)
         width = STEM_CHANNELS
@@ -96,7 +95,7 @@ class MinkUNet(Network):
 
     def forward_features(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) at stride 1 -> (N, feature_channels): the input of the classifier and of the center loss."""
-        x = self.relu(self.bn0(self.conv0p1s1(x)))
+        x = self.bn0(self.conv0p1s1(x), relu=True)
         skips = []
         for stage in range(4):
             skips.append(x)
@@ -140,7 +139,8 @@ class MinkUNet(Network):
         return radius
 
     def _sampled(self, x: SparseTensor, convolution: str, norm: str) -> SparseTensor:
-        return self.relu(self.get_submodule(norm)(self.get_submodule(convolution)(x)))
+        out: SparseTensor = self.get_submodule(norm)(self.get_submodule(convolution)(x), relu=True)
+        return out
 
 
 def _stage(engine: Engine, variant: Variant, stage: int, in_channels: int, bn_momentum: float) -> nn.Sequential:

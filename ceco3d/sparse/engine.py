@@ -46,7 +46,7 @@ class Engine(Protocol):
         ...
 
     def BatchNorm(self, channels: int, momentum: float = 0.1) -> BatchNorm:
-        """Batch normalization over voxels."""
+        """Batch normalization over voxels. Networks call it as ``norm(x, residual=None, relu=False)``."""
         ...
 
     def ReLU(self, inplace: bool = False) -> ReLU:

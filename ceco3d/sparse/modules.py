@@ -13,7 +13,8 @@ from ceco3d.sparse.convolution import convolve
 from ceco3d.sparse.kernels import native
 from ceco3d.sparse.kernels.gather_gemm import prepare
 from ceco3d.sparse.kernels.protocol import Kernels
-from ceco3d.sparse.tensor import SparseTensor
+from ceco3d.sparse.normalization import batch_norm
+from ceco3d.sparse.tensor import SparseTensor, check_same_voxels
 
 
 def _mixes(features: torch.dtype, weights: torch.dtype) -> bool:
@@ -144,13 +145,20 @@ class BatchNorm(Layer):
         super().__init__()
         self.bn = nn.BatchNorm1d(channels, momentum=momentum, eps=eps)
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        """(N, C) -> (N, C)."""
-        bn = self.bn
-        # Other classes may synchronize across processes: each process has to call them, whatever its number of voxels.
-        if len(x) < 2 and type(bn) is nn.BatchNorm1d:
-            return x.with_rows(F.batch_norm(x.rows, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps))
-        return x.with_rows(bn(x.rows))
+    if TYPE_CHECKING:
+
+        def __call__(
+            self, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False
+        ) -> SparseTensor: ...
+
+    def forward(self, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False) -> SparseTensor:
+        """(N, C) -> (N, C). Adds ``residual``, which lies on the same voxels, and ends with a ReLU, if asked to.
+
+        Together they take less time and memory than one by one.
+        """
+        if residual is not None:
+            check_same_voxels([x, residual])
+        return x.with_rows(batch_norm(self.bn, x.rows, None if residual is None else residual.rows, relu))
 
 
 class ReLU(Layer):

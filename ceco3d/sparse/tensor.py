@@ -80,11 +80,11 @@ class SparseTensor:
         return len(self.rows)
 
     def __add__(self, other: SparseTensor) -> SparseTensor:
-        _check_same_voxels([self, other])
+        check_same_voxels([self, other])
         return self.with_rows(self.rows + other.rows)
 
     def __iadd__(self, other: SparseTensor) -> SparseTensor:
-        _check_same_voxels([self, other])
+        check_same_voxels([self, other])
         return self.with_rows(self.rows.add_(other.rows))
 
     def __repr__(self) -> str:
@@ -93,11 +93,12 @@ class SparseTensor:
 
 def cat(tensors: Sequence[SparseTensor]) -> SparseTensor:
     """Concatenate the channels of tensors; ValueError when they lie on different voxels."""
-    _check_same_voxels(tensors)
+    check_same_voxels(tensors)
     return tensors[0].with_rows(torch.cat([tensor.rows for tensor in tensors], dim=1))
 
 
-def _check_same_voxels(tensors: Sequence[SparseTensor]) -> None:
+def check_same_voxels(tensors: Sequence[SparseTensor]) -> None:
+    """ValueError when ``tensors`` lie on different voxels."""
     first = tensors[0]
     if any(other.manager is not first.manager or other.stride != first.stride for other in tensors):
         raise ValueError("sparse tensors must share their coordinates: same input tensor and same stride")

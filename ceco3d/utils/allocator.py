@@ -6,7 +6,7 @@ import ctypes
 import os
 
 # <malloc.h>
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 
 _GPU_SETTINGS = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")  # the second is the name before torch 2.9
 
@@ -15,12 +15,14 @@ def keep_freed_memory() -> None:
     """Make glibc's malloc reuse large blocks instead of returning them to the system at once.
 
     On the CPU the tensors of a training step take tens of megabytes each, and getting them from the system anew, page
-    by page, cost a quarter of the step. In return, the process keeps its peak size until it ends.
+    by page, cost a quarter of the step. In return, the process keeps its peak size until it ends. The CPU kernels of
+    ``ceco3d.sparse`` do the same when they are loaded; this is for processes without them, and needs no torch.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, -1)  # never
-        mallopt(_M_MMAP_THRESHOLD, 2**31 - 1)
+        if not mallopt(_M_MMAP_THRESHOLD, 2**31 - 1):  # old versions refuse large thresholds
+            mallopt(_M_MMAP_MAX, 0)
 
 
 def let_segments_grow() -> None:
