@@ -1,17 +1,19 @@
-// Sparse convolution of bfloat16 in tile registers (tiles.h): sums stay in them over all offsets of 16 output rows.
+// Sparse convolution of bfloat16 in tile registers (tiles.h): sums stay in them over all offsets.
 //
-// The input rows of an offset are copied next to each other, zeros where there is no neighbor.
+// The input rows of an offset are copied next to each other, zeros where there is no neighbor. Six tiles hold sums: of
+// one tile of rows x six of columns, which copies the rows of 96 columns once, or of two x three, which reads the
+// weights half as often; another one holds rows, the last one weights.
 #include <algorithm>
 #include <utility>
 #include <vector>
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
 
 #include "common.h"
 #include "tiles.h"
 
-constexpr int MAX_COLUMN_TILES = 6;  // of sums, beside one tile of rows and one of weights
+constexpr int SUMS = 6;                // tiles
+constexpr Size CACHED_UNITS = 1 << 18;  // of weights: 1 MB
+
+using Line [[gnu::vector_size(4 * TILE), gnu::aligned(4), gnu::may_alias]] = Unit;
 
 struct Layer {
   const Unit *in;      // (num_in, steps, TILE): pairs of channels
@@ -22,66 +24,70 @@ struct Layer {
   Size column_tiles() const { return divide_up(columns, TILE); }
 };
 
-template <class Tiles, int... n>
-[[gnu::always_inline]] WITH_TILES static inline void zero_all(std::integer_sequence<int, n...>) {
-  (Tiles::template zero<n>(), ...);
-}
+// Sums of `tall` x `wide` tiles: (tall * TILE, wide * TILE) floats. Tile r of the rows and n of the columns is in
+// register n * tall + r.
+template <class Tiles, int tall, int wide>
+struct Sums {
+  template <int... t>
+  [[gnu::always_inline]] WITH_TILES static void zero(std::integer_sequence<int, t...>) {
+    (Tiles::template zero<t>(), ...);
+  }
+  template <int... t>
+  [[gnu::always_inline]] WITH_TILES static void store(float *to, std::integer_sequence<int, t...>) {
+    (Tiles::template store<t>(to + (t % tall * TILE * wide + t / tall) * TILE, 4 * TILE * wide), ...);
+  }
+  // Adds TILE units of each row x their weights: left (tall * TILE, stride) units, right (wide, TILE, TILE)
+  template <int... t>
+  [[gnu::always_inline]] WITH_TILES static void add(const Unit *left, Size stride, const Unit *right,
+                                                    std::integer_sequence<int, t...>) {
+    (add_one<t>(left + t % tall * TILE * stride, stride, right + t / tall * TILE_UNITS), ...);
+  }
+  template <int t>
+  [[gnu::always_inline]] WITH_TILES static void add_one(const Unit *left, Size stride, const Unit *right) {
+    if constexpr (t % tall == 0) Tiles::template load<7>(right, 4 * TILE);
+    if constexpr (t == 0 || tall > 1) Tiles::template load<6>(left, 4 * stride);
+    Tiles::template multiply_add<t, 6, 7>();
+  }
+};
 
-template <class Tiles, int... n>
-[[gnu::always_inline]] WITH_TILES static inline void store_all(float *to, std::integer_sequence<int, n...>) {
-  (Tiles::template store<n>(to + n * TILE, 4 * TILE * MAX_COLUMN_TILES), ...);
-}
-
-template <class Tiles, int... n>
-[[gnu::always_inline]] WITH_TILES static inline void add_all(const Unit *left, Size stride, const Unit *right,
-                                                             std::integer_sequence<int, n...>) {
-  Tiles::template load<6>(left, 4 * stride);
-  ((Tiles::template load<7>(right + n * TILE_UNITS, 4 * TILE), Tiles::template multiply_add<n, 6, 7>()), ...);
-}
-
-// Copies the input rows of one offset: to (TILE, steps, TILE) units
-static void gather(const Layer &layer, const int32_t *neighbors, Unit *to) {
-  static const Unit none[TILE] = {};
-  for (int r = 0; r < TILE; r++) {
-    const bool real = neighbors[r] >= 0;
-    const Unit *from = real ? layer.in + neighbors[r] * layer.steps * TILE : none;
-    for (Size step = 0; step < layer.steps; step++, to += TILE, from += real ? TILE : 0) std::memcpy(to, from, 4 * TILE);
+// Copies the input rows of one offset: to (rows, steps, TILE) units
+static void gather(const Layer &layer, const int32_t *neighbors, int rows, Unit *to) {
+  for (int r = 0; r < rows; r++) {
+    const Unit keep = neighbors[r] < 0 ? 0 : ~0u;  // no branch: it could not be predicted
+    const Unit *from = layer.in + std::max(neighbors[r], 0) * layer.steps * TILE;
+    for (Size step = 0; step < layer.steps; step++, to += TILE, from += TILE) *(Line *)to = *(const Line *)from & keep;
   }
 }
 
-// sums (TILE, MAX_COLUMN_TILES * TILE) of 16 rows and `count` tiles of columns from `first` on.
-// neighbors (offsets, TILE): their input rows, -1 where there is none; used (offsets): whether there is any
-template <class Tiles, int count>
-WITH_TILES static void convolve_tile(const Layer &layer, const int32_t *neighbors, const uint8_t *used, Size offsets,
-                                     Size first, Unit *rows, float *sums) {
-  constexpr std::make_integer_sequence<int, count> all{};
-  const Size width = layer.column_tiles() * TILE_UNITS;
-  zero_all<Tiles>(all);
+// sums of some rows and `wide` tiles of columns from `first` on. neighbors (offsets, rows): their input rows, -1 where
+// there is none; used (offsets): whether there is any; copies: room for those of two offsets
+template <class Tiles, int tall, int wide>
+WITH_TILES static void convolve_rows(const Layer &layer, const int32_t *neighbors, const uint8_t *used, Size offsets,
+                                     Size first, Unit *copies, float *sums) {
+  constexpr std::make_integer_sequence<int, tall * wide> all{};
+  const Size width = layer.column_tiles() * TILE_UNITS, row = layer.steps * TILE;
+  Sums<Tiles, tall, wide>::zero(all);
   for (Size k = 0; k < offsets; k++) {
     if (!used[k]) continue;
-    Unit *copy = rows + k % 2 * TILE_UNITS * layer.steps;  // two: a copy need not wait for the products of the last
-    gather(layer, neighbors + k * TILE, copy);
+    Unit *copy = copies + k % 2 * tall * TILE * row;  // two: a copy need not wait for the products of the last
+    gather(layer, neighbors + k * tall * TILE, tall * TILE, copy);
     const Unit *right = layer.weight + k * layer.steps * width + first * TILE_UNITS;
     for (Size step = 0; step < layer.steps; step++)
-      add_all<Tiles>(copy + step * TILE, layer.steps * TILE, right + step * width, all);
+      Sums<Tiles, tall, wide>::add(copy + step * TILE, row, right + step * width, all);
   }
-  store_all<Tiles>(sums, all);
+  Sums<Tiles, tall, wide>::store(sums, all);
 }
 
-template <class Tiles>
-static auto convolve_tile_of(Size count) {
-  switch (count) {
-    case 1: return convolve_tile<Tiles, 1>;
-    case 2: return convolve_tile<Tiles, 2>;
-    case 3: return convolve_tile<Tiles, 3>;
-    case 4: return convolve_tile<Tiles, 4>;
-    case 5: return convolve_tile<Tiles, 5>;
-    default: return convolve_tile<Tiles, 6>;
-  }
+template <class Tiles, int tall, int wide>
+static auto convolve_rows_of(Size tiles) {
+  if constexpr (wide > 1)
+    if (tiles < wide) return convolve_rows_of<Tiles, tall, wide - 1>(tiles);
+  return convolve_rows<Tiles, tall, wide>;
 }
 
-static void write_rows(const Layer &layer, const float *sums, Size row, Size rows, Size column, Size columns) {
-  for (Size r = 0; r < rows; r++, sums += MAX_COLUMN_TILES * TILE) {
+static void write_rows(const Layer &layer, const float *sums, Size width, Size row, Size rows, Size column) {
+  const Size columns = std::min(width, layer.columns - column);
+  for (Size r = 0; r < rows; r++, sums += width) {
     uint16_t *to = layer.out + (row + r) * layer.columns + column;
     if (layer.bias)
       for (Size n = 0; n < columns; n++) to[n] = to_bf16(sums[n] + layer.bias[column + n]);
@@ -90,13 +96,15 @@ static void write_rows(const Layer &layer, const float *sums, Size row, Size row
   }
 }
 
-// The input rows of a block of output rows, a tile at a time
+// The input rows of a block of output rows
 struct Neighbors {
-  std::vector<int32_t> rows;  // (tiles, offsets, TILE), -1 where there is none
-  std::vector<uint8_t> used;  // (tiles, offsets): whether there is any
-  explicit Neighbors(const Pairs &pairs)
-      : rows(divide_up(pairs.block_rows, TILE) * pairs.offsets * TILE),
-        used(divide_up(pairs.block_rows, TILE) * pairs.offsets) {}
+  Size height;                // rows of a group
+  std::vector<int32_t> rows;  // (groups, offsets, height), -1 where there is none
+  std::vector<uint8_t> used;  // (groups, offsets): whether there is any
+  Neighbors(const Pairs &pairs, Size height)
+      : height(height),
+        rows(divide_up(pairs.block_rows, height) * pairs.offsets * height),
+        used(divide_up(pairs.block_rows, height) * pairs.offsets) {}
 
   void find(const Pairs &pairs, Size block) {
     std::fill(rows.begin(), rows.end(), -1);
@@ -104,37 +112,58 @@ struct Neighbors {
     const Size *cuts = pairs.cuts + block * pairs.offsets;
     for (Size k = 0; k < pairs.offsets; k++)
       for (Size pair = cuts[k]; pair < cuts[k + pairs.offsets]; pair++) {
-        const Size row = pairs.out[pair] - block * pairs.block_rows, at = row / TILE * pairs.offsets + k;
-        rows[at * TILE + row % TILE] = pairs.in[pair];
+        const uint32_t row = pairs.out[pair] - block * pairs.block_rows, tall = height;
+        const Size at = row / tall * pairs.offsets + k;
+        rows[at * height + row % tall] = pairs.in[pair];
         used[at] = 1;
       }
   }
 };
 
-template <class Tiles>
-static void convolve(const Pairs &pairs, const Layer &layer, int threads) {
-  const Size panels = divide_up(layer.column_tiles(), MAX_COLUMN_TILES);
-  const Size blocks = divide_up(pairs.num_out, pairs.block_rows);
+// One block of output rows and the tiles [first, last) of columns
+template <class Tiles, int tall>
+static void convolve_block(const Pairs &pairs, const Layer &layer, Size block, Size first, Size last,
+                           Neighbors &neighbors, Unit *copies) {
+  constexpr int wide = SUMS / tall;
+  constexpr Size height = tall * TILE;
+  alignas(64) float sums[SUMS * TILE_UNITS];
+  const Size end = std::min(pairs.num_out, (block + 1) * pairs.block_rows);
+  neighbors.find(pairs, block);
+  for (Size row = block * pairs.block_rows, at = 0; row < end; row += height, at += pairs.offsets)
+    for (Size tile = first; tile < last; tile += wide) {
+      const Size count = std::min<Size>(wide, last - tile);
+      convolve_rows_of<Tiles, tall, wide>(count)(layer, &neighbors.rows[at * height], &neighbors.used[at],
+                                                 pairs.offsets, tile, copies, sums);
+      write_rows(layer, sums, count * TILE, row, std::min(height, end - row), tile * TILE);
+    }
+}
+
+// A task has as many columns as the cache holds weights for.
+template <class Tiles, int tall>
+static void convolve_tall(const Pairs &pairs, const Layer &layer, int threads) {
+  constexpr Size wide = SUMS / tall;
+  const Size tiles = layer.column_tiles(), blocks = divide_up(pairs.num_out, pairs.block_rows);
+  const Size fitting = CACHED_UNITS / (pairs.offsets * layer.steps * TILE_UNITS) / wide * wide;
+  const Size width = std::max<Size>(wide, fitting);
 #pragma omp parallel num_threads(threads)
   {
-    Neighbors neighbors(pairs);
-    std::vector<Unit> rows(2 * TILE_UNITS * layer.steps);
-    alignas(64) float sums[TILE * TILE * MAX_COLUMN_TILES];
+    Neighbors neighbors(pairs, tall * TILE);
+    std::vector<CacheLine> copies(2 * tall * TILE * layer.steps);
     Tiles::begin();
 #pragma omp for schedule(dynamic) nowait
-    for (Size task = 0; task < blocks * panels; task++) {
-      const Size block = task / panels, panel = task % panels, end = std::min(pairs.num_out, (block + 1) * pairs.block_rows);
-      const Size first = panel * layer.column_tiles() / panels, last = (panel + 1) * layer.column_tiles() / panels;
-      const auto kernel = convolve_tile_of<Tiles>(last - first);
-      neighbors.find(pairs, block);
-      for (Size row = block * pairs.block_rows, at = 0; row < end; row += TILE, at += pairs.offsets) {
-        kernel(layer, &neighbors.rows[at * TILE], &neighbors.used[at], pairs.offsets, first, rows.data(), sums);
-        write_rows(layer, sums, row, std::min<Size>(TILE, end - row), first * TILE,
-                   std::min(layer.columns, last * TILE) - first * TILE);
-      }
+    for (Size task = 0; task < blocks * divide_up(tiles, width); task++) {
+      const Size first = task / blocks * width, last = std::min(tiles, first + width);
+      convolve_block<Tiles, tall>(pairs, layer, task % blocks, first, last, neighbors, copies.data()->units);
     }
     Tiles::end();
   }
+}
+
+template <class Tiles>
+static void convolve(const Pairs &pairs, const Layer &layer, int threads) {
+  const Size tiles = layer.column_tiles();
+  const bool flat = (tiles == SUMS || tiles == SUMS - 1) && pairs.offsets * layer.steps * tiles * TILE_UNITS <= CACHED_UNITS;
+  (flat ? convolve_tall<Tiles, 1> : convolve_tall<Tiles, 2>)(pairs, layer, threads);
 }
 
 // weight (offsets, channels, columns), or its transpose per offset -> the weight of a Layer
@@ -158,8 +187,6 @@ static void pack_weight(const float *weight, Unit *packed, Size offsets, Size ch
 
 static const bool has_tiles = AmxTiles::available();  // when the library is loaded: threads inherit the permission
 
-#define BOTH(function) (emulate ? function<PlainTiles> : function<AmxTiles>)
-
 extern "C" {
 
 bool ceco3d_has_tiles() { return has_tiles; }
@@ -174,6 +201,6 @@ void ceco3d_tiles_pack_weight(int threads, const float *weight, void *packed, Si
 void ceco3d_tiles_convolve(bool emulate, int threads, const Pairs *pairs, const void *in, const void *weight,
                            const float *bias, void *out, Size steps, Size columns) {
   const Layer layer{(const Unit *)in, (const Unit *)weight, bias, (uint16_t *)out, steps, columns};
-  BOTH(convolve)(*pairs, layer, threads);
+  (emulate ? convolve<PlainTiles> : convolve<AmxTiles>)(*pairs, layer, threads);
 }
 }

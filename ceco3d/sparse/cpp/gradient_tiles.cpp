@@ -13,6 +13,7 @@
 constexpr Size STEP = 2 * TILE;   // pairs that one instruction multiplies
 constexpr Size CHUNK = 8 * STEP;  // pairs that are copied at a time
 constexpr Size SLAB = 128;        // input channels of a task
+constexpr Size FAR = CHUNK / STEP * TILE_UNITS;  // between tiles of the next channels
 
 struct Rows {  // of one side of the pairs, bfloat16
   const uint16_t *values;
@@ -67,7 +68,7 @@ static void transpose(const Unit *from, Unit *to) {  // (TILE, TILE)
 // sums of M x N tiles += left (M, CHUNK / STEP) tiles x right (N, CHUNK / STEP) tiles, `steps` of each
 template <class Tiles, int M, int N>
 WITH_TILES static void add_product(const Unit *left, const Unit *right, Size steps, float *sums, Size width) {
-  constexpr Size far = CHUNK / STEP * TILE_UNITS, row = 4 * TILE;
+  constexpr Size row = 4 * TILE;
   Tiles::template load<0>(sums, row);
   if constexpr (N > 1) Tiles::template load<1>(sums + TILE_UNITS, row);
   if constexpr (M > 1) Tiles::template load<2>(sums + width, row);
@@ -77,11 +78,11 @@ WITH_TILES static void add_product(const Unit *left, const Unit *right, Size ste
     Tiles::template load<6>(right, row);
     Tiles::template multiply_add<0, 4, 6>();
     if constexpr (N > 1) {
-      Tiles::template load<7>(right + far, row);
+      Tiles::template load<7>(right + FAR, row);
       Tiles::template multiply_add<1, 4, 7>();
     }
     if constexpr (M > 1) {
-      Tiles::template load<5>(left + far, row);
+      Tiles::template load<5>(left + FAR, row);
       Tiles::template multiply_add<2, 5, 6>();
     }
     if constexpr (M > 1 && N > 1) Tiles::template multiply_add<3, 5, 7>();
@@ -92,37 +93,40 @@ WITH_TILES static void add_product(const Unit *left, const Unit *right, Size ste
   if constexpr (M > 1 && N > 1) Tiles::template store<3>(sums + width + TILE_UNITS, row);
 }
 
-struct Scratch {  // of a thread; tiles of rows x tiles of columns, sums (rows, columns)
-  std::vector<Unit> left, right;
-  std::vector<float> sums;
+struct Scratch {  // of a thread
+  std::vector<CacheLine> lines;
+  Unit *left, *right;  // (SLAB / TILE, CHUNK / STEP) and (columns, CHUNK / STEP) tiles
+  float *sums;         // (SLAB / TILE, columns) tiles
+  explicit Scratch(Size columns) : lines((SLAB / TILE * FAR + columns * FAR + SLAB / TILE * columns * TILE_UNITS) / TILE) {
+    left = lines.data()->units, right = left + SLAB / TILE * FAR, sums = (float *)(right + columns * FAR);
+  }
 };
 
 // scratch.sums = the products of `pairs` pairs: `rows` tiles of input channels from `first` on x `columns` tiles
 template <class Tiles>
 static void multiply_pairs(const Rows &in, const Rows &grad, Size pairs, Size first, Size rows, Size columns,
                            Scratch &scratch) {
-  constexpr Size far = CHUNK / STEP * TILE_UNITS;
   const Size width = columns * TILE_UNITS;
   alignas(64) Unit square[TILE_UNITS];
-  std::fill_n(scratch.sums.begin(), rows * width, 0.0f);
+  std::fill_n(scratch.sums, rows * width, 0.0f);
   for (Size begin = 0; begin < pairs; begin += CHUNK) {
     const Size end = std::min(pairs, begin + CHUNK), steps = divide_up(end - begin, STEP);
     for (Size step = 0; step < steps; step++) {
       const Size pair = begin + step * STEP;
       for (Size m = 0; m < rows; m++) {
         for (Size i = 0; i < TILE; i++) interleave(in, pair + 2 * i, end, first + m * TILE, square + i * TILE);
-        transpose(square, &scratch.left[m * far + step * TILE_UNITS]);
+        transpose(square, &scratch.left[m * FAR + step * TILE_UNITS]);
       }
       for (Size i = 0; i < TILE; i++)
         for (Size n = 0; n < columns; n++)
-          interleave(grad, pair + 2 * i, end, n * TILE, &scratch.right[n * far + step * TILE_UNITS + i * TILE]);
+          interleave(grad, pair + 2 * i, end, n * TILE, &scratch.right[n * FAR + step * TILE_UNITS + i * TILE]);
     }
     for (Size m = 0; m < rows; m += 2)
       for (Size n = 0; n < columns; n += 2) {
         const bool two_rows = m + 1 < rows, two_columns = n + 1 < columns;
         (two_rows ? two_columns ? add_product<Tiles, 2, 2> : add_product<Tiles, 2, 1>
                   : two_columns ? add_product<Tiles, 1, 2> : add_product<Tiles, 1, 1>)(
-            &scratch.left[m * far], &scratch.right[n * far], steps, &scratch.sums[m * width + n * TILE_UNITS], width);
+            &scratch.left[m * FAR], &scratch.right[n * FAR], steps, &scratch.sums[m * width + n * TILE_UNITS], width);
       }
   }
 }
@@ -139,13 +143,11 @@ static void weight_gradient(const Pairs &pairs, const uint16_t *in, const uint16
                             Size out_channels, int threads) {
   const Size slabs = divide_up(in_channels, SLAB), columns = divide_up(out_channels, TILE);
   const Size blocks = divide_up(pairs.num_out, pairs.block_rows), sums = pairs.offsets * slabs;
-  constexpr Size far = CHUNK / STEP * TILE_UNITS;
   std::fill_n(out, pairs.offsets * in_channels * out_channels, 0.0f);
   Turns turns(sums);
 #pragma omp parallel num_threads(threads)
   {
-    Scratch scratch{std::vector<Unit>(SLAB / TILE * far), std::vector<Unit>(columns * far),
-                    std::vector<float>(SLAB / TILE * columns * TILE_UNITS)};
+    Scratch scratch(columns);
     Tiles::begin();
 #pragma omp for schedule(monotonic : dynamic) nowait
     for (Size task = 0; task < blocks * sums; task++) {  // block by block: most offsets read the rows from the cache
@@ -156,7 +158,7 @@ static void weight_gradient(const Pairs &pairs, const uint16_t *in, const uint16
         multiply_pairs<Tiles>({in, pairs.in + cut[0], in_channels}, {grad, pairs.out + cut[0], out_channels}, count,
                               first, divide_up(rows, TILE), columns, scratch);
       turns.wait(sum, block);
-      if (count > 0) add_sums(scratch.sums.data(), rows, out_channels, out + (k * in_channels + first) * out_channels);
+      if (count > 0) add_sums(scratch.sums, rows, out_channels, out + (k * in_channels + first) * out_channels);
       turns.pass(sum, block);
     }
     Tiles::end();

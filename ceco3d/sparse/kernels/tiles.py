@@ -17,7 +17,7 @@ from ceco3d.sparse.maps.kernel_map import KernelMap
 
 TILE = 16  # rows and columns of a tile
 STEP = 32  # channels that one instruction multiplies
-TILES_OF_COLUMNS = 6
+COLUMN_TILES = 3
 BLOCK_ROWS, MIN_BLOCK_ROWS = 512, 32
 GRADIENT_ROWS = 4096
 EMULATE = False  # True: the same kernels on tiles in plain C++, slow, for tests on processors without AMX
@@ -65,7 +65,7 @@ def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map:
     )
     out = features.new_empty(kernel_map.num_out, columns)
     bias = None if bias is None else bias.float().contiguous()
-    block_rows = rows_per_block(kernel_map.num_out, -(-tiles // TILES_OF_COLUMNS), BLOCK_ROWS, MIN_BLOCK_ROWS)
+    block_rows = rows_per_block(kernel_map.num_out, -(-tiles // COLUMN_TILES), BLOCK_ROWS, MIN_BLOCK_ROWS)
     taken, _keep = pairs(kernel_map, block_rows)
     cpp().ceco3d_tiles_convolve(
         c_bool(EMULATE),
