@@ -21,24 +21,41 @@ struct Rows {  // of one side of the pairs, bfloat16
   Size channels;
 };
 
-// Units of two consecutive pairs `first` and `first + 1`, zero beyond `count`: to (TILE) of channels from `at` on
-static void interleave(const Rows &side, Size first, Size count, Size at, Unit *to) {
-  const Size valid = std::min<Size>(TILE, side.channels - at);
-  if (first >= count || valid <= 0) {
-    std::fill_n(to, TILE, 0);
-    return;
-  }
-  const bool alone = first + 1 == count;
-  const uint16_t *even = side.values + side.rows[first] * side.channels + at;
-  const uint16_t *odd = alone ? even : side.values + side.rows[first + 1] * side.channels + at;
-  const Unit keep = alone ? 0 : 0xffff0000;
-  if (valid == TILE) {
-    for (Size n = 0; n < TILE; n++) to[n] = even[n] | ((Unit)odd[n] << 16 & keep);
-  } else {
-    std::fill_n(to, TILE, 0);
-    for (Size n = 0; n < valid; n++) to[n] = even[n] | ((Unit)odd[n] << 16 & keep);
-  }
+// Channels [at, at + TILE) of two rows -> to (TILE) units
+[[gnu::always_inline]] static inline void interleave(const uint16_t *even, const uint16_t *odd, Unit *to) {
+#ifdef __AVX512F__
+  const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)even));
+  const __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)odd));
+  _mm512_storeu_si512(to, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+#else
+  for (Size n = 0; n < TILE; n++) to[n] = even[n] | (Unit)odd[n] << 16;
+#endif
 }
+
+// The rows of two consecutive pairs, tile by tile; channels beyond the last one and rows beyond the last pair are zero
+struct TwoRows {
+  const uint16_t *even, *odd;
+  uint16_t tails[2][TILE];  // the channels of the last tile if they do not fill it
+  Size channels;
+
+  TwoRows(const Rows &side, Size pair, Size count) : channels(side.channels) {
+    even = pair < count ? side.values + side.rows[pair] * channels : nullptr;
+    odd = pair + 1 < count ? side.values + side.rows[pair + 1] * channels : nullptr;
+    if (channels % TILE) {
+      const Size at = channels / TILE * TILE;
+      std::memset(tails, 0, sizeof tails);
+      if (even) std::memcpy(tails[0], even + at, 2 * (channels - at));
+      if (odd) std::memcpy(tails[1], odd + at, 2 * (channels - at));
+    }
+  }
+  [[gnu::always_inline]] void tile(Size at, Unit *to) const {
+    static const uint16_t none[TILE] = {};
+    if (at + TILE <= channels)
+      interleave(even ? even + at : none, odd ? odd + at : none, to);
+    else
+      interleave(at < channels ? tails[0] : none, at < channels ? tails[1] : none, to);
+  }
+};
 
 static void transpose(const Unit *from, Unit *to) {  // (TILE, TILE)
 #ifdef __AVX512F__
@@ -107,19 +124,19 @@ template <class Tiles>
 static void multiply_pairs(const Rows &in, const Rows &grad, Size pairs, Size first, Size rows, Size columns,
                            Scratch &scratch) {
   const Size width = columns * TILE_UNITS;
-  alignas(64) Unit square[TILE_UNITS];
+  alignas(64) Unit squares[SLAB / TILE * TILE_UNITS];
   std::fill_n(scratch.sums, rows * width, 0.0f);
   for (Size begin = 0; begin < pairs; begin += CHUNK) {
     const Size end = std::min(pairs, begin + CHUNK), steps = divide_up(end - begin, STEP);
     for (Size step = 0; step < steps; step++) {
       const Size pair = begin + step * STEP;
-      for (Size m = 0; m < rows; m++) {
-        for (Size i = 0; i < TILE; i++) interleave(in, pair + 2 * i, end, first + m * TILE, square + i * TILE);
-        transpose(square, &scratch.left[m * FAR + step * TILE_UNITS]);
+      for (Size i = 0; i < TILE; i++) {
+        const TwoRows left(in, pair + 2 * i, end), right(grad, pair + 2 * i, end);
+        for (Size m = 0; m < rows; m++) left.tile(first + m * TILE, squares + m * TILE_UNITS + i * TILE);
+        for (Size n = 0; n < columns; n++) right.tile(n * TILE, &scratch.right[n * FAR + step * TILE_UNITS + i * TILE]);
       }
-      for (Size i = 0; i < TILE; i++)
-        for (Size n = 0; n < columns; n++)
-          interleave(grad, pair + 2 * i, end, n * TILE, &scratch.right[n * FAR + step * TILE_UNITS + i * TILE]);
+      for (Size m = 0; m < rows; m++)
+        transpose(squares + m * TILE_UNITS, &scratch.left[m * FAR + step * TILE_UNITS]);
     }
     for (Size m = 0; m < rows; m += 2)
       for (Size n = 0; n < columns; n += 2) {

@@ -57,7 +57,7 @@ def backward(
 def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap, transpose: bool) -> Tensor:
     offsets, channels, columns = weight.shape if not transpose else (weight.shape[0], weight.shape[2], weight.shape[1])
     steps, tiles = -(-channels // STEP), -(-columns // TILE)
-    features = F.pad(features, (0, STEP * steps - channels)).contiguous()
+    features = (F.pad(features, (0, STEP * steps - channels)) if channels % STEP else features).contiguous()
     weight = weight.float().contiguous()
     packed = torch.empty(offsets * steps * tiles * TILE * TILE, dtype=torch.int32)
     cpp().ceco3d_tiles_pack_weight(
