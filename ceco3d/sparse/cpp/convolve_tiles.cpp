@@ -10,17 +10,23 @@
 #include "common.h"
 #include "tiles.h"
 
-constexpr int SUMS = 6;                // tiles
+constexpr int SUMS = 6;                 // tiles
+constexpr Size GROUP = 2 * TILE;        // rows
 constexpr Size CACHED_UNITS = 1 << 18;  // of weights: 1 MB
 
 using Line [[gnu::vector_size(4 * TILE), gnu::aligned(4), gnu::may_alias]] = Unit;
+
+struct Neighbors {       // the input rows of groups of output rows
+  const int32_t *rows;   // (groups, offsets, GROUP), -1 where there is none
+  const uint8_t *used;   // (groups, offsets): bit t is set if there is any in tile t
+};
 
 struct Layer {
   const Unit *in;      // (num_in, steps, TILE): pairs of channels
   const Unit *weight;  // (offsets, steps, column_tiles, TILE, TILE): pairs of channels x columns
   const float *bias;   // (columns) or null
   uint16_t *out;       // (num_out, columns)
-  Size steps, columns;
+  Size offsets, steps, columns;
   Size column_tiles() const { return divide_up(columns, TILE); }
 };
 
@@ -59,18 +65,18 @@ static void gather(const Layer &layer, const int32_t *neighbors, int rows, Unit 
   }
 }
 
-// sums of some rows and `wide` tiles of columns from `first` on. neighbors (offsets, rows): their input rows, -1 where
-// there is none; used (offsets): whether there is any; copies: room for those of two offsets
+// sums of `tall` tiles of rows and `wide` of columns from `first` on. neighbors, used: of a group, see Neighbors, from the
+// first of these rows on; copies: room for the rows of two offsets
 template <class Tiles, int tall, int wide>
-WITH_TILES static void convolve_rows(const Layer &layer, const int32_t *neighbors, const uint8_t *used, Size offsets,
+WITH_TILES static void convolve_rows(const Layer &layer, const int32_t *neighbors, const uint8_t *used, uint8_t tiles,
                                      Size first, Unit *copies, float *sums) {
   constexpr std::make_integer_sequence<int, tall * wide> all{};
   const Size width = layer.column_tiles() * TILE_UNITS, row = layer.steps * TILE;
   Sums<Tiles, tall, wide>::zero(all);
-  for (Size k = 0; k < offsets; k++) {
-    if (!used[k]) continue;
+  for (Size k = 0; k < layer.offsets; k++) {
+    if (!(used[k] & tiles)) continue;
     Unit *copy = copies + k % 2 * tall * TILE * row;  // two: a copy need not wait for the products of the last
-    gather(layer, neighbors + k * tall * TILE, tall * TILE, copy);
+    gather(layer, neighbors + k * GROUP, tall * TILE, copy);
     const Unit *right = layer.weight + k * layer.steps * width + first * TILE_UNITS;
     for (Size step = 0; step < layer.steps; step++)
       Sums<Tiles, tall, wide>::add(copy + step * TILE, row, right + step * width, all);
@@ -96,74 +102,69 @@ static void write_rows(const Layer &layer, const float *sums, Size width, Size r
   }
 }
 
-// The input rows of a block of output rows
-struct Neighbors {
-  Size height;                // rows of a group
-  std::vector<int32_t> rows;  // (groups, offsets, height), -1 where there is none
-  std::vector<uint8_t> used;  // (groups, offsets): whether there is any
-  Neighbors(const Pairs &pairs, Size height)
-      : height(height),
-        rows(divide_up(pairs.block_rows, height) * pairs.offsets * height),
-        used(divide_up(pairs.block_rows, height) * pairs.offsets) {}
-
-  void find(const Pairs &pairs, Size block) {
-    std::fill(rows.begin(), rows.end(), -1);
-    std::fill(used.begin(), used.end(), 0);
-    const Size *cuts = pairs.cuts + block * pairs.offsets;
-    for (Size k = 0; k < pairs.offsets; k++)
-      for (Size pair = cuts[k]; pair < cuts[k + pairs.offsets]; pair++) {
-        const uint32_t row = pairs.out[pair] - block * pairs.block_rows, tall = height;
-        const Size at = row / tall * pairs.offsets + k;
-        rows[at * height + row % tall] = pairs.in[pair];
-        used[at] = 1;
-      }
-  }
-};
-
-// One block of output rows and the tiles [first, last) of columns
+// A block of output rows and the tiles [first, last) of columns
 template <class Tiles, int tall>
-static void convolve_block(const Pairs &pairs, const Layer &layer, Size block, Size first, Size last,
-                           Neighbors &neighbors, Unit *copies) {
+static void convolve_block(const Neighbors &neighbors, const Layer &layer, Size begin, Size end, Size first, Size last,
+                           Unit *copies) {
   constexpr int wide = SUMS / tall;
   constexpr Size height = tall * TILE;
   alignas(64) float sums[SUMS * TILE_UNITS];
-  const Size end = std::min(pairs.num_out, (block + 1) * pairs.block_rows);
-  neighbors.find(pairs, block);
-  for (Size row = block * pairs.block_rows, at = 0; row < end; row += height, at += pairs.offsets)
+  for (Size row = begin; row < end; row += height) {
+    const Size at = row / GROUP * layer.offsets;
+    const uint8_t tiles = tall == 1 ? 1 << row % GROUP / TILE : 3;
     for (Size tile = first; tile < last; tile += wide) {
       const Size count = std::min<Size>(wide, last - tile);
-      convolve_rows_of<Tiles, tall, wide>(count)(layer, &neighbors.rows[at * height], &neighbors.used[at],
-                                                 pairs.offsets, tile, copies, sums);
+      convolve_rows_of<Tiles, tall, wide>(count)(layer, neighbors.rows + at * GROUP + row % GROUP, neighbors.used + at,
+                                                 tiles, tile, copies, sums);
       write_rows(layer, sums, count * TILE, row, std::min(height, end - row), tile * TILE);
     }
+  }
 }
 
 // A task has as many columns as the cache holds weights for.
 template <class Tiles, int tall>
-static void convolve_tall(const Pairs &pairs, const Layer &layer, int threads) {
+static void convolve_tall(const Neighbors &neighbors, const Layer &layer, Size num_out, Size block_rows, int threads) {
   constexpr Size wide = SUMS / tall;
-  const Size tiles = layer.column_tiles(), blocks = divide_up(pairs.num_out, pairs.block_rows);
-  const Size fitting = CACHED_UNITS / (pairs.offsets * layer.steps * TILE_UNITS) / wide * wide;
+  const Size tiles = layer.column_tiles(), blocks = divide_up(num_out, block_rows);
+  const Size fitting = CACHED_UNITS / (layer.offsets * layer.steps * TILE_UNITS) / wide * wide;
   const Size width = std::max<Size>(wide, fitting);
 #pragma omp parallel num_threads(threads)
   {
-    Neighbors neighbors(pairs, tall * TILE);
     std::vector<CacheLine> copies(2 * tall * TILE * layer.steps);
     Tiles::begin();
 #pragma omp for schedule(dynamic) nowait
     for (Size task = 0; task < blocks * divide_up(tiles, width); task++) {
-      const Size first = task / blocks * width, last = std::min(tiles, first + width);
-      convolve_block<Tiles, tall>(pairs, layer, task % blocks, first, last, neighbors, copies.data()->units);
+      const Size first = task / blocks * width, begin = task % blocks * block_rows;
+      convolve_block<Tiles, tall>(neighbors, layer, begin, std::min(num_out, begin + block_rows), first,
+                                  std::min(tiles, first + width), copies.data()->units);
     }
     Tiles::end();
   }
 }
 
 template <class Tiles>
-static void convolve(const Pairs &pairs, const Layer &layer, int threads) {
+static void convolve(const Neighbors &neighbors, const Layer &layer, Size num_out, Size block_rows, int threads) {
   const Size tiles = layer.column_tiles();
-  const bool flat = (tiles == SUMS || tiles == SUMS - 1) && pairs.offsets * layer.steps * tiles * TILE_UNITS <= CACHED_UNITS;
-  (flat ? convolve_tall<Tiles, 1> : convolve_tall<Tiles, 2>)(pairs, layer, threads);
+  const bool fits = layer.offsets * layer.steps * tiles * TILE_UNITS <= CACHED_UNITS;
+  const bool flat = fits && (tiles == SUMS || tiles == SUMS - 1);
+  (flat ? convolve_tall<Tiles, 1> : convolve_tall<Tiles, 2>)(neighbors, layer, num_out, block_rows, threads);
+}
+
+static void find_neighbors(const Pairs &pairs, int32_t *rows, uint8_t *used, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+  for (Size block = 0; block < divide_up(pairs.num_out, pairs.block_rows); block++) {
+    const Size first = block * pairs.block_rows / GROUP, rest = divide_up(pairs.num_out, GROUP) - first;
+    const Size places = std::min(pairs.block_rows / GROUP, rest) * pairs.offsets;
+    std::fill_n(rows + first * pairs.offsets * GROUP, places * GROUP, -1);
+    std::fill_n(used + first * pairs.offsets, places, 0);
+    const Size *cuts = pairs.cuts + block * pairs.offsets;
+    for (Size k = 0; k < pairs.offsets; k++)
+      for (Size pair = cuts[k]; pair < cuts[k + pairs.offsets]; pair++) {
+        const Size row = pairs.out[pair], at = row / GROUP * pairs.offsets + k;
+        rows[at * GROUP + row % GROUP] = pairs.in[pair];
+        used[at] |= 1 << row % GROUP / TILE;
+      }
+  }
 }
 
 // weight (offsets, channels, columns), or its transpose per offset -> the weight of a Layer
@@ -197,10 +198,16 @@ void ceco3d_tiles_pack_weight(int threads, const float *weight, void *packed, Si
   pack_weight(weight, (Unit *)packed, offsets, channels, columns, transpose, threads);
 }
 
-// As ceco3d_convolve; in (num_in, 32 * steps) and out bfloat16
-void ceco3d_tiles_convolve(bool emulate, int threads, const Pairs *pairs, const void *in, const void *weight,
-                           const float *bias, void *out, Size steps, Size columns) {
-  const Layer layer{(const Unit *)in, (const Unit *)weight, bias, (uint16_t *)out, steps, columns};
-  (emulate ? convolve<PlainTiles> : convolve<AmxTiles>)(*pairs, layer, threads);
+// rows (groups of 32, offsets, 32) and used (groups, offsets): see Neighbors; a multiple of 32 rows per block
+void ceco3d_tiles_neighbors(int threads, const Pairs *pairs, int32_t *rows, uint8_t *used) {
+  find_neighbors(*pairs, rows, used, threads);
+}
+
+// As ceco3d_convolve; in (num_in, 32 * steps) and out bfloat16; a multiple of 32 rows per block
+void ceco3d_tiles_convolve(bool emulate, int threads, const int32_t *rows, const uint8_t *used, const void *in,
+                           const void *weight, const float *bias, void *out, Size num_out, Size block_rows,
+                           Size offsets, Size steps, Size columns) {
+  const Layer layer{(const Unit *)in, (const Unit *)weight, bias, (uint16_t *)out, offsets, steps, columns};
+  (emulate ? convolve<PlainTiles> : convolve<AmxTiles>)({rows, used}, layer, num_out, block_rows, threads);
 }
 }

@@ -18,7 +18,8 @@ from ceco3d.sparse.maps.kernel_map import KernelMap
 TILE = 16  # rows and columns of a tile
 STEP = 32  # channels that one instruction multiplies
 COLUMN_TILES = 3
-BLOCK_ROWS, MIN_BLOCK_ROWS = 512, 32
+GROUP = 32  # rows whose neighbors lie together
+BLOCK_ROWS = 512  # at most; a multiple of GROUP, as the next
 GRADIENT_ROWS = 4096
 EMULATE = False  # True: the same kernels on tiles in plain C++, slow, for tests on processors without AMX
 
@@ -65,14 +66,22 @@ def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map:
     )
     out = features.new_empty(kernel_map.num_out, columns)
     bias = None if bias is None else bias.float().contiguous()
-    block_rows = rows_per_block(kernel_map.num_out, -(-tiles // COLUMN_TILES), BLOCK_ROWS, MIN_BLOCK_ROWS)
-    taken, _keep = pairs(kernel_map, block_rows)
+    rows, used = kernel_map.kept("tiles", _neighbors)
+    block_rows = rows_per_block(kernel_map.num_out, -(-tiles // COLUMN_TILES), BLOCK_ROWS, GROUP)
     cpp().ceco3d_tiles_convolve(
         c_bool(EMULATE),
         threads(),
-        byref(taken),
-        *pointers(features, packed, bias, out),
-        c_int64(steps),
-        c_int64(columns),
+        *pointers(rows, used, features, packed, bias, out),
+        *map(c_int64, (kernel_map.num_out, block_rows, offsets, steps, columns)),
     )
     return out
+
+
+def _neighbors(kernel_map: KernelMap) -> tuple[Tensor, Tensor]:
+    """The input rows of groups of output rows, and which tiles have any: ``struct Neighbors`` of convolve_tiles.cpp."""
+    taken, _keep = pairs(kernel_map, GRADIENT_ROWS)
+    groups, offsets = -(-kernel_map.num_out // GROUP), len(kernel_map.starts) - 1
+    rows = torch.empty(groups, offsets, GROUP, dtype=torch.int32)
+    used = torch.empty(groups, offsets, dtype=torch.uint8)
+    cpp().ceco3d_tiles_neighbors(threads(), byref(taken), *pointers(rows, used))
+    return rows, used

@@ -37,6 +37,7 @@ class KernelMap:
     num_out: int
     identity: int | None = None
     _cuts: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _kept: dict[str, tuple[Tensor, ...]] = field(default_factory=dict, repr=False)
     _transposed: list[KernelMap] = field(default_factory=list, repr=False)
 
     @property
@@ -51,6 +52,12 @@ class KernelMap:
                 KernelMap(self.out_rows, self.in_rows, self.starts, self.num_out, self.num_in, self.identity)
             )
         return self._transposed[0]
+
+    def kept(self, name: str, make: Callable[[KernelMap], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """What ``make`` derives from this map for kernels called ``name``, made once."""
+        if name not in self._kept:
+            self._kept[name] = make(self)
+        return self._kept[name]
 
     def cuts(self, rows: int) -> Tensor:
         """Where to cut the pairs of each offset so that block b covers output rows ``[b*rows, (b+1)*rows)``.
