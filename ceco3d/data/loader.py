@@ -69,6 +69,6 @@ def _send_reason(queue: Queue[Any], error: Exception, job: tuple[int, Any]) -> N
 
 
 def _remedy(text: str) -> str:
-    if "shared memory" in text or "torch_" in text:  # the name of its file
-        return "enlarge /dev/shm (docker run --shm-size=2g), or set trainer.workers=0"
-    return "raise the limit of open files (ulimit -n 4096), or set trainer.workers=0"
+    if "Too many open files" in text:
+        return "raise the limit (ulimit -n 4096) or set trainer.workers=0, and continue with resume=auto"
+    return "enlarge /dev/shm (docker run --shm-size=2g) or set trainer.workers=0, and continue with resume=auto"

@@ -7,12 +7,12 @@ count as they are.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ceco3d.data.scenes.processed import remove_scene
 from ceco3d.preprocessing.annotation import AGGREGATION, SEGMENTS, SPACES, Objects
 from ceco3d.preprocessing.label_table import LabelTable
 from ceco3d.preprocessing.scannet import INFO, MESH
@@ -36,7 +36,7 @@ class Record:
 
     def write(self, target: Path) -> None:
         """Remember it for the processed scene ``target``, before that is written: a scene is never older."""
-        shutil.rmtree(target, ignore_errors=True)
+        remove_scene(target)
         write_text(_path(target), json.dumps(asdict(self)) + "\n")
 
     def changed(self, source: Path, table: LabelTable | None) -> str | None:

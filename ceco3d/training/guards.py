@@ -28,13 +28,13 @@ def loader_guard() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error)
+        text, otherwise = str(error), " or set trainer.workers=0, and continue with resume=auto"
         if "Bus error" in text:
-            why = "/dev/shm is full: enlarge it (docker run --shm-size=2g), or set trainer.workers=0"
+            why = f"/dev/shm is full: enlarge it (docker run --shm-size=2g){otherwise}"
         elif "DataLoader worker" in text:
             why = "a loader process died (out of memory?): resume with resume=auto and fewer trainer.workers"
         elif any(words in text for words in TOO_MANY_FILES):
-            why = "too many open files: raise the limit (ulimit -n 4096), or set trainer.workers=0"
+            why = f"too many open files: raise the limit (ulimit -n 4096){otherwise}"
         else:
             raise
         raise UserError(why) from error

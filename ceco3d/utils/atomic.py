@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ceco3d.utils.errors import UserError
+from ceco3d.utils.errors import DiskFullError, UserError
 from ceco3d.utils.processes import boot_id
 
 RETRY_SECONDS = 30.0  # between two attempts to write results
@@ -42,6 +42,21 @@ def check_writable(folder: Path) -> None:
     except OSError:
         reason = f"{existing} is not a writable folder"
         raise UserError(f"{folder}: cannot write there ({reason}); choose another folder") from None
+
+
+@contextmanager
+def full_disk_ends(folder: Path) -> Iterator[None]:
+    """DiskFullError if the body cannot write into ``folder`` because its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        cut_short = error.errno is None and "requested and" in str(error)  # NumPy does not say why
+        if not cut_short and error.errno not in FULL:
+            raise
+        reason = "No space left on device" if error.errno is None else error.strerror
+        raise DiskFullError(
+            f"{folder}: cannot be written ({reason}): free some space and run again; what is finished is kept"
+        ) from error
 
 
 def retry_on_disk_error(write: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,16 +58,27 @@ def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
         if arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not {np.dtype(dtype)} {shape}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    temporary = _temporary(folder)
     temporary.mkdir()
     try:
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array)
-        if folder.exists():
-            shutil.rmtree(folder)
+        remove_scene(folder)
         os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_scene(folder: Path) -> None:
+    """Delete a scene, if it is there. Who reads it or stops this never finds a part of it under its name."""
+    temporary = _temporary(folder)
+    with suppress(FileNotFoundError):
+        os.rename(folder, temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
 
 
 def is_finished(folder: Path, needed: Sequence[str]) -> bool:
