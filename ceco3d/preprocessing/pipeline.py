@@ -170,8 +170,7 @@ def _preprocess_scene(job: Job, labels: LabelTable | None) -> str | None:
         files = raw_files(job.source)  # before they are read: a change in the meantime makes the scene anew
         arrays, objects = scannet.read_scene_and_objects(job.source, labels, job.annotated, job.align)
         with full_disk_ends(job.target.parent.parent):
-            Record(files, objects).write(job.target)
-            write_scene(job.target, arrays)
+            write_scene(job.target, arrays, lambda: Record(files, objects).write(job.target))
     except DiskFullError:
         raise
     except UserError as error:

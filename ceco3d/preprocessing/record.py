@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ceco3d.data.scenes.processed import remove_scene
 from ceco3d.preprocessing.annotation import AGGREGATION, SEGMENTS, SPACES, Objects
 from ceco3d.preprocessing.label_table import LabelTable
 from ceco3d.preprocessing.scannet import INFO, MESH
@@ -35,8 +34,7 @@ class Record:
     objects: Objects | None
 
     def write(self, target: Path) -> None:
-        """Remember it for the processed scene ``target``, before that is written: a scene is never older."""
-        remove_scene(target)
+        """Remember it for the processed scene ``target``, right before that appears: a scene is never older."""
         write_text(_path(target), json.dumps(asdict(self)) + "\n")
 
     def changed(self, source: Path, table: LabelTable | None) -> str | None:

@@ -46,8 +46,10 @@ Load = Callable[[Path], np.ndarray]
 Rows = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
 
-def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+def write_scene(folder: Path, arrays: dict[str, np.ndarray], record: Callable[[], None] = lambda: None) -> None:
     """Write a scene to ``folder``, which appears when it is complete and replaces an older one.
+
+    record  writes down what the scene was made from, while there is no scene: neither counts for another one
 
     ValueError if an array does not have the dtype and shape given in ``ARRAYS``, or that of labels.
     """
@@ -64,6 +66,7 @@ def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array)
         remove_scene(folder)
+        record()
         os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

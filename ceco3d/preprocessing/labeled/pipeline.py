@@ -91,10 +91,9 @@ class SceneMaker:
             check_visible(*scan.files, self.root)
             state = file_state(scan)  # before reading: a change in the meantime makes the scene anew
             arrays = to_arrays(self.layout.read(scan), self.space, self.frame)
+            record = json.dumps({"options": self.options, "files": state}) + "\n"
             with full_disk_ends(self.root):
-                remove_scene(self.target(scan))
-                write_text(self._record(scan), json.dumps({"options": self.options, "files": state}) + "\n")
-                write_scene(self.target(scan), arrays)
+                write_scene(self.target(scan), arrays, lambda: write_text(self._record(scan), record))
         except DiskFullError:
             raise
         except UserError as error:
