@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -19,6 +20,8 @@ import torch
 
 # Events of Python (sys.addaudithook) that change what is in a folder, and which of their arguments are paths.
 CHANGES = {"os.rename": 2, "os.remove": 1, "os.mkdir": 1, "os.rmdir": 1, "os.link": 2}
+CLONE_NEWNS = 0x20000  # of unshare(2): mounts of its own
+NOT_ALLOWED = 77  # exit code where a fault cannot be made
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,25 @@ def killed_everywhere(function: Callable[[], object], folder: Path, stride: int 
 def limit_file_size(size: int) -> Callable[[], None]:
     """``before`` of ``in_child``: files cannot grow beyond ``size`` bytes, as with ulimit -f."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def limit_open_files(count: int) -> Callable[[], None]:
+    """``before`` of ``in_child``: no more open files than that, as with ulimit -n."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
+def small_shared_memory(size: int) -> Callable[[], None]:
+    """``before`` of ``in_child``: a /dev/shm of its own with ``size`` bytes; the child ends with NOT_ALLOWED if not."""
+
+    def change() -> None:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", "/dev/shm"]
+        private = ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0
+        if not private or any(
+            subprocess.run(command).returncode for command in (["mount", "--make-rprivate", "/"], mount)
+        ):
+            sys.exit(NOT_ALLOWED)
+
+    return change
 
 
 @contextmanager
