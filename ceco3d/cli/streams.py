@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -30,11 +31,22 @@ class _Outlet(io.FileIO):
             return memoryview(data).nbytes  # type: ignore[arg-type]
 
 
+def name_files_in_utf8() -> None:
+    """Start the command again in Python's UTF-8 mode where the locale is ASCII: else no name with an umlaut is text.
+
+    Python does so itself for the locales C and POSIX, unless it is told not to. What is printed stays ASCII.
+    """
+    if codecs.lookup(sys.getfilesystemencoding()).name == "ascii":
+        os.environ |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "ascii:backslashreplace"}
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
 def open_streams() -> None:
     """Replace stdout and stderr by streams that never fail; closed ones lead to /dev/null.
 
     Characters that the locale lacks are printed as escapes.
     """
+    name_files_in_utf8()
     for number in range(3):  # else the next file that is opened takes the number, and what C code prints goes into it
         try:
             os.fstat(number)

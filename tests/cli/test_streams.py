@@ -1,15 +1,16 @@
 """Commands whose output goes nowhere: the reader has left, the disk is full, stdout is closed."""
 
+import json
 import os
-import runpy
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.models import build_model
-from tests.helpers.faults import in_child
+from tests.helpers.faults import command, in_child
 from tests.helpers.run_folder import write_run
 
 
@@ -46,16 +47,6 @@ def arguments_of(name, given, out):
             yield from given["tiny"]
         else:
             yield text.format(out=out, **{key: value for key, value in given.items() if key != "tiny"})
-
-
-def command(name, *arguments):
-    """``python -m ceco3d.NAME ARGUMENTS``, for ``in_child``."""
-
-    def run():
-        sys.argv = [name, *map(str, arguments)]
-        runpy.run_module(f"ceco3d.{name}", run_name="__main__", alter_sys=True)
-
-    return run
 
 
 def lead_to(kind):
@@ -118,3 +109,20 @@ def test_files_do_not_get_the_number_of_a_closed_stream(tmp_path):
     closed = 'exec "$@" <&- >&- 2>&-'
     subprocess.run(["bash", "-c", closed, "bash", sys.executable, "-c", code], check=True)
     assert int((tmp_path / "file").read_text()) > 2
+
+
+def test_names_that_are_no_ascii_are_right_in_an_ascii_locale(tmp_path):
+    raw, root = tmp_path / "räume", tmp_path / "größe"
+    for split, name in (("train", "Büro"), ("val", "Küche 日本")):
+        (raw / split).mkdir(parents=True)
+        rows = "".join(f"{n % 7}.5,{n % 5}.5,0.5,{1 + n % 2}\n" for n in range(50))
+        (raw / split / f"{name}.csv").write_text(f"x,y,z,label\n{rows}")
+    (raw / "classes.csv").write_text("id,name\n1,Tür\n2,Fenster\n", encoding="utf-8")
+    ascii_only = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    arguments = ["dataset=folder", f"dataset.raw={raw}", f"dataset.root={root}", "workers=1"]
+    line = [sys.executable, "-m", "ceco3d.preprocess", *arguments]
+    done = subprocess.run(line, capture_output=True, env=ascii_only)
+    assert done.returncode == 0, done.stderr
+    assert rb"T\xfcr" in done.stdout
+    assert json.loads((root / "classes.json").read_bytes())["names"] == ["Tür", "Fenster"]
+    assert [scene.name for scene in list_scenes(root, "val")] == ["Küche 日本"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import runpy
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,16 @@ def in_child(function: Callable[[], object], before: Callable[[], object] = lamb
     with ThreadPoolExecutor() as pool:
         out, err = pool.map(_read, [reader for reader, _ in pipes])
     return Ended(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out, err)
+
+
+def command(name: str, *arguments: object) -> Callable[[], None]:
+    """``python -m ceco3d.NAME ARGUMENTS``, for ``in_child``."""
+
+    def run() -> None:
+        sys.argv = [name, *map(str, arguments)]
+        runpy.run_module(f"ceco3d.{name}", run_name="__main__", alter_sys=True)
+
+    return run
 
 
 def _run(function: Callable[[], object], before: Callable[[], object], writers: list[int]) -> int:
@@ -122,9 +134,15 @@ def limit_file_size(size: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def limit_open_files(count: int) -> Callable[[], None]:
-    """``before`` of ``in_child``: no more open files than that, as with ulimit -n."""
-    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+def limit_open_files(more: int) -> Callable[[], None]:
+    """``before`` of ``in_child``: as with ulimit -n, no more open files than now and ``more``."""
+
+    def change() -> None:
+        used = set(map(int, os.listdir("/proc/self/fd")))
+        limit = next(islice((number for number in count() if number not in used), more, None))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+    return change
 
 
 def small_shared_memory(size: int) -> Callable[[], None]:
