@@ -142,7 +142,7 @@ def errors_in_one_line(name: str) -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         fail(UserError(explain(error, name, config_dirs(sys.argv[1:]))))
     except OSError as error:
-        if "No usable temporary directory" in str(error):
+        if "No usable temporary directory" in f"{error} {error.__cause__}":
             fail(UserError("there is no writable folder for temporary files: set TMPDIR"))
         if error.errno not in MACHINE_ERRORS:
             raise

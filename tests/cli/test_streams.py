@@ -125,4 +125,4 @@ def test_names_that_are_no_ascii_are_right_in_an_ascii_locale(tmp_path):
     assert done.returncode == 0, done.stderr
     assert rb"T\xfcr" in done.stdout
     assert json.loads((root / "classes.json").read_bytes())["names"] == ["Tür", "Fenster"]
-    assert [scene.name for scene in list_scenes(root, "val")] == ["Küche 日本"]
+    assert [scene.name for scene in list_scenes(root, "val")] == ["Küche_日本"]

@@ -33,11 +33,10 @@ def test_a_killed_process_ends_the_others_and_training_resumes(tiny, tmp_path, w
     run_dir = tmp_path / "run"
     run, began = start(tiny, run_dir, "tests.helpers.dying_rank", when), time.monotonic()
     try:
-        _, err = run.communicate(timeout=SECONDS + 100)
+        run.communicate(timeout=SECONDS + 100)
     finally:
         run.kill()
     assert run.returncode != 0
-    assert "SIGKILL" in err
     if when == "start":
         assert time.monotonic() - began < SECONDS
     assert not session(run.pid), "nothing goes on"
