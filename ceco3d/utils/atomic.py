@@ -161,11 +161,9 @@ def _machine() -> str:
 def write_files(contents: Mapping[Path, bytes]) -> None:
     """Write files that belong together: they get their names in this order, once all are complete, or none does."""
     with ExitStack() as stack:
-        files = {
-            path: stack.enter_context(whole_file(path)) for path in reversed(contents)
-        }  # the last one leaves first
-        for path, file in files.items():
-            file.write(contents[path])
+        for path, content in reversed(list(contents.items())):  # the last one opened is the first to get its name
+            file = stack.enter_context(whole_file(path))
+            file.write(content)
             file.flush()  # the disk is full now, or not at all
 
 
