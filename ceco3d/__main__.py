@@ -5,6 +5,7 @@ import runpy
 import sys
 
 import ceco3d
+from ceco3d.cli.streams import open_streams
 
 COMMANDS = {
     "train": "train a network; generates its data when there is none",
@@ -22,6 +23,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run the command named first, or list them all (exit code 2 when the name is unknown)."""
+    open_streams()
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in COMMANDS:
         sys.argv = [f"ceco3d {name}", *sys.argv[2:]]

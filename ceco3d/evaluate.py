@@ -23,7 +23,7 @@ from ceco3d.inference.on_cluster import evaluate_on_cluster, predictor_source
 from ceco3d.metrics.tables import print_scores, scores_markdown
 from ceco3d.reports.final_report import report_evaluation
 from ceco3d.runs.open_run import locked_folder
-from ceco3d.utils.atomic import check_writable, write_json, write_text
+from ceco3d.utils.atomic import check_writable, encoded, json_bytes, write_files, write_text
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.distributed import is_main, process_group
 from ceco3d.utils.environment import write_environment
@@ -83,8 +83,8 @@ def compare(settings: EvaluateSettings) -> None:
     title = f"{', '.join(settings.pred)} against {', '.join(settings.truth)}"
     print_scores(scores, title, space, classes=True)
     if settings.out is not None:
-        write_text(settings.out / "scores.md", scores_markdown(scores, space, title))
-        write_json(settings.out / "metrics.json", scores)
+        table = encoded(scores_markdown(scores, space, title))
+        write_files({settings.out / "scores.md": table, settings.out / "metrics.json": json_bytes(scores)})
         logger.info(f"written to {settings.out}")
 
 

@@ -15,7 +15,7 @@ from ceco3d.cli.app import command
 from ceco3d.reports.leaderboard import leaderboard_csv, leaderboard_markdown, read_leaderboard
 from ceco3d.reports.leaderboard_html import leaderboard_html
 from ceco3d.reports.study import read_study, study_markdown
-from ceco3d.utils.atomic import check_writable, write_text
+from ceco3d.utils.atomic import check_writable, encoded, write_files, write_text
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.plain_text import LINES, visible
@@ -73,9 +73,8 @@ def table(settings: ReportSettings) -> None:
     check_writable(out)
     board = read_leaderboard(settings.runs, settings.convention, settings.labels)
     text = leaderboard_markdown(board)
-    write_text(out / "leaderboard.html", leaderboard_html(board))
-    write_text(out / "leaderboard.csv", leaderboard_csv(board))
-    write_text(out / "leaderboard.md", text)
+    pages = {"html": leaderboard_html(board), "csv": leaderboard_csv(board), "md": text}
+    write_files({out / f"leaderboard.{kind}": encoded(page) for kind, page in pages.items()})
     print(visible(text.split("\n## Classes")[0], LINES))
     logger.info(f"written to {out / 'leaderboard.html'}, .md and .csv")
 

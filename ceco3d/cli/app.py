@@ -30,14 +30,18 @@ from ceco3d.cli.settings import plain, to_settings
 from ceco3d.cli.start import check, config_dirs, spelled_out, warn_of_repeats
 from ceco3d.utils.allocator import keep_freed_memory, let_segments_grow
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.open_files import allow_many_open_files
 
 S = TypeVar("S")
 
-# Faults of the machine or of a path, not of the program: disk full, quota, read-only, not permitted, device or network
-# disk gone, a name too long, a file where a folder should be.
+# Faults of the machine or of a path, not of the program: disk full, quota, limits of the process, read-only, not
+# permitted, device or network disk gone, a name too long, a file where a folder should be.
 MACHINE_ERRORS = (
     errno.ENOSPC,
     errno.EDQUOT,
+    errno.EFBIG,
+    errno.EMFILE,
+    errno.ENFILE,
     errno.EROFS,
     errno.EACCES,
     errno.EPERM,
@@ -114,6 +118,7 @@ def command(name: str, kind: type[S], first: str | None = None) -> Callable[[Cal
         @wraps(task)
         def main() -> None:
             with errors_in_one_line(name):
+                allow_many_open_files()
                 keep_freed_memory()
                 let_segments_grow()
                 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
@@ -137,6 +142,8 @@ def errors_in_one_line(name: str) -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         fail(UserError(explain(error, name, config_dirs(sys.argv[1:]))))
     except OSError as error:
+        if "No usable temporary directory" in f"{error} {error.__cause__}":
+            fail(UserError("there is no writable folder for temporary files: set TMPDIR"))
         if error.errno not in MACHINE_ERRORS:
             raise
         fail(error)

@@ -125,7 +125,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, ten times as 
 def read_document(path: Path, group: str) -> Document:
     """Read one file of conf/; ``group`` precedes its keys unless the file sets another package."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         loader = LOADER(text)
         node = loader.get_single_node()
         content = {} if node is None else loader.construct_document(node)

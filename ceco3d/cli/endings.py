@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from types import TracebackType
 from typing import NoReturn
 
 from ceco3d.utils.plain_text import visible
 
+REMEDIES = {
+    errno.EMFILE: "raise the limit of open files, such as ulimit -n 4096",
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f)",
+    errno.ENOSPC: "free some space or choose another folder",
+    errno.EDQUOT: "free some space or choose another folder",
+}
+
 
 def one_line(error: Exception) -> str:
     """The text of an error on one line, without what Hydra adds for developers."""
+    if isinstance(error, OSError) and error.errno is not None:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return f"{where}{error.strerror}" + (f"; {REMEDIES[error.errno]}" if error.errno in REMEDIES else "")
     text = str(error).split("Config search path:")[0]
     if "\nOriginal Traceback" in text:  # raised in a loader process: the last line is "module.Class: message"
         text = text.rstrip().splitlines()[-1].partition(": ")[2]

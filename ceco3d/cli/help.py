@@ -39,7 +39,7 @@ def help_page(command: str, catalog: Catalog, overrides: Sequence[str] = ()) -> 
 
 
 def _introduction(command: str) -> str:
-    content = yaml.load((config_dir() / f"{command}.yaml").read_text(), LOADER)
+    content = yaml.load((config_dir() / f"{command}.yaml").read_text(encoding="utf-8"), LOADER)
     return str(content["hydra"]["help"]["template"]).replace("$$", "$").rstrip()
 
 

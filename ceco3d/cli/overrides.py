@@ -19,7 +19,7 @@ def presets(folders: Sequence[Path], name: str, arguments: Sequence[str]) -> lis
     Only for commands that take presets, and not where the user chooses some. Hydra itself cannot do it: a group chosen
     by interpolation may not override others.
     """
-    content = yaml.safe_load((folders[0] / f"{name}.yaml").read_text())
+    content = yaml.safe_load((folders[0] / f"{name}.yaml").read_text(encoding="utf-8"))
     lines = [line for line in content["defaults"] if isinstance(line, dict)]
     choices = {group: option for line in lines for group, option in line.items()}
     given = dict(argument.lstrip("+").split("=", 1) for argument in arguments if "=" in argument)
@@ -37,7 +37,7 @@ def beside_groups(folders: Sequence[Path], name: str, arguments: Sequence[str]) 
 
     Hydra takes every folder of conf/ for a group: ``conf/scheduler`` hides the key ``scheduler`` of another command.
     """
-    own = yaml.safe_load((folders[0] / f"{name}.yaml").read_text())
+    own = yaml.safe_load((folders[0] / f"{name}.yaml").read_text(encoding="utf-8"))
     made = []
     for argument in arguments:
         key, equals, value = argument.partition("=")

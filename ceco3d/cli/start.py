@@ -11,6 +11,7 @@ from ceco3d.cli.arguments import DASHES, checked, is_checkable, option_value, re
 from ceco3d.cli.catalog import config_dir, read_catalog
 from ceco3d.cli.endings import catch_interrupts, fail
 from ceco3d.cli.help import help_page
+from ceco3d.cli.streams import open_streams
 from ceco3d.utils.errors import UserError
 
 
@@ -54,8 +55,10 @@ def spelled_out(arguments: Sequence[str], first: str | None) -> list[str]:
 def start(name: str, first: str | None = None) -> None:
     """Begin the command ``name``: check its arguments; from here on Ctrl-C ends it with one line.
 
-    Commands call it before their other imports, which take seconds. ``first``: see ``spelled_out``.
+    Commands call it before their other imports, which take seconds. ``first``: see ``spelled_out``. Printing cannot
+    fail from here on, see ``open_streams``.
     """
+    open_streams()
     catch_interrupts()
     try:
         check(name, spelled_out(sys.argv[1:], first))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
+from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
 from ceco3d.data.sampler import SceneSampler, VoxelCap
 from ceco3d.data.seeded import Item, SeededDataset
 from ceco3d.utils.allocator import keep_freed_memory
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.untrusted import one_line
 
 READ_AHEAD = 4  # batches
 
@@ -51,3 +55,20 @@ def make_loader(
 
 def _start_worker(_: int) -> None:
     keep_freed_memory()  # otherwise allocating every tensor from the system doubles the time per scene
+    Queue._on_queue_feeder_error = _send_reason  # type: ignore[attr-defined]  # meant to be replaced
+
+
+def _send_reason(queue: Queue[Any], error: Exception, job: tuple[int, Any]) -> None:
+    """Send why a batch cannot be passed on, in its place. By default the batch is lost and training waits forever."""
+    try:
+        raise UserError(
+            f"a loader process cannot pass on a batch ({one_line(error)}): {_remedy(str(error))}"
+        ) from error
+    except UserError:
+        queue.put((job[0], ExceptionWrapper(where="in a loader process")))
+
+
+def _remedy(text: str) -> str:
+    if "Too many open files" in text:
+        return "raise the limit (ulimit -n 4096) or set trainer.workers=0, and continue with resume=auto"
+    return "enlarge /dev/shm (docker run --shm-size=2g) or set trainer.workers=0, and continue with resume=auto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import ClassMoments, Confusion, neural_collapse, segmentation_scores
-from ceco3d.utils.atomic import whole_file, write_json
+from ceco3d.utils.atomic import json_bytes, write_files
 from ceco3d.utils.distributed import gather, rank, world
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.progress import track
@@ -59,14 +60,18 @@ class Evaluation:
         """Write ``neural_collapse.json``, ``confusion.npz``, ``scenes.json``, ``evaluation.json``, ``metrics.json``.
 
         ``evaluation.json`` holds ``split``, the ``protocol`` and what else there is to say ``about`` the evaluation.
-        ``metrics.json`` is the last to be written.
+        ``metrics.json`` is the last to be written. If one of them does not fit on the disk, the earlier ones stay.
         """
-        write_json(folder / "evaluation.json", {"split": split, **self.protocol, **about})
-        write_json(folder / "neural_collapse.json", self.collapse)
-        with whole_file(folder / "confusion.npz") as file:
-            np.savez(file, counts=self.counts.numpy())
-        write_json(folder / "scenes.json", self.scenes)
-        write_json(folder / "metrics.json", self.scores)
+        counts = io.BytesIO()
+        np.savez(counts, counts=self.counts.numpy())
+        contents = {
+            "evaluation.json": json_bytes({"split": split, **self.protocol, **about}),
+            "neural_collapse.json": json_bytes(self.collapse),
+            "confusion.npz": counts.getvalue(),
+            "scenes.json": json_bytes(self.scenes),
+            "metrics.json": json_bytes(self.scores),
+        }
+        write_files({folder / name: content for name, content in contents.items()})
 
 
 def evaluate_scenes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from ceco3d.data.pointclouds.labeled_copy import copy_notes, copy_suffix, write_
 from ceco3d.data.pointclouds.ply_write import extend_ply, write_ply
 from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.metrics.tables import percent
-from ceco3d.utils.atomic import whole_file
+from ceco3d.utils.atomic import json_bytes, whole_file
 from ceco3d.utils.plain_console import PlainConsole
 from ceco3d.utils.untrusted import NotSupportedError, one_line
 
@@ -87,15 +86,17 @@ class LabeledScan:
         added = self._added()
         ply, text, table = (target.with_name(target.name + suffix) for suffix in (".ply", LABELS, SUMMARY))
         with ExitStack() as files:
-            self._write_ply(files.enter_context(whole_file(ply)), added)
-            lines = files.enter_context(whole_file(text))
+            mesh, lines, about = [files.enter_context(whole_file(path)) for path in (ply, text, table)]
+            self._write_ply(mesh, added)
             for start in range(0, len(added), LINES):
                 ids = added["label"][start : start + LINES].tolist()
                 lines.write(("\n".join(map(str, ids)) + "\n").encode())
             own = copy_suffix(self.path)
             warnings = [] if own is None else self._write_copy(files, target.with_name(target.name + own), added)
             summary = summary | {"warnings": [*summary["warnings"], *warnings]}
-            files.enter_context(whole_file(table)).write((json.dumps(summary, indent=2) + "\n").encode())
+            about.write(json_bytes(summary))
+            for file in (mesh, lines, about):
+                file.flush()  # before the first of them gets its name: the disk may be full
         return warnings
 
     def _write_copy(self, files: ExitStack, target: Path, added: np.ndarray) -> list[str]:
@@ -107,6 +108,7 @@ class LabeledScan:
             with ExitStack() as own:
                 file = own.enter_context(whole_file(target))
                 write_copy(file, self.path, self.scan, result, self.written_ids)
+                file.flush()
                 files.push(own.pop_all())
         except NotSupportedError as error:
             return [f"there is no {target.suffix} result ({one_line(error)}), only the .ply"]

@@ -10,7 +10,7 @@ import logging
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ceco3d.inference.evaluation import label_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import Confusion, segmentation_scores
 from ceco3d.metrics.tables import scores_markdown
-from ceco3d.utils.atomic import whole_file, write_json, write_text
+from ceco3d.utils.atomic import encoded, json_bytes, whole_file, write_files
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +32,15 @@ def export_submission(
     Where the scenes have labels, also writes ``out/scores.json`` and ``out/scores.md``, a table with this ``title``,
     and returns the scores; otherwise returns None.
     """
-    confusion = Confusion(len(space))
+    confusion, scores = Confusion(len(space)), None
     predictions = label_scenes(predictor, folders, space, confusion)
-    vertices = write_submission(out / "submission.zip", predictions, space)
+    with whole_file(out / "submission.zip") as file:
+        vertices = _write_zip(file, predictions, space)
+        if confusion.counts.any():  # before the zip gets its name: the disk may be full
+            scores = segmentation_scores(confusion, space)
+            table = encoded(scores_markdown(scores, space, title))
+            write_files({out / "scores.json": json_bytes(scores), out / "scores.md": table})
     logger.info(f"{out / 'submission.zip'}: {len(vertices)} scenes, {sum(vertices.values()):,} vertices, checked")
-    if not confusion.counts.any():
-        return None
-    scores = segmentation_scores(confusion, space)
-    write_json(out / "scores.json", scores)
-    write_text(out / "scores.md", scores_markdown(scores, space, title))
     return scores
 
 
@@ -49,15 +49,20 @@ def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], 
 
     Returns the number of vertices of each scene. ValueError if the written file is not a valid submission.
     """
+    with whole_file(path) as file:
+        return _write_zip(file, predictions, space)
+
+
+def _write_zip(file: BinaryIO, predictions: Iterable[tuple[str, np.ndarray]], space: LabelSpace) -> dict[str, int]:
+    """``write_submission`` to an open file."""
     ids = np.array(space.ids)
     vertices: dict[str, int] = {}
-    with whole_file(path) as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for scene, labels in predictions:
-                archive.writestr(f"{scene}.txt", "\n".join(map(str, ids[labels].tolist())) + "\n")
-                vertices[scene] = len(labels)
-        file.flush()
-        check_submission(Path(file.name), vertices, space)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for scene, labels in predictions:
+            archive.writestr(f"{scene}.txt", "\n".join(map(str, ids[labels].tolist())) + "\n")
+            vertices[scene] = len(labels)
+    file.flush()
+    check_submission(Path(file.name), vertices, space)
     return vertices
 
 

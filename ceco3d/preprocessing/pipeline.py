@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,9 +22,9 @@ from ceco3d.preprocessing.raw_root import RAW_FOLDER, check_raw, choose_scenes
 from ceco3d.preprocessing.record import Record, raw_files
 from ceco3d.preprocessing.summary import Summary
 from ceco3d.utils import cluster
-from ceco3d.utils.atomic import write_text
+from ceco3d.utils.atomic import full_disk_ends, write_text
 from ceco3d.utils.cluster_task import check_visible
-from ceco3d.utils.errors import UserError
+from ceco3d.utils.errors import DiskFullError, UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
 from ceco3d.utils.untrusted import one_line, read_json
@@ -119,18 +119,26 @@ def _run(found: Found, table: LabelTable | None, workers: int) -> list[tuple[Job
 
 @contextmanager
 def locked_root(root: Path, shard: tuple[int, int]) -> Iterator[None]:
-    """Create ``root`` and lock it: a second run on the same shard waits. The lock ends with the process."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        file = (root / (".lock" if shard == (1, 1) else f".lock-{shard[0]}-of-{shard[1]}")).open("a")
-    except OSError as error:
-        raise UserError(f"cannot write {root} ({error.strerror}): choose another folder with dataset.root=") from None
-    with file:
+    """Create ``root`` and lock it: a second run on the same shard waits. The lock ends with the process.
+
+    Shards share the lock of the root: a run on all scenes, which removes unfinished ones, waits for them.
+    """
+    names = {".lock": fcntl.LOCK_EX if shard == (1, 1) else fcntl.LOCK_SH}
+    if shard != (1, 1):
+        names[f".lock-{shard[0]}-of-{shard[1]}"] = fcntl.LOCK_EX
+    with ExitStack() as locks:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.warning(f"waiting for another run that preprocesses {root}")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            root.mkdir(parents=True, exist_ok=True)
+            files = {locks.enter_context((root / name).open("a+")): kind for name, kind in names.items()}
+        except OSError as error:
+            why = f"cannot write {root} ({error.strerror}): choose another folder with dataset.root="
+            raise UserError(why) from None
+        for file, kind in files.items():
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.warning(f"waiting for another run that preprocesses {root}")
+                fcntl.flock(file, kind)
         yield
 
 
@@ -156,13 +164,15 @@ def _check_options(root: Path, align: bool, missing: int, total: int) -> None:
 
 
 def _preprocess_scene(job: Job, labels: LabelTable | None) -> str | None:
-    """Preprocess one scene; None, or the reason why it failed."""
+    """Preprocess one scene; None, or the reason why it failed. DiskFullError if there is no room for it."""
     try:
         check_visible(job.source, job.target.parent.parent)
         files = raw_files(job.source)  # before they are read: a change in the meantime makes the scene anew
         arrays, objects = scannet.read_scene_and_objects(job.source, labels, job.annotated, job.align)
-        Record(files, objects).write(job.target)
-        write_scene(job.target, arrays)
+        with full_disk_ends(job.target.parent.parent):
+            write_scene(job.target, arrays, lambda: Record(files, objects).write(job.target))
+    except DiskFullError:
+        raise
     except UserError as error:
         return str(error)
     except Exception as error:  # whatever is wrong with one scene must not stop the others

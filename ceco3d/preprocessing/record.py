@@ -7,7 +7,6 @@ count as they are.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -35,8 +34,7 @@ class Record:
     objects: Objects | None
 
     def write(self, target: Path) -> None:
-        """Remember it for the processed scene ``target``, before that is written: a scene is never older."""
-        shutil.rmtree(target, ignore_errors=True)
+        """Remember it for the processed scene ``target``, right before that appears: a scene is never older."""
         write_text(_path(target), json.dumps(asdict(self)) + "\n")
 
     def changed(self, source: Path, table: LabelTable | None) -> str | None:

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from ceco3d.utils.atomic import check_writable, lock_file
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_text import visible
 from ceco3d.utils.processes import Process, has_rebooted, is_running, this_process
 
 NAME = "run.lock"
@@ -216,7 +217,7 @@ def read_holder(path: Path) -> Holder | None:
 def _content(folder: Path, token: str, locked: bool) -> bytes:
     job, restarts = _slurm()
     since = time.strftime("%Y-%m-%d %H:%M:%S %z")
-    command = shlex.join(sys.orig_argv)
+    command = visible(shlex.join(sys.orig_argv))  # names that are not text are not JSON either
     holder = Holder(this_process(), token, since, command, folder.stat().st_ino, job, restarts, locked)
     return json.dumps(asdict(holder), indent=2).encode() + b"\n"
 

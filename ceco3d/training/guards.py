@@ -16,19 +16,28 @@ from ceco3d.utils.errors import UserError
 logger = logging.getLogger(__name__)
 
 SHOWN = 20  # scenes listed at the end of the run
+TOO_MANY_FILES = ("Too many open files", "of ancdata")  # in errors about batches that do not arrive
 
 
 @contextmanager
 def loader_guard() -> Iterator[None]:
-    """UserError if a loader process dies. PyTorch raises from a signal handler, so it can happen on any line."""
+    """UserError if a loader process dies. PyTorch raises from a signal handler, so it can happen on any line.
+
+    Or if its batches do not arrive, because this process has too many open files.
+    """
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        text, otherwise = str(error), " or set trainer.workers=0, and continue with resume=auto"
+        if "Bus error" in text:
+            why = f"/dev/shm is full: enlarge it (docker run --shm-size=2g){otherwise}"
+        elif "DataLoader worker" in text:
+            why = "a loader process died (out of memory?): resume with resume=auto and fewer trainer.workers"
+        elif any(words in text for words in TOO_MANY_FILES):
+            why = f"too many open files: raise the limit (ulimit -n 4096){otherwise}"
+        else:
             raise
-        raise UserError(
-            "a loader process died (out of memory?): resume with resume=auto and fewer trainer.workers"
-        ) from error
+        raise UserError(why) from error
 
 
 class UnreadableSceneGuard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -11,13 +12,13 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ceco3d.utils.errors import UserError
+from ceco3d.utils.errors import DiskFullError, UserError
 from ceco3d.utils.processes import boot_id
 
 RETRY_SECONDS = 30.0  # between two attempts to write results
@@ -26,6 +27,7 @@ ABANDONED_SECONDS = 86400.0  # after which a temporary file of another machine c
 NAME_BYTES = 255  # longest name of a file
 PART = re.compile(r"\.([0-9a-f]{4})[0-9a-f]{8}\.part")  # ends the names of temporary files
 PART_BYTES = 18  # of that ending
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # why no more can be written
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,21 @@ def check_writable(folder: Path) -> None:
     except OSError:
         reason = f"{existing} is not a writable folder"
         raise UserError(f"{folder}: cannot write there ({reason}); choose another folder") from None
+
+
+@contextmanager
+def full_disk_ends(folder: Path) -> Iterator[None]:
+    """DiskFullError if the body cannot write into ``folder`` because its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        cut_short = error.errno is None and "requested and" in str(error)  # NumPy does not say why
+        if not cut_short and error.errno not in FULL:
+            raise
+        reason = "No space left on device" if error.errno is None else error.strerror
+        raise DiskFullError(
+            f"{folder}: cannot be written ({reason}): free some space and run again; what is finished is kept"
+        ) from error
 
 
 def retry_on_disk_error(write: Callable[[], None]) -> None:
@@ -64,10 +81,22 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Creates the folder. The temporary file lies beside ``path`` under a name of its own, so any number of processes may
     write the same path: the last one to finish wins. Removes the temporary files of writers of ``path`` that were
-    killed. UserError if ``path`` is a folder.
+    killed. UserError if ``path`` is a folder; an OSError because the disk is full names ``path``.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder, where a file is to be written: remove or rename it")
+    try:
+        with _part_of(path) as file:
+            yield file
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def _part_of(path: Path) -> Iterator[BinaryIO]:
+    """The temporary file of ``whole_file``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     part, file = _open_part(path)
@@ -129,17 +158,35 @@ def _machine() -> str:
     return hashlib.sha256(boot_id().encode()).hexdigest()[:4]
 
 
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: they get their names in this order, once all are complete, or none does."""
+    with ExitStack() as stack:
+        for path, content in reversed(list(contents.items())):  # the last one opened is the first to get its name
+            file = stack.enter_context(whole_file(path))
+            file.write(content)
+            file.flush()  # the disk is full now, or not at all
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically; creates its folder."""
-    with whole_file(path) as file:
-        file.write(content)
+    write_files({path: content})
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically; creates the folder."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text atomically; creates the folder. See ``encoded``."""
+    write_bytes(path, encoded(text))
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; creates the folder."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_bytes(path, json_bytes(content))
+
+
+def encoded(text: str) -> bytes:
+    """``text`` in UTF-8; lone surrogates, which stand for names of files that are no text, become escapes."""
+    return text.encode(errors="backslashreplace")
+
+
+def json_bytes(content: Any) -> bytes:
+    """``content`` as the JSON of a file."""
+    return encoded(json.dumps(content, indent=2) + "\n")

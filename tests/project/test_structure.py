@@ -22,6 +22,7 @@ PRINTING = {
     "cli/endings.py": "the one line that ends a command",
     "cli/start.py": "help and version",
     "cli/logs.py": "the handler that shows what is logged",
+    "cli/streams.py": "a warning about stdout itself",
     "inference/labeled_scan.py": "the table of classes that a user asked for",
     "preprocessing/labeled/check_table.py": "the table of the check",
     "metrics/tables.py": "the table of scores that a user asked for",

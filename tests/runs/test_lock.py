@@ -241,3 +241,9 @@ def test_the_holder_names_the_process_and_the_time(tmp_path):
     assert replace(holder.process) == this_process()
     assert holder.since.startswith(time.strftime("%Y-"))
     held.release()
+
+
+def test_a_command_whose_names_are_no_text_gives_the_folder_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.orig_argv", ["train", "run_dir=\udcff"])
+    FolderLock(tmp_path).release()
+    assert not list(tmp_path.iterdir())

@@ -4,14 +4,17 @@ import errno
 import json
 import logging
 import os
+import resource
 import subprocess
 import sys
 
 import pytest
 
 from ceco3d.utils import atomic
-from ceco3d.utils.atomic import check_writable, retry_on_disk_error, whole_file, write_json, write_text
+from ceco3d.utils.atomic import check_writable, retry_on_disk_error, whole_file, write_files, write_json, write_text
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.open_files import allow_many_open_files
+from tests.helpers.faults import in_child, limit_file_size
 
 
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
@@ -148,3 +151,29 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
     (tmp_path / "plain").write_text("")
     write_text(tmp_path / "atomic", "")
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_files_that_belong_together_are_all_new_or_all_as_before(tmp_path):
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    write_files({first: b"old", second: b"old"})
+    for large in (first, second):
+        contents = {path: b"new" * (100 if path == large else 1) for path in (first, second)}
+        ended = in_child(lambda contents=contents: write_files(contents), before=limit_file_size(100))
+        assert f"File too large: '{large}'" in ended.err
+        assert [path.read_bytes() for path in (first, second)] == [b"old", b"old"]
+    write_files({first: b"new", second: b"new"})
+    assert sorted(path.read_bytes() for path in tmp_path.iterdir()) == [b"new", b"new"]
+
+
+def test_names_that_are_no_text_are_written_as_escapes(tmp_path):
+    write_text(tmp_path / "a.txt", "größe \udcff")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "größe \\udcff"
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_allowed():
+    def check():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))
+        allow_many_open_files()
+        print(resource.getrlimit(resource.RLIMIT_NOFILE))
+
+    assert in_child(check).out == "(128, 128)\n"

@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,10 @@ Load = Callable[[Path], np.ndarray]
 Rows = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
 
-def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+def write_scene(folder: Path, arrays: dict[str, np.ndarray], record: Callable[[], None] = lambda: None) -> None:
     """Write a scene to ``folder``, which appears when it is complete and replaces an older one.
+
+    record  writes down what the scene was made from, while there is no scene: neither counts for another one
 
     ValueError if an array does not have the dtype and shape given in ``ARRAYS``, or that of labels.
     """
@@ -57,16 +60,28 @@ def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
         if arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not {np.dtype(dtype)} {shape}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    temporary = _temporary(folder)
     temporary.mkdir()
     try:
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array)
-        if folder.exists():
-            shutil.rmtree(folder)
+        remove_scene(folder)
+        record()
         os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_scene(folder: Path) -> None:
+    """Delete a scene, if it is there. Who reads it or stops this never finds a part of it under its name."""
+    temporary = _temporary(folder)
+    with suppress(FileNotFoundError):
+        os.rename(folder, temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
 
 
 def is_finished(folder: Path, needed: Sequence[str]) -> bool:

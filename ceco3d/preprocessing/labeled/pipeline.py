@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,15 +12,15 @@ from functools import partial
 from pathlib import Path
 
 from ceco3d.data.labels import LabelSpace
-from ceco3d.data.scenes.processed import is_finished, remove_temporary, write_scene
+from ceco3d.data.scenes.processed import is_finished, remove_scene, remove_temporary, write_scene
 from ceco3d.preprocessing.labeled.findings import Findings, examine, file_state, store_findings, stored_findings
 from ceco3d.preprocessing.labeled.layout import Layout, RawScan
 from ceco3d.preprocessing.labeled.points import Frame, to_arrays
 from ceco3d.preprocessing.pipeline import locked_root, run_jobs
 from ceco3d.utils import cluster
-from ceco3d.utils.atomic import write_text
+from ceco3d.utils.atomic import full_disk_ends, write_text
 from ceco3d.utils.cluster_task import check_visible
-from ceco3d.utils.errors import UserError
+from ceco3d.utils.errors import DiskFullError, UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
 from ceco3d.utils.untrusted import read_json
@@ -87,14 +86,16 @@ class SceneMaker:
         return False
 
     def __call__(self, scan: RawScan) -> str | None:
-        """Make a scene; None, or why it cannot be made."""
+        """Make a scene; None, or why it cannot be made. DiskFullError if there is no room for it."""
         try:
             check_visible(*scan.files, self.root)
             state = file_state(scan)  # before reading: a change in the meantime makes the scene anew
             arrays = to_arrays(self.layout.read(scan), self.space, self.frame)
-            shutil.rmtree(self.target(scan), ignore_errors=True)
-            write_text(self._record(scan), json.dumps({"options": self.options, "files": state}) + "\n")
-            write_scene(self.target(scan), arrays)
+            record = json.dumps({"options": self.options, "files": state}) + "\n"
+            with full_disk_ends(self.root):
+                write_scene(self.target(scan), arrays, lambda: write_text(self._record(scan), record))
+        except DiskFullError:
+            raise
         except UserError as error:
             return str(error)
         except Exception as error:  # whatever is wrong with one scan must not stop the others
@@ -124,7 +125,7 @@ def make_scenes(
                     remove_temporary(maker.root)
                 for folder in _orphans(maker, known):
                     logger.info(f"{folder}: removed, its scan is no longer in this split")
-                    shutil.rmtree(folder, ignore_errors=True)
+                    remove_scene(folder)
             pending = [scan for scan, has in part if not maker.is_made(scan, has)]
             outcomes = list(track(run_jobs(maker, pending, workers), len(pending), "preprocessing"))
     failed = sorted((scan.name, reason) for scan, reason in outcomes if reason)
