@@ -34,7 +34,8 @@ def test_lines_are_kept_on_request():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_tables_logs_and_errors_show_names_as_they_are(name, capsys):
+def test_tables_logs_and_errors_show_names_as_they_are(name, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("ceco3d"), "propagate", False)  # pytest-xdist cannot send lone surrogates
     table = Table(name, title=f"title {name}", caption=f"caption {name}", title_justify="left")
     table.add_row(f"cell {name}")
     PlainConsole().print(table)

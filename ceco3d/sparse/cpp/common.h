@@ -9,6 +9,10 @@
 using Size = int64_t;
 using Unit = uint32_t;  // 32 bits: one float, or two bfloat16
 
+struct alignas(64) CacheLine {  // vectors and tiles are loaded fastest from whole ones
+  Unit units[16];
+};
+
 inline Size divide_up(Size value, Size by) { return (value + by - 1) / by; }
 
 inline uint16_t to_bf16(float value) {  // nearest, ties to even

@@ -22,8 +22,9 @@ constexpr int LANES = 4, ROWS = 8;
 constexpr int LANES = 4, ROWS = 4;
 #endif
 constexpr int PANEL = 2 * LANES;
-constexpr int SLAB = 8 * ROWS;  // input channels of a task of the weight gradient
+constexpr int SLAB = 16 * ROWS;  // input channels of a task of the weight gradient
 constexpr int CHUNK = 128;      // units of pairs that a task sums in registers
+constexpr int GAP = LANES;      // units between packed groups of channels, which would else share sets of the cache
 
 using Vector [[gnu::vector_size(4 * LANES), gnu::aligned(4), gnu::may_alias]] = float;
 
@@ -89,17 +90,18 @@ static void convolve(const Pairs &pairs, const Unit *in, const Unit *weight, con
   const Size panels = divide_up(columns, PANEL), blocks = divide_up(pairs.num_out, pairs.block_rows);
 #pragma omp parallel num_threads(threads)
   {
-    std::vector<float> sums((pairs.block_rows + 1) * PANEL);
+    std::vector<CacheLine> lines(divide_up((pairs.block_rows + 1) * PANEL, 16));
+    float *sums = (float *)lines.data();
 #pragma omp for schedule(dynamic)
     for (Size task = 0; task < blocks * panels; task++) {
       const Size block = task / panels, panel = task % panels, first = block * pairs.block_rows;
       const Size rows = std::min(pairs.block_rows, pairs.num_out - first);
       const Size valid = std::min<Size>(PANEL, columns - panel * PANEL);
-      std::fill_n(sums.begin(), rows * PANEL, 0.0f);
-      for (Size row = 0; bias && row < rows; row++) std::copy_n(bias + panel * PANEL, valid, &sums[row * PANEL]);
-      convolve_block<bf16>(pairs, in, weight, depth, panels, block, panel, sums.data());
+      std::fill_n(sums, rows * PANEL, 0.0f);
+      for (Size row = 0; bias && row < rows; row++) std::copy_n(bias + panel * PANEL, valid, sums + row * PANEL);
+      convolve_block<bf16>(pairs, in, weight, depth, panels, block, panel, sums);
       for (Size row = 0; row < rows; row++)
-        write_row<bf16>(&sums[row * PANEL], valid, out, (first + row) * columns + panel * PANEL);
+        write_row<bf16>(sums + row * PANEL, valid, out, (first + row) * columns + panel * PANEL);
     }
   }
 }
@@ -131,8 +133,8 @@ static void pack_weight(const float *weight, Unit *packed, Size offsets, Size ro
   }
 }
 
-// Channels [first, first + count) of the rows of some pairs, zero-padded -> (count / width, CHUNK, width) units. In
-// bfloat16 a unit holds one channel of two consecutive pairs.
+// Channels [first, first + count) of the rows of some pairs, zero-padded -> (count / width, CHUNK, width) units with a
+// GAP after each (CHUNK, width). In bfloat16 a unit holds one channel of two consecutive pairs.
 template <bool bf16, int width>
 static void pack_pairs(const void *values, Size channels, const int32_t *rows, Size pairs, Size first, Size count,
                        Unit *packed) {
@@ -149,7 +151,7 @@ static void pack_pairs(const void *values, Size channels, const int32_t *rows, S
   };
   for (Size i = 0; i < divide_up(pairs, bf16 ? 2 : 1); i++)
     for (Size group = 0; group < count; group += width) {
-      Unit *to = packed + (group / width * CHUNK + i) * width;
+      Unit *to = packed + group / width * (CHUNK * width + GAP) + i * width;
       const Size at = first + group;
       if (at + width <= channels) {
         copy(i, at, to, width);  // a constant width, which compiles to vector moves
@@ -161,8 +163,14 @@ static void pack_pairs(const void *values, Size channels, const int32_t *rows, S
 }
 
 struct Scratch {  // buffers of a thread for the weight gradient
-  std::vector<Unit> left, right;
-  std::vector<float> sums;
+  std::vector<CacheLine> lines;
+  Unit *left, *right;
+  float *sums;
+  explicit Scratch(Size width) {
+    const Size lefts = SLAB / ROWS * (CHUNK * ROWS + GAP), rights = width / PANEL * (CHUNK * PANEL + GAP);
+    lines.resize(divide_up(lefts + rights + SLAB * width, 16) + 1);
+    left = lines.data()->units, right = left + divide_up(lefts, 16) * 16, sums = (float *)(right + rights);
+  }
 };
 
 // Adds the pairs [begin, end) of one offset to rows [first, first + rows) of its gradient. out (rows, out_channels)
@@ -171,15 +179,16 @@ static void add_gradient(const Pairs &pairs, Size begin, Size end, const void *i
                          Size first, Size rows, Size in_channels, Size out_channels, Scratch &scratch) {
   const Size tiles = divide_up(rows, ROWS), panels = divide_up(out_channels, PANEL), width = panels * PANEL;
   const Size step = bf16 ? 2 * CHUNK : CHUNK;
-  float *sums = scratch.sums.data();
+  float *sums = scratch.sums;
   for (Size row = 0; row < rows; row++) std::copy_n(out + row * out_channels, out_channels, sums + row * width);
   for (Size pair = begin; pair < end; pair += step) {
     const Size count = std::min(step, end - pair), depth = divide_up(count, bf16 ? 2 : 1);
-    pack_pairs<bf16, ROWS>(in, in_channels, pairs.in + pair, count, first, tiles * ROWS, scratch.left.data());
-    pack_pairs<bf16, PANEL>(grad, out_channels, pairs.out + pair, count, 0, width, scratch.right.data());
-    for (Size tile = 0; tile < tiles; tile++)
-      for (Size panel = 0; panel < panels; panel++) {
-        const Unit *left = &scratch.left[tile * CHUNK * ROWS], *right = &scratch.right[panel * CHUNK * PANEL];
+    pack_pairs<bf16, ROWS>(in, in_channels, pairs.in + pair, count, first, tiles * ROWS, scratch.left);
+    pack_pairs<bf16, PANEL>(grad, out_channels, pairs.out + pair, count, 0, width, scratch.right);
+    for (Size panel = 0; panel < panels; panel++)  // the larger one stays in the cache
+      for (Size tile = 0; tile < tiles; tile++) {
+        const Unit *left = scratch.left + tile * (CHUNK * ROWS + GAP);
+        const Unit *right = scratch.right + panel * (CHUNK * PANEL + GAP);
         float *into[ROWS];
         for (int r = 0; r < ROWS; r++) into[r] = sums + (tile * ROWS + r) * width + panel * PANEL;
         add_tile<bf16>(into, [=](int r, Size i) { return left + i * ROWS + r; }, right, depth);
@@ -199,7 +208,7 @@ static void weight_gradient(const Pairs &pairs, const void *in, const void *grad
   Turns turns(sums);
 #pragma omp parallel num_threads(threads)
   {
-    Scratch scratch{std::vector<Unit>(SLAB * CHUNK), std::vector<Unit>(width * CHUNK), std::vector<float>(SLAB * width)};
+    Scratch scratch(width);
 #pragma omp for schedule(monotonic : dynamic) nowait
     for (Size task = 0; task < blocks * sums; task++) {
       const Size block = task / sums, sum = task % sums, k = sum / slabs, first = sum % slabs * SLAB;

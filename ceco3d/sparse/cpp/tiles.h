@@ -14,10 +14,6 @@
 constexpr int TILE = 16;               // rows of a tile, and its columns in units of 32 bits
 constexpr int TILE_UNITS = TILE * TILE;
 
-struct alignas(4 * TILE) CacheLine {  // tiles are loaded fastest from whole ones
-  uint32_t units[TILE];
-};
-
 #if defined(__x86_64__) && defined(__linux__)
 struct AmxTiles {
   // Whether the processor has the instructions and the system lets this process use the registers.
