@@ -72,7 +72,7 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
         dtype,
     )
     result = trainer.folder / "last.pt"
-    if resume(trainer, last, run_dir, settings.seed):
+    if resume(trainer, last, run_dir, settings.seed, scored=False):
         return result
     samples = parts.prefetcher.samples
     size = f"{settings.model.name}, {count_parameters(objective.model):,} parameters, {samples} samples"

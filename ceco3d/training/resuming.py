@@ -35,8 +35,11 @@ def find_checkpoint(run_dir: Path, resume: str | None) -> Saved | None:
     return found
 
 
-def resume(trainer: Trainer, saved: Saved | None, run_dir: Path, seed: int) -> bool:
-    """Restore ``trainer`` from ``saved``, or seed a new run with ``seed``; returns whether the run is finished."""
+def resume(trainer: Trainer, saved: Saved | None, run_dir: Path, seed: int, scored: bool = True) -> bool:
+    """Restore ``trainer`` from ``saved``, or seed a new run with ``seed``; returns whether the run is finished.
+
+    scored  whether the ``metrics.json`` of a finished run holds scores
+    """
     if saved is None:
         seed_all(seed + rank())  # all processes built the same network; from here on their draws differ
         return False
@@ -44,17 +47,17 @@ def resume(trainer: Trainer, saved: Saved | None, run_dir: Path, seed: int) -> b
     states = saved.content["random"]
     if rank() < len(states):
         set_random_state(states[rank()])
-    if trainer.position.epoch == trainer.settings.epochs and _has_scores(run_dir):
+    if trainer.position.epoch == trainer.settings.epochs and _has_results(run_dir, scored):
         logger.info(f"{run_dir}: already finished")
         return True
     logger.info(f"resuming {saved.path} at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
     return False
 
 
-def _has_scores(run_dir: Path) -> bool:
-    """Whether the run has final scores that can be read; damaged ones are made again."""
-    if not (run_dir / "metrics.json").exists():
-        return False
+def _has_results(run_dir: Path, scored: bool) -> bool:
+    """Whether the run has its final results; scores that cannot be read are made again."""
+    if not scored or not (run_dir / "metrics.json").exists():
+        return (run_dir / "metrics.json").exists()
     try:
         read_all_scores(run_dir)
     except UserError:

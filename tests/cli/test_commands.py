@@ -145,7 +145,7 @@ def test_help_and_cfg_explain_a_command(run_command, command):
         ("train", ["voxel_size=0"], "voxel_size=0: must be greater than 0"),
         ("train", ["voxel_size=fine"], "voxel_size=fine: must be a number"),
         ("train", ["trainer.epochs=1.5"], "trainer.epochs=1.5: must be a whole number"),
-        ("train", ["precision=int8"], "precision=int8: choose fp32, tf32, bf16 or fp16"),
+        ("train", ["precision=int8"], "precision=int8: choose auto, fp32, tf32, bf16 or fp16"),
         ("train", ["features=[depth]"], "depth.*color"),
         ("train", ["dataset.size=huge", "dataset.raw={tmp}/r", "dataset.root={tmp}/p"], "tiny, small, medium, large"),
         ("train", ["device=tpu"], "auto, cpu or cuda"),

@@ -16,9 +16,12 @@ mount --make-rprivate / || exit 77
 for folder in /tmp /var/tmp; do mount --bind $folder $folder && mount -o remount,bind,ro $folder || exit 77; done
 mount --bind "$1" "$1" && mount -o remount,bind,rw "$1" || exit 77
 shift
+for folder in /tmp /var/tmp; do ! touch $folder/ceco3d-probe 2>/dev/null || exit 77; done
 cd /proc
 exec "$@"
 """
+
+UNSET = ["env", *(word for name in ("XDG_CACHE_HOME", "MPLCONFIGDIR", "TMP", "TEMP") for word in ("-u", name))]
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def without_home(tmp_path, request):
     def run(name, *arguments):
         root = str(request.config.rootpath)
         line = [sys.executable, "-m", f"ceco3d.{name}", *map(str, arguments)]
-        environment = ["env", "-u", "XDG_CACHE_HOME", "HOME=/proc/none", "TMPDIR=/proc/none", f"PYTHONPATH={root}"]
+        environment = [*UNSET, "HOME=/proc/none", "TMPDIR=/proc/none", f"PYTHONPATH={root}"]
         command = ["unshare", "-m", "sh", "-c", SCRIPT, "sh", str(tmp_path), *environment, *line]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode == 77 or "unshare failed" in done.stderr:

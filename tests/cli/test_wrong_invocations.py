@@ -52,7 +52,7 @@ WRONG = [
     ("train", ["trainer.epochs=1e3"], "trainer.epochs=1000.0: must be a whole number"),
     ("train", ["optimizer.lr=true"], "optimizer.lr=true: must be a number"),
     ("train", ["trainer.epochs=range(1,3)"], "trainer.epochs=range(1,3)' requires --multirun"),
-    ("train", ["precision=fp8"], "precision=fp8: choose fp32, tf32, bf16 or fp16"),
+    ("train", ["precision=fp8"], "precision=fp8: choose auto, fp32, tf32, bf16 or fp16"),
     ("train", ["engine=foo"], "unknown engine 'foo'; choose one of native"),
     ("train", ["run_dir=${nme}"], "Interpolation key 'nme' not found"),
     ("train", ["run_dir={tmp}/" + "x" * 300], "File name too long"),

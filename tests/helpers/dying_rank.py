@@ -42,9 +42,11 @@ def die_while_the_first_process_saves(run_dir: Path) -> None:
         return
     original, saves = torch.save, []
 
-    def save(content, file):
+    def save(content, file, **options):
+        original(content, file, **options)
+        if options:  # torch sends a tensor to another process
+            return
         saves.append(file)
-        original(content, file)
         if len(saves) == 2:
             os.kill(int(pid.read_text()), signal.SIGKILL)
             signal.pause()  # until torchrun tells this process to end
