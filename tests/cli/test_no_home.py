@@ -42,7 +42,7 @@ def without_home(tmp_path, request):
 
 
 @pytest.mark.slow
-def test_predict_and_doctor_work_and_others_say_what_they_lack(without_home, tiny, tmp_path):
+def test_predict_and_doctor_work_and_others_work_or_say_what_they_lack(without_home, tiny, tmp_path):
     model = {"name": "MinkUNet14A", "in_channels": 3, "out_channels": 200, "stem_kernel": 3}
     setup = {"model": model, "label_space": "scannet200", "features": ["color"], "voxel_size": 0.25}
     torch.save({"setup": setup, "model": build_model(**model).state_dict()}, tmp_path / "best.pt")
@@ -60,6 +60,7 @@ def test_predict_and_doctor_work_and_others_say_what_they_lack(without_home, tin
         ("visualize", [f"input={out}/scan.ply", f"out={out}"]),
     ):
         ended = without_home(name, *arguments)
-        assert ended.returncode == 2
-        assert "error: there is no writable folder for temporary files: set TMPDIR" in ended.stderr
+        if ended.returncode != 0:  # where processes or figures need a temporary folder
+            assert ended.returncode == 2
+            assert "error: there is no writable folder for temporary files: set TMPDIR" in ended.stderr
         assert "Traceback" not in ended.stderr
