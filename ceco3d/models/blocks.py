@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from torch import nn
 
-from ceco3d.sparse import Engine, Layer, SparseTensor
+from ceco3d.sparse import Convolution, Engine, Layer, SparseTensor, TransposedConvolution
+
+
+def conv_norm(
+    convolution: Convolution | TransposedConvolution,
+    norm: nn.Module,
+    x: SparseTensor,
+    residual: SparseTensor | None = None,
+    relu: bool = False,
+) -> SparseTensor:
+    """``relu(norm(convolution(x)) + residual)``; the convolution does it all once its norm is folded into it."""
+    if isinstance(norm, nn.Identity):
+        return convolution(x, residual, relu)
+    out: SparseTensor = norm(convolution(x), residual, relu)
+    return out
 
 
 def _shortcut(engine: Engine, in_channels: int, out_channels: int, bn_momentum: float) -> nn.Sequential | None:
@@ -33,10 +47,9 @@ class BasicBlock(Layer):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) -> (N, planes)."""
-        out = self.norm1(self.conv1(x), relu=True)
-        out = self.conv2(out)
+        out = conv_norm(self.conv1, self.norm1, x, relu=True)
         residual = x if self.downsample is None else self.downsample(x)
-        return self.norm2(out, residual, relu=self.final_relu)
+        return conv_norm(self.conv2, self.norm2, out, residual, self.final_relu)
 
 
 class Bottleneck(Layer):
@@ -60,8 +73,7 @@ class Bottleneck(Layer):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) -> (N, 4 * planes)."""
-        out = self.norm1(self.conv1(x), relu=True)
-        out = self.norm2(self.conv2(out), relu=True)
-        out = self.conv3(out)
+        out = conv_norm(self.conv1, self.norm1, x, relu=True)
+        out = conv_norm(self.conv2, self.norm2, out, relu=True)
         residual = x if self.downsample is None else self.downsample(x)
-        return self.norm3(out, residual, relu=self.final_relu)
+        return conv_norm(self.conv3, self.norm3, out, residual, self.final_relu)

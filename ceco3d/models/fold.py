@@ -11,7 +11,7 @@ from torch import nn
 from ceco3d.models.blocks import BasicBlock, Bottleneck
 from ceco3d.models.minkunet import MinkUNet
 from ceco3d.models.network import Network
-from ceco3d.sparse import BatchNorm, Layer, SparseTensor
+from ceco3d.sparse import BatchNorm
 from ceco3d.sparse.modules import ConvolutionBase
 
 Model = TypeVar("Model", bound=Network)
@@ -21,8 +21,8 @@ def fold_batch_norms(model: Model) -> Model:
     """A copy of ``model`` in evaluation mode with its batch norms folded, for inference only.
 
     With running statistics a batch norm is ``y * s + b - mean * s``, s = weight / sqrt(var + eps): folding scales the
-    kernel before it by s per output channel and adds a bias. Folds the norms of MinkUNets and of residual blocks; a
-    network of your own keeps its others.
+    kernel before it by s per output channel and adds a bias. The convolution then also adds the residual and ends with
+    the ReLU. Folds the norms of MinkUNets and of residual blocks; a network of your own keeps its others.
     """
     model = copy.deepcopy(model).eval()
     for owner in list(model.modules()):
@@ -30,18 +30,8 @@ def fold_batch_norms(model: Model) -> Model:
             before, after = owner.get_submodule(convolution), owner.get_submodule(norm)
             if isinstance(before, ConvolutionBase) and isinstance(after, BatchNorm):
                 _fold(before, after.bn)
-                owner.set_submodule(norm, _Folded())
+                owner.set_submodule(norm, nn.Identity())
     return model.requires_grad_(False)
-
-
-class _Folded(Layer):
-    """What is left of a batch norm: the residual and the ReLU after it. Overwrites the features of ``x``."""
-
-    def forward(self, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False) -> SparseTensor:
-        """(N, C) -> (N, C)."""
-        if residual is not None:
-            x += residual
-        return x.with_rows(x.rows.relu_()) if relu else x
 
 
 def _pairs(owner: nn.Module) -> list[tuple[str, str]]:

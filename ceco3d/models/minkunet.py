@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ceco3d import sparse
-from ceco3d.models.blocks import BasicBlock, Bottleneck
+from ceco3d.models.blocks import BasicBlock, Bottleneck, conv_norm
 from ceco3d.models.network import Network
 from ceco3d.sparse import Engine, SparseTensor, cat
 
@@ -95,7 +95,7 @@ class MinkUNet(Network):
 
     def forward_features(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) at stride 1 -> (N, feature_channels): the input of the classifier and of the center loss."""
-        x = self.bn0(self.conv0p1s1(x), relu=True)
+        x = conv_norm(self.conv0p1s1, self.bn0, x, relu=True)
         skips = []
         for stage in range(4):
             skips.append(x)
@@ -139,8 +139,9 @@ class MinkUNet(Network):
         return radius
 
     def _sampled(self, x: SparseTensor, convolution: str, norm: str) -> SparseTensor:
-        out: SparseTensor = self.get_submodule(norm)(self.get_submodule(convolution)(x), relu=True)
-        return out
+        layer = self.get_submodule(convolution)
+        assert isinstance(layer, sparse.Convolution | sparse.TransposedConvolution)
+        return conv_norm(layer, self.get_submodule(norm), x, relu=True)
 
 
 def _stage(engine: Engine, variant: Variant, stage: int, in_channels: int, bn_momentum: float) -> nn.Sequential:

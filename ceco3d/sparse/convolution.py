@@ -39,18 +39,39 @@ class _SparseConvolution(torch.autograd.Function):
 
 
 def convolve(
-    features: Tensor, weight: Tensor, kernel_map: Map, kernels: Kernels[Map], bias: Tensor | None = None
+    features: Tensor,
+    weight: Tensor,
+    kernel_map: Map,
+    kernels: Kernels[Map],
+    bias: Tensor | None = None,
+    residual: Tensor | None = None,
+    relu: bool = False,
 ) -> Tensor:
     """``out[u] = bias + sum_k features[in_k(u)] @ weight[k]`` over the pairs of ``kernel_map``.
 
     features (num_in, Cin), weight (K, Cin, Cout), bias (Cout,) -> (num_out, Cout). Under autocast the products use the
     autocast dtype; sums and weight gradients use float32 or wider.
+
+    In inference ``residual`` (num_out, Cout) is added and a ReLU follows, if asked to. RuntimeError where such a result
+    would need gradients.
     """
     features = features.to(product_dtype(features))
+    if residual is not None or relu:
+        _check_inference(features, weight, bias, residual)
+        residual = None if residual is None else residual.to(features.dtype)
+        with torch.autocast(features.device.type, enabled=False):
+            return kernels.forward(features, weight, bias, kernel_map, residual, relu)
     out: Tensor = _SparseConvolution.apply(  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
         features, weight, bias, kernel_map, kernels
     )
     return out
+
+
+def _check_inference(*tensors: Tensor | None) -> None:
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
+        raise RuntimeError(
+            "a convolution that adds a residual or ends with a ReLU has no gradients: use torch.no_grad()"
+        )
 
 
 def product_dtype(features: Tensor) -> torch.dtype:

@@ -92,9 +92,9 @@ class MinkowskiTensor(SparseTensor):
 class Convolution(modules.Convolution):
     """Sparse convolution. Stride 1 keeps the voxels (submanifold); stride s makes the level s times coarser."""
 
-    def forward(self, x: SparseTensor) -> MinkowskiTensor:
+    def forward(self, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False) -> MinkowskiTensor:
         """(N, Cin) at stride t -> (M, Cout) at stride t * stride."""
-        return _convolve(self, x, ME.MinkowskiConvolutionFunction)
+        return _convolve(self, x, residual, relu, ME.MinkowskiConvolutionFunction)
 
     def build_map(self, x: SparseTensor, stride: int) -> int:
         """Build nothing: MinkowskiEngine builds maps when it needs them. Returns the stride of the output."""
@@ -104,20 +104,29 @@ class Convolution(modules.Convolution):
 class TransposedConvolution(modules.TransposedConvolution):
     """The transpose of a strided convolution: returns to the voxels of the existing finer level."""
 
-    def forward(self, x: SparseTensor) -> MinkowskiTensor:
+    def forward(self, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False) -> MinkowskiTensor:
         """(M, Cin) at stride t -> (N, Cout) at stride t / stride."""
-        return _convolve(self, x, ME.MinkowskiConvolutionTransposeFunction)
+        return _convolve(self, x, residual, relu, ME.MinkowskiConvolutionTransposeFunction)
 
 
-def _convolve(layer: Convolution | TransposedConvolution, x: SparseTensor, function: Any) -> MinkowskiTensor:
+def _convolve(
+    layer: Convolution | TransposedConvolution,
+    x: SparseTensor,
+    residual: SparseTensor | None,
+    relu: bool,
+    function: Any,
+) -> MinkowskiTensor:
+    def finish(rows: Tensor) -> Tensor:
+        return layer._finish(rows if layer.bias is None else rows + layer.bias, residual, relu)
+
     layer._check(x)
     x = MinkowskiTensor.of(x)
     with torch.autocast(x.rows.device.type, enabled=False):
         rows = x.rows.to(layer.kernel.dtype)
         if layer.kernel_size == layer.stride == 1:  # a matrix product, as in MinkowskiEngine's own layer
-            return x.with_rows(layer._add_bias(rows @ layer.kernel))
+            return x.with_rows(finish(rows @ layer.kernel))
         weight = layer.kernel.reshape(-1, layer.in_channels, layer.out_channels)
         region = ME.KernelGenerator(layer.kernel_size, layer.stride, dimension=3)
         key = ME.CoordinateMapKey(4)  # of the output: set by the call
         rows = function.apply(rows, weight, region, backend.ConvolutionMode.DEFAULT, x.key, key, x.manager)
-        return MinkowskiTensor(layer._add_bias(rows), key, x.manager, x._position)
+        return MinkowskiTensor(finish(rows), key, x.manager, x._position)

@@ -50,6 +50,12 @@ class ConvolutionBase(Layer):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
+    if TYPE_CHECKING:
+
+        def __call__(
+            self, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False
+        ) -> SparseTensor: ...
+
     def _fan(self) -> int:
         return self.in_channels
 
@@ -70,15 +76,27 @@ class ConvolutionBase(Layer):
                 f"features are {features} but weights {weights}: pass features.to({weights}), or convert the network"
             )
 
-    def _add_bias(self, rows: Tensor) -> Tensor:
-        return rows if self.bias is None else rows + self.bias
+    @staticmethod
+    def _finish(rows: Tensor, residual: SparseTensor | None, relu: bool) -> Tensor:
+        """``rows``, overwritten, with the residual and the ReLU of kernels that have none."""
+        rows = rows if residual is None else rows.add_(residual.rows)
+        return rows.relu_() if relu else rows
 
-    def _convolve(self, x: SparseTensor, fine: int, coarse: int, transpose: bool = False) -> Tensor:
+    def _convolve(
+        self,
+        x: SparseTensor,
+        fine: int,
+        coarse: int,
+        residual: SparseTensor | None,
+        relu: bool,
+        transpose: bool = False,
+    ) -> Tensor:
         """Output rows of a convolution from the level of stride ``fine`` to ``coarse``, or of its transpose."""
         kernel_map, kernels = self._kernel_map(x, fine, coarse)
         weight = self.kernel.reshape(-1, self.in_channels, self.out_channels)
         bias = None if self.bias is None else self.bias.flatten()
-        return convolve(x.rows, weight, kernel_map.transposed() if transpose else kernel_map, kernels, bias)
+        rows = None if residual is None else residual.rows
+        return convolve(x.rows, weight, kernel_map.transposed() if transpose else kernel_map, kernels, bias, rows, relu)
 
     # Any: the kernel map has the type that its kernels take, which differs between engines.
     def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, Kernels[Any]]:
@@ -99,14 +117,17 @@ class Convolution(ConvolutionBase):
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, bias)
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        """(N, Cin) at stride t -> (M, Cout) at stride t * stride."""
+    def forward(self, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False) -> SparseTensor:
+        """(N, Cin) at stride t -> (M, Cout) at stride t * stride.
+
+        In inference, adds ``residual``, which lies on the output's voxels, and ends with a ReLU, if asked to.
+        """
         self._check(x)
         if self.kernel_size == 1 and self.stride == 1:
             product = x.rows @ self.kernel if self.bias is None else torch.addmm(self.bias, x.rows, self.kernel)
-            return x.with_rows(product)
+            return x.with_rows(self._finish(product, residual, relu))
         out_stride = x.manager.downsample(x.stride, self.stride)
-        return x.at_stride(out_stride, self._convolve(x, x.stride, out_stride))
+        return x.at_stride(out_stride, self._convolve(x, x.stride, out_stride, residual, relu))
 
     def build_map(self, x: SparseTensor, stride: int) -> int:
         """Build the map that ``forward`` needs for an input at ``stride`` on the voxels of ``x``.
@@ -127,13 +148,16 @@ class TransposedConvolution(ConvolutionBase):
     def _fan(self) -> int:
         return self.out_channels
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        """(M, Cin) at stride t -> (N, Cout) at stride t / stride. ValueError when that level does not exist."""
+    def forward(self, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False) -> SparseTensor:
+        """(M, Cin) at stride t -> (N, Cout) at stride t / stride. ValueError when that level does not exist.
+
+        In inference, adds ``residual``, which lies on the output's voxels, and ends with a ReLU, if asked to.
+        """
         self._check(x)
         out_stride, rest = divmod(x.stride, self.stride)
         if rest:
             raise ValueError(f"cannot go from stride {x.stride} up by a factor of {self.stride}")
-        return x.at_stride(out_stride, self._convolve(x, out_stride, x.stride, transpose=True))
+        return x.at_stride(out_stride, self._convolve(x, out_stride, x.stride, residual, relu, transpose=True))
 
 
 class BatchNorm(Layer):

@@ -13,25 +13,18 @@ Size ceco3d_panel();
 bool ceco3d_has_bf16();
 bool ceco3d_has_tiles();
 void ceco3d_pack_weight(bool, int, const float *, void *, Size, Size, Size, bool);
-void ceco3d_convolve(bool, int, const Pairs *, const void *, const void *, const float *, void *, Size, Size);
+void ceco3d_convolve(bool, int, const Pairs *, const void *, const void *, const Epilogue *, void *, Size, Size);
 void ceco3d_weight_gradient(bool, int, const Pairs *, const void *, const void *, float *, Size, Size);
 void ceco3d_tiles_pack_weight(int, const float *, void *, Size, Size, Size, bool);
 void ceco3d_tiles_neighbors(int, const Pairs *, int32_t *, uint8_t *);
-void ceco3d_tiles_convolve(bool, int, const int32_t *, const uint8_t *, const void *, const void *, const float *, void *,
-                           Size, Size, Size, Size, Size);
+void ceco3d_tiles_convolve(bool, int, const int32_t *, const uint8_t *, const void *, const void *, const Epilogue *,
+                           void *, Size, Size, Size, Size, Size);
 void ceco3d_tiles_weight_gradient(bool, int, const Pairs *, const void *, const void *, float *, Size, Size);
 void ceco3d_statistics(bool, int, const void *, Size, Size, double *);
 }
 
 constexpr Size OFFSETS = 9, ROWS = 301, BLOCK = 64, IN = 64, OUT = 96;
 static int wrong = 0;
-
-static float number(uint16_t bits) {
-  const uint32_t wide = (uint32_t)bits << 16;
-  float value;
-  std::memcpy(&value, &wide, 4);
-  return value;
-}
 
 static void report(const char *name, const std::vector<double> &wanted, const std::vector<float> &got, double tolerance) {
   double error = 0, most = 0;
@@ -44,7 +37,7 @@ static void report(const char *name, const std::vector<double> &wanted, const st
 
 static std::vector<float> widened(const std::vector<uint16_t> &half) {
   std::vector<float> out(half.size());
-  std::transform(half.begin(), half.end(), out.begin(), number);
+  std::transform(half.begin(), half.end(), out.begin(), from_bf16);
   return out;
 }
 
@@ -53,7 +46,7 @@ int main() {
   std::normal_distribution<float> normal;
   const auto values = [&](Size count) {  // that bfloat16 holds exactly
     std::vector<float> out(count);
-    for (float &value : out) value = number(to_bf16(normal(random)));
+    for (float &value : out) value = from_bf16(to_bf16(normal(random)));
     return out;
   };
   const auto halves = [](const std::vector<float> &from) {
@@ -78,6 +71,7 @@ int main() {
   const Pairs pairs{in_rows.data(), out_rows.data(), cuts.data(), OFFSETS, ROWS, BLOCK};
 
   const auto in = values(ROWS * IN), weight = values(OFFSETS * IN * OUT), bias = values(OUT), grad = values(ROWS * OUT);
+  const auto residual = values(ROWS * OUT);
   std::vector<double> wanted(ROWS * OUT), gradient(OFFSETS * IN * OUT);
   for (Size i = 0; i < ROWS * OUT; i++) wanted[i] = bias[i % OUT];
   for (Size k = 0; k < OFFSETS; k++)
@@ -88,20 +82,22 @@ int main() {
           wanted[out_rows[pair] * OUT + n] += left * weight[(k * IN + c) * OUT + n];
           gradient[(k * IN + c) * OUT + n] += left * grad[out_rows[pair] * OUT + n];
         }
+  for (Size i = 0; i < ROWS * OUT; i++) wanted[i] = std::max(0.0, wanted[i] + residual[i]);
 
-  const auto half_in = halves(in), half_grad = halves(grad);
+  const auto half_in = halves(in), half_grad = halves(grad), half_residual = halves(residual);
+  const Epilogue epilogue{bias.data(), residual.data(), true}, half_epilogue{bias.data(), half_residual.data(), true};
   std::vector<float> out(ROWS * OUT), sums(gradient.size());
   std::vector<uint16_t> half_out(ROWS * OUT);
   const Size panel = ceco3d_panel(), panels = divide_up(OUT, panel);
   std::vector<float> packed(OFFSETS * panels * IN * panel);
   ceco3d_pack_weight(false, 2, weight.data(), packed.data(), OFFSETS, IN, OUT, false);
-  ceco3d_convolve(false, 2, &pairs, in.data(), packed.data(), bias.data(), out.data(), IN, OUT);
+  ceco3d_convolve(false, 2, &pairs, in.data(), packed.data(), &epilogue, out.data(), IN, OUT);
   report("float32 convolution", wanted, out, 1e-5);
   ceco3d_weight_gradient(false, 2, &pairs, in.data(), grad.data(), sums.data(), IN, OUT);
   report("float32 weight gradient", gradient, sums, 1e-5);
   if (ceco3d_has_bf16()) {
     ceco3d_pack_weight(true, 2, weight.data(), packed.data(), OFFSETS, IN, OUT, false);
-    ceco3d_convolve(true, 2, &pairs, half_in.data(), packed.data(), bias.data(), half_out.data(), IN / 2, OUT);
+    ceco3d_convolve(true, 2, &pairs, half_in.data(), packed.data(), &half_epilogue, half_out.data(), IN / 2, OUT);
     report("bfloat16 convolution", wanted, widened(half_out), 1e-2);
     ceco3d_weight_gradient(true, 2, &pairs, half_in.data(), half_grad.data(), sums.data(), IN, OUT);
     report("bfloat16 weight gradient", gradient, sums, 1e-5);
@@ -113,7 +109,7 @@ int main() {
     std::vector<uint32_t> tiles(OFFSETS * (IN / 32) * (OUT / 16) * 256);
     ceco3d_tiles_neighbors(2, &pairs, rows.data(), used.data());
     ceco3d_tiles_pack_weight(2, weight.data(), tiles.data(), OFFSETS, IN, OUT, false);
-    ceco3d_tiles_convolve(emulate, 2, rows.data(), used.data(), half_in.data(), tiles.data(), bias.data(),
+    ceco3d_tiles_convolve(emulate, 2, rows.data(), used.data(), half_in.data(), tiles.data(), &half_epilogue,
                           half_out.data(), ROWS, BLOCK, OFFSETS, IN / 32, OUT);
     report(emulate ? "emulated tiles" : "AMX tiles", wanted, widened(half_out), 1e-2);
     ceco3d_tiles_weight_gradient(emulate, 2, &pairs, half_in.data(), half_grad.data(), sums.data(), IN, OUT);

@@ -64,7 +64,12 @@ def test_compiled_kernels_equal_plain_ones(kind, kernel, channels):
 
     out = kernels.forward(features, weight.float(), bias.float(), kernel_map)
     assert out.dtype == dtype
-    assert_near(out, gather_gemm.forward(*wide[:3], kernel_map), ROUNDING[dtype])
+    wanted = gather_gemm.forward(*wide[:3], kernel_map)
+    assert_near(out, wanted, ROUNDING[dtype])
+
+    finished = kernels.forward(features, weight.float(), bias.float(), kernel_map, residual=grad, relu=True)
+    assert finished.dtype == dtype
+    assert_near(finished, (wanted + wide[3]).relu(), ROUNDING[dtype])
 
     got = kernels.backward(grad, features, weight.float(), kernel_map, True, True)
     wanted = gather_gemm.backward(wide[3], wide[0], wide[1], kernel_map, True, True)

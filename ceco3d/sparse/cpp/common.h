@@ -21,10 +21,23 @@ inline uint16_t to_bf16(float value) {  // nearest, ties to even
   return value != value ? 0x7fc0 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
 }
 
+inline float from_bf16(uint16_t value) {
+  const uint32_t bits = (uint32_t)value << 16;
+  float number;
+  std::memcpy(&number, &bits, 4);
+  return number;
+}
+
 struct Pairs {              // the pairs of a kernel map
   const int32_t *in, *out;  // rows, grouped by offset
   const Size *cuts;         // (blocks + 1, offsets): where the pairs of an offset with output rows of a block begin
   Size offsets, num_out, block_rows;
+};
+
+struct Epilogue {        // what follows the sums of a convolution: relu(bias + sum + residual)
+  const float *bias;     // (columns) or null
+  const void *residual;  // (num_out, columns) of the type of the output, or null
+  bool relu;
 };
 
 // Threads that add to the same sums take turns in the order of the blocks, so the result does not depend on their number.

@@ -76,8 +76,14 @@ static void convolve_block(const Pairs &pairs, const Unit *in, const Unit *weigh
   }
 }
 
+// Columns of one output row, which start at value `at` of the output; the bias is in the sums.
 template <bool bf16>
-static void write_row(const float *sums, Size columns, void *out, Size at) {
+static void write_row(float *sums, Size columns, const Epilogue &epilogue, void *out, Size at) {
+  if (const void *residual = epilogue.residual)
+    for (Size n = 0; n < columns; n++)
+      sums[n] += bf16 ? from_bf16(((const uint16_t *)residual)[at + n]) : ((const float *)residual)[at + n];
+  if (epilogue.relu)
+    for (Size n = 0; n < columns; n++) sums[n] = sums[n] < 0 ? 0 : sums[n];  // NaN stays NaN
   if constexpr (bf16)
     for (Size n = 0; n < columns; n++) ((uint16_t *)out)[at + n] = to_bf16(sums[n]);
   else
@@ -85,8 +91,8 @@ static void write_row(const float *sums, Size columns, void *out, Size at) {
 }
 
 template <bool bf16>
-static void convolve(const Pairs &pairs, const Unit *in, const Unit *weight, const float *bias, void *out, Size depth,
-                     Size columns, int threads) {
+static void convolve(const Pairs &pairs, const Unit *in, const Unit *weight, const Epilogue &epilogue, void *out,
+                     Size depth, Size columns, int threads) {
   const Size panels = divide_up(columns, PANEL), blocks = divide_up(pairs.num_out, pairs.block_rows);
 #pragma omp parallel num_threads(threads)
   {
@@ -98,10 +104,11 @@ static void convolve(const Pairs &pairs, const Unit *in, const Unit *weight, con
       const Size rows = std::min(pairs.block_rows, pairs.num_out - first);
       const Size valid = std::min<Size>(PANEL, columns - panel * PANEL);
       std::fill_n(sums, rows * PANEL, 0.0f);
-      for (Size row = 0; bias && row < rows; row++) std::copy_n(bias + panel * PANEL, valid, sums + row * PANEL);
+      for (Size row = 0; epilogue.bias && row < rows; row++)
+        std::copy_n(epilogue.bias + panel * PANEL, valid, sums + row * PANEL);
       convolve_block<bf16>(pairs, in, weight, depth, panels, block, panel, sums);
       for (Size row = 0; row < rows; row++)
-        write_row<bf16>(sums + row * PANEL, valid, out, (first + row) * columns + panel * PANEL);
+        write_row<bf16>(sums + row * PANEL, valid, epilogue, out, (first + row) * columns + panel * PANEL);
     }
   }
 }
@@ -239,12 +246,12 @@ void ceco3d_pack_weight(bool bf16, int threads, const float *weight, void *packe
   (bf16 ? pack_weight<true> : pack_weight<false>)(weight, (Unit *)packed, offsets, rows, columns, transpose, threads);
 }
 
-// out[u] = bias + the sum over k and the pairs (v, u) of offset k of in[v] x weight[k]. in (num_in, depth) units;
-// weight packed; bias (columns) float or null; out (num_out, columns) float or bfloat16
-void ceco3d_convolve(bool bf16, int threads, const Pairs *pairs, const void *in, const void *weight, const float *bias,
-                     void *out, Size depth, Size columns) {
-  (bf16 ? convolve<true> : convolve<false>)(*pairs, (const Unit *)in, (const Unit *)weight, bias, out, depth, columns,
-                                            threads);
+// out[u] = the epilogue of the sum over k and the pairs (v, u) of offset k of in[v] x weight[k]. in (num_in, depth)
+// units; weight packed; out (num_out, columns) float or bfloat16
+void ceco3d_convolve(bool bf16, int threads, const Pairs *pairs, const void *in, const void *weight,
+                     const Epilogue *epilogue, void *out, Size depth, Size columns) {
+  (bf16 ? convolve<true> : convolve<false>)(*pairs, (const Unit *)in, (const Unit *)weight, *epilogue, out, depth,
+                                            columns, threads);
 }
 
 // out[k] = the sum over the pairs (v, u) of offset k of in[v]^T x grad[u]. in (num_in, in_channels)

@@ -24,7 +24,7 @@ struct Neighbors {       // the input rows of groups of output rows
 struct Layer {
   const Unit *in;      // (num_in, steps, TILE): pairs of channels
   const Unit *weight;  // (offsets, steps, column_tiles, TILE, TILE): pairs of channels x columns
-  const float *bias;   // (columns) or null
+  const Epilogue &epilogue;
   uint16_t *out;       // (num_out, columns)
   Size offsets, steps, columns;
   Size column_tiles() const { return divide_up(columns, TILE); }
@@ -91,14 +91,18 @@ static auto convolve_rows_of(Size tiles) {
   return convolve_rows<Tiles, tall, wide>;
 }
 
-static void write_rows(const Layer &layer, const float *sums, Size width, Size row, Size rows, Size column) {
+static void write_rows(const Layer &layer, float *sums, Size width, Size row, Size rows, Size column) {
   const Size columns = std::min(width, layer.columns - column);
+  const Epilogue &epilogue = layer.epilogue;
   for (Size r = 0; r < rows; r++, sums += width) {
-    uint16_t *to = layer.out + (row + r) * layer.columns + column;
-    if (layer.bias)
-      for (Size n = 0; n < columns; n++) to[n] = to_bf16(sums[n] + layer.bias[column + n]);
-    else
-      for (Size n = 0; n < columns; n++) to[n] = to_bf16(sums[n]);
+    const Size at = (row + r) * layer.columns + column;
+    if (const float *bias = epilogue.bias)
+      for (Size n = 0; n < columns; n++) sums[n] += bias[column + n];
+    if (const auto *residual = (const uint16_t *)epilogue.residual)
+      for (Size n = 0; n < columns; n++) sums[n] += from_bf16(residual[at + n]);
+    if (epilogue.relu)
+      for (Size n = 0; n < columns; n++) sums[n] = sums[n] < 0 ? 0 : sums[n];  // NaN stays NaN
+    for (Size n = 0; n < columns; n++) layer.out[at + n] = to_bf16(sums[n]);
   }
 }
 
@@ -205,9 +209,9 @@ void ceco3d_tiles_neighbors(int threads, const Pairs *pairs, int32_t *rows, uint
 
 // As ceco3d_convolve; in (num_in, 32 * steps) and out bfloat16; a multiple of 32 rows per block
 void ceco3d_tiles_convolve(bool emulate, int threads, const int32_t *rows, const uint8_t *used, const void *in,
-                           const void *weight, const float *bias, void *out, Size num_out, Size block_rows,
+                           const void *weight, const Epilogue *epilogue, void *out, Size num_out, Size block_rows,
                            Size offsets, Size steps, Size columns) {
-  const Layer layer{(const Unit *)in, (const Unit *)weight, bias, (uint16_t *)out, offsets, steps, columns};
+  const Layer layer{(const Unit *)in, (const Unit *)weight, *epilogue, (uint16_t *)out, offsets, steps, columns};
   (emulate ? convolve<PlainTiles> : convolve<AmxTiles>)({rows, used}, layer, num_out, block_rows, threads);
 }
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_int, c_int64, c_void_p
+from ctypes import c_bool, c_int, c_int64, c_void_p
 
 import torch
 from torch import Tensor
@@ -27,6 +27,12 @@ class Pairs(ctypes.Structure):
     )
 
 
+class Epilogue(ctypes.Structure):
+    """``struct Epilogue`` of common.h."""
+
+    _fields_ = (("bias", c_void_p), ("residual", c_void_p), ("relu", c_bool))
+
+
 def cpp() -> ctypes.CDLL:
     """The compiled kernels. RuntimeError where there are none: ask ``supports(dtype)`` first."""
     kernels = library()
@@ -40,6 +46,13 @@ def pairs(kernel_map: KernelMap, block_rows: int) -> tuple[Pairs, Tensor]:
     cuts = kernel_map.cuts(block_rows)
     rows = pointers(kernel_map.in_rows, kernel_map.out_rows, cuts)
     return Pairs(*rows, cuts.shape[1], kernel_map.num_out, block_rows), cuts
+
+
+def epilogue(bias: Tensor | None, residual: Tensor | None, relu: bool, out: Tensor) -> tuple[Epilogue, object]:
+    """What follows the sums of ``out`` as C++ sees it, and the tensors that have to outlive it."""
+    bias = None if bias is None else bias.float().contiguous()
+    residual = None if residual is None else residual.to(out.dtype).contiguous()
+    return Epilogue(*pointers(bias, residual), relu), (bias, residual)
 
 
 def pointers(*tensors: Tensor | None) -> tuple[c_void_p, ...]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ceco3d.sparse.cpp.build import library
-from ceco3d.sparse.kernels.arguments import cpp, pairs, pointers, rows_per_block, threads
+from ceco3d.sparse.kernels.arguments import cpp, epilogue, pairs, pointers, rows_per_block, threads
 from ceco3d.sparse.maps.kernel_map import KernelMap
 
 BLOCK_ROWS = 2048
@@ -26,9 +26,16 @@ def supports(dtype: torch.dtype) -> bool:
     return dtype == torch.float32 or bool(cpp().ceco3d_has_bf16())
 
 
-def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
+def forward(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    kernel_map: KernelMap,
+    residual: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
     """See ``Kernels.forward``."""
-    return _convolve(features, weight, bias, kernel_map, transpose=False)
+    return _convolve(features, weight, kernel_map, bias, residual, relu)
 
 
 def backward(
@@ -37,7 +44,7 @@ def backward(
     """See ``Kernels.backward``; the weight gradient is float32."""
     grad_features = grad_weight = None
     if needs_features:
-        grad_features = _convolve(grad_out, weight, None, kernel_map.transposed(), transpose=True)
+        grad_features = _convolve(grad_out, weight, kernel_map.transposed(), transpose=True)
     if needs_weight:
         grad_weight = torch.empty(weight.shape, dtype=torch.float32)
         features, grad_out = features.contiguous(), grad_out.contiguous()
@@ -48,7 +55,15 @@ def backward(
     return grad_features, grad_weight
 
 
-def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap, transpose: bool) -> Tensor:
+def _convolve(
+    features: Tensor,
+    weight: Tensor,
+    kernel_map: KernelMap,
+    bias: Tensor | None = None,
+    residual: Tensor | None = None,
+    relu: bool = False,
+    transpose: bool = False,
+) -> Tensor:
     offsets, rows, columns = weight.shape if not transpose else (weight.shape[0], weight.shape[2], weight.shape[1])
     half = features.dtype == torch.bfloat16
     if half and rows % 2:  # the processor multiplies bfloat16 in pairs of channels
@@ -61,10 +76,16 @@ def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map:
         *_mode(features), *pointers(weight, packed), *map(c_int64, (offsets, rows, columns)), c_bool(transpose)
     )
     out = features.new_empty(kernel_map.num_out, columns)
-    bias = None if bias is None else bias.float().contiguous()
+    after, _parts = epilogue(bias, residual, relu, out)
     taken, _keep = pairs(kernel_map, rows_per_block(kernel_map.num_out, panels, BLOCK_ROWS, MIN_BLOCK_ROWS))
     cpp().ceco3d_convolve(
-        *_mode(features), byref(taken), *pointers(features, packed, bias, out), c_int64(depth), c_int64(columns)
+        *_mode(features),
+        byref(taken),
+        *pointers(features, packed),
+        byref(after),
+        *pointers(out),
+        c_int64(depth),
+        c_int64(columns),
     )
     return out
 

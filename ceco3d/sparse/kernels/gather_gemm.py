@@ -26,7 +26,14 @@ def prepare(kernel_map: KernelMap) -> None:
             one.cuts(GPU_BLOCK_ROWS)
 
 
-def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
+def forward(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    kernel_map: KernelMap,
+    residual: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
     """See ``Kernels.forward``; sums in float32 or wider."""
     weight = weight.to(features.dtype)
     out = features.new_zeros(kernel_map.num_out, weight.shape[2], dtype=_accumulator(features))
@@ -34,7 +41,9 @@ def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: K
         out += bias
     for offset, in_rows, out_rows in _pairs(kernel_map):
         _scatter_add(out, out_rows, _gather(features, in_rows) @ weight[offset])
-    return out.to(features.dtype)
+    if residual is not None:
+        out += residual
+    return (out.relu_() if relu else out).to(features.dtype)
 
 
 def backward(

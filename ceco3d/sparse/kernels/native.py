@@ -14,9 +14,16 @@ from ceco3d.sparse.maps.kernel_map import KernelMap
 NARROW = 16  # channels
 
 
-def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
+def forward(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    kernel_map: KernelMap,
+    residual: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
     """See ``Kernels.forward``."""
-    return _choose(features).forward(features, weight, bias, kernel_map)
+    return _choose(features).forward(features, weight, bias, kernel_map, residual, relu)
 
 
 def backward(

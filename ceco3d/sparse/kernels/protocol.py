@@ -12,8 +12,19 @@ Map = TypeVar("Map", contravariant=True)
 class Kernels(Protocol[Map]):
     """A module, or any object with these two functions. ``Map`` is its kernel map; K is the number of offsets."""
 
-    def forward(self, features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: Map) -> Tensor:
-        """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout) in the dtype of the features."""
+    def forward(
+        self,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        kernel_map: Map,
+        residual: Tensor | None = None,
+        relu: bool = False,
+    ) -> Tensor:
+        """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout) in the dtype of the features.
+
+        Adds ``residual`` (num_out, Cout), of the same dtype, and ends with a ReLU, if asked to.
+        """
         ...
 
     def backward(

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ceco3d.sparse.cpp.build import library
-from ceco3d.sparse.kernels.arguments import cpp, pairs, pointers, rows_per_block, threads
+from ceco3d.sparse.kernels.arguments import cpp, epilogue, pairs, pointers, rows_per_block, threads
 from ceco3d.sparse.maps.kernel_map import KernelMap
 
 TILE = 16  # rows and columns of a tile
@@ -29,9 +29,16 @@ def supports(dtype: torch.dtype) -> bool:
     return dtype == torch.bfloat16 and library() is not None and (EMULATE or bool(cpp().ceco3d_has_tiles()))
 
 
-def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
+def forward(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    kernel_map: KernelMap,
+    residual: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
     """See ``Kernels.forward``."""
-    return _convolve(features, weight, bias, kernel_map, transpose=False)
+    return _convolve(features, weight, kernel_map, bias, residual, relu)
 
 
 def backward(
@@ -40,7 +47,7 @@ def backward(
     """See ``Kernels.backward``; the weight gradient is float32."""
     grad_features = grad_weight = None
     if needs_features:
-        grad_features = _convolve(grad_out, weight, None, kernel_map.transposed(), transpose=True)
+        grad_features = _convolve(grad_out, weight, kernel_map.transposed(), transpose=True)
     if needs_weight:
         grad_weight = torch.empty(weight.shape, dtype=torch.float32)
         features, grad_out = features.contiguous(), grad_out.contiguous()
@@ -55,7 +62,15 @@ def backward(
     return grad_features, grad_weight
 
 
-def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap, transpose: bool) -> Tensor:
+def _convolve(
+    features: Tensor,
+    weight: Tensor,
+    kernel_map: KernelMap,
+    bias: Tensor | None = None,
+    residual: Tensor | None = None,
+    relu: bool = False,
+    transpose: bool = False,
+) -> Tensor:
     offsets, channels, columns = weight.shape if not transpose else (weight.shape[0], weight.shape[2], weight.shape[1])
     steps, tiles = -(-channels // STEP), -(-columns // TILE)
     features = (F.pad(features, (0, STEP * steps - channels)) if channels % STEP else features).contiguous()
@@ -65,13 +80,15 @@ def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map:
         threads(), *pointers(weight, packed), *map(c_int64, (offsets, channels, columns)), c_bool(transpose)
     )
     out = features.new_empty(kernel_map.num_out, columns)
-    bias = None if bias is None else bias.float().contiguous()
+    after, _parts = epilogue(bias, residual, relu, out)
     rows, used = kernel_map.kept("tiles", _neighbors)
     block_rows = rows_per_block(kernel_map.num_out, -(-tiles // COLUMN_TILES), BLOCK_ROWS, GROUP)
     cpp().ceco3d_tiles_convolve(
         c_bool(EMULATE),
         threads(),
-        *pointers(rows, used, features, packed, bias, out),
+        *pointers(rows, used, features, packed),
+        byref(after),
+        *pointers(out),
         *map(c_int64, (kernel_map.num_out, block_rows, offsets, steps, columns)),
     )
     return out

@@ -15,9 +15,19 @@ from ceco3d.sparse.kernels.triton_map import TileMap, TileMaps
 from ceco3d.sparse.kernels.triton_tuned import tuned_config
 
 
-def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: TileMaps) -> Tensor:
+def forward(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    kernel_map: TileMaps,
+    residual: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
     """See ``Kernels.forward``."""
-    return convolve(features, weight, bias, kernel_map.forward)
+    out = convolve(features, weight, bias, kernel_map.forward)
+    if residual is not None:
+        out += residual
+    return out.relu_() if relu else out
 
 
 def backward(

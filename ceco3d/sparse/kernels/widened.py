@@ -14,9 +14,17 @@ def supports(dtype: torch.dtype) -> bool:
     return dtype in (torch.bfloat16, torch.float16) and cpu.supports(torch.float32)
 
 
-def forward(features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
+def forward(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    kernel_map: KernelMap,
+    residual: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
     """See ``Kernels.forward``."""
-    return cpu.forward(features.float(), weight, bias, kernel_map).to(features.dtype)
+    residual = None if residual is None else residual.float()
+    return cpu.forward(features.float(), weight, bias, kernel_map, residual, relu).to(features.dtype)
 
 
 def backward(
