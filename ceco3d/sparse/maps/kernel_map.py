@@ -85,16 +85,20 @@ def build_kernel_map(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride
     """Pairs between two sorted key sets; ``stride`` is the input's tensor stride in voxels."""
     steps = coordinates.offset_keys(kernel_offsets(kernel_size, stride))
     if in_keys is not out_keys or kernel_size % 2 == 0:
-        in_rows, out_rows, counts = match(in_keys, out_keys, steps)
+        in_rows, out_rows, counts = match(in_keys, out_keys, steps, stride)
         return KernelMap(in_rows, out_rows, _starts(counts), len(in_keys), len(out_keys))
-    # Offset K-1-k mirrors offset k, so half of the searches are enough.
-    center = len(steps) // 2
-    in_rows, out_rows, counts = match(in_keys, out_keys, steps[:center])
+    # Offset K-1-k mirrors offset k, so half of the searches are enough: those that lead to smaller keys.
+    center, searched = len(steps) // 2, (steps < 0).nonzero()[:, 0]
+    *found, counts = match(in_keys, out_keys, steps[searched], stride)
     rows = torch.arange(len(in_keys), dtype=torch.int32, device=in_keys.device)
+    pairs = {center: (rows, rows)}
+    for k, ins, outs in zip(searched.tolist(), *(torch.split(rows, counts) for rows in found), strict=True):
+        pairs |= {k: (ins, outs), len(steps) - 1 - k: (outs, ins)}
+    ins, outs = zip(*(pairs[k] for k in range(len(steps))), strict=True)
     return KernelMap(
-        in_rows=torch.cat([in_rows, rows, *reversed(torch.split(out_rows, counts))]),
-        out_rows=torch.cat([out_rows, rows, *reversed(torch.split(in_rows, counts))]),
-        starts=_starts([*counts, len(rows), *reversed(counts)]),
+        in_rows=torch.cat(ins),
+        out_rows=torch.cat(outs),
+        starts=_starts(list(map(len, ins))),
         num_in=len(in_keys),
         num_out=len(out_keys),
         identity=center,
