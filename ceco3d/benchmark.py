@@ -156,6 +156,7 @@ def measure_tune(workload: Workload, systems: Sequence[System], settings: Benchm
     """Better sizes of blocks for the Triton kernels, kept for later trainings, a table for each precision."""
     from ceco3d.benchmarks import tune  # needs triton
     from ceco3d.sparse.cpp import cache_folder, find_weakness
+    from ceco3d.sparse.cpp.stored import read_stored
     from ceco3d.sparse.kernels.triton_tuned import store_tuned
 
     if reason := find_weakness(cache_folder()):
@@ -166,7 +167,9 @@ def measure_tune(workload: Workload, systems: Sequence[System], settings: Benchm
             raise UserError(f"what=tune: only triton has sizes to tune, not {system}; systems=[triton-bf16]")
         found = tune.tune_kernels(workload, system, settings.repeats)
         sizes = {kernel: {key: result["sizes"] for key, result in shapes.items()} for kernel, shapes in found.items()}
-        logger.info(f"kept in {store_tuned(workload.device, sizes)}")
+        path = store_tuned(workload.device, sizes)
+        write_json(settings.out / path.name, read_stored(path))
+        logger.info(f"kept in {path}")
         results.append({"system": str(system), "voxels": len(workload), "kernels": found})
         tables.append((f"{system}, {len(workload):,} voxels", tune.HEADER, tune.tune_rows(found)))
     return results, tables

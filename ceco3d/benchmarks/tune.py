@@ -1,6 +1,6 @@
 """Find fast block sizes for the Triton kernels of a network; keep only those whose results are right.
 
-The search starts from ``triton_config``. It halves and doubles one value after the other and keeps what is faster.
+The search starts from ``triton_config``, changes one value after the other and keeps what is faster.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ HEADER = ("kernel", "shape", "before ms", "after ms", "sizes", "tried", "wrong")
 TOLERANCE = {"fp32": 1e-5, "tf32": 1e-3, "fp16": 1e-2, "bf16": 1e-2}  # largest error as a share of the largest value
 CALLS = 10  # timed together
 SMALLEST = {"BLOCK_M": 16, "BLOCK_N": 16, "BLOCK_K": 16, "SPLIT_K": 1, "num_warps": 2, "num_stages": 3}
+MOST = 256
+CHOICES: dict[str, Sequence[int]] = {"CHUNKS": (1, 2, 3, 4), "OFFSETS": (1, 4, 8, 16)}
 
 
 def tune_kernels(workload: Workload, system: System, repeats: int) -> dict[str, dict[str, dict[str, Any]]]:
@@ -98,7 +100,7 @@ def tune_call(call: Call, tolerance: float, repeats: int) -> dict[str, Any]:
     tried, wrong = 0, 0
     seconds: dict[Config, float] = {}
     for field in asdict(best):
-        for candidate in variations(best, field):
+        for candidate in variations(best, field, call):
             tried += 1
             if not is_right(candidate):
                 wrong += 1
@@ -112,31 +114,53 @@ def tune_call(call: Call, tolerance: float, repeats: int) -> dict[str, Any]:
 
 
 def run_kernel(kernel: str, values: tuple[Tensor, Tensor], tiles: TileMap, config: Config) -> Tensor:
-    """The output of "convolve" or "weight_gradient" with the block sizes ``config``."""
-    if isinstance(config, ConvolveConfig):
-        return convolution.convolve(*values, None, tiles, config)
-    return convolution.weight_gradient(*values, tiles, config)
+    """The output of one of CONFIGS with the block sizes ``config``."""
+    if isinstance(config, GradientConfig):
+        return convolution.weight_gradient(*values, tiles, config)
+    if kernel == "input_gradient":
+        return convolution.input_gradient(*values, tiles, False, config)
+    return convolution.convolve(*values, None, tiles, config)
 
 
-def variations(config: Config, field: str) -> Iterator[Config]:
-    """``config`` with half and twice its ``field``; for num_stages, two fewer and two more."""
-    value = getattr(config, field)
-    others = (value - 2, value + 2) if field == "num_stages" else (value // 2, value * 2)
+def variations(config: Config, field: str, call: Call) -> Iterator[Config]:
+    """``config`` with each other CHOICE of ``field``, half and twice its value, or two stages less and more."""
+    value: int = getattr(config, field)
+    if field in CHOICES:
+        others = CHOICES[field]
+    else:
+        halved_doubled = (value - 2, value + 2) if field == "num_stages" else (value // 2, value * 2)
+        others = [other for other in halved_doubled if SMALLEST[field] <= other <= MOST]
     for other in others:
-        if SMALLEST[field] <= other <= 256:
-            changed = replace(config, **{field: other})
-            if not isinstance(changed, GradientConfig) or changed.BLOCK_K <= 64:  # a tile has at least 64 rows
-                yield changed
+        changed: Config = replace(config, **{field: other})  # type: ignore[arg-type]  # the fields are integers
+        if other != value and _suits(changed, call):
+            yield changed
+
+
+def _suits(config: Config, call: Call) -> bool:
+    """Whether the kernel computes the call with ``config``."""
+    _, tiles, in_channels, *_ = call
+    if isinstance(config, ConvolveConfig):
+        return in_channels > (config.CHUNKS - 1) * config.BLOCK_K
+    if config.OFFSETS > 1 and (in_channels > config.BLOCK_M or config.OFFSETS * config.BLOCK_M > MOST):
+        return False
+    return tiles.tile >= config.BLOCK_K
 
 
 def random_values(call: Call) -> tuple[Tensor, Tensor]:
-    """Rows (num_in, Cin) and the weight (K, Cin, Cout) or output gradient (num_out, Cout), all of the call's dtype."""
+    """Rows (num_in, Cin) and the weight (K, Cin, Cout) or output gradient (num_out, Cout), all of the call's dtype.
+
+    Cin and Cout are the channels that the kernel reads and writes; "input_gradient" has the weight (K, Cout, Cin).
+    """
     kernel, tiles, cin, cout, dtype = call
     device = tiles.rows.device
     rng = torch.Generator(device).manual_seed(0)
     rows = torch.randn(tiles.num_in, cin, generator=rng, device=device).to(dtype)
-    second = (tiles.volume, cin, cout) if kernel == "convolve" else (tiles.num_out, cout)
-    return rows, torch.randn(second, generator=rng, device=device).to(dtype)
+    second = {
+        "convolve": (tiles.volume, cin, cout),
+        "input_gradient": (tiles.volume, cout, cin),
+        "weight_gradient": (tiles.num_out, cout),
+    }
+    return rows, torch.randn(second[kernel], generator=rng, device=device).to(dtype)
 
 
 def reference(kernel: str, values: Sequence[Tensor], tiles: TileMap) -> Tensor:
@@ -144,18 +168,20 @@ def reference(kernel: str, values: Sequence[Tensor], tiles: TileMap) -> Tensor:
     first, second = (value.double() for value in values)
     rows = tiles.rows.reshape(-1, 1, tiles.tile).expand_as(tiles.neighbors).flatten(0, 1)
     neighbors = tiles.neighbors.flatten(0, 1)
-    if kernel == "convolve":
-        out = first.new_zeros(tiles.num_out, second.shape[2])
-    else:
+    if kernel == "input_gradient":
+        second = second.transpose(1, 2)
+    if kernel == "weight_gradient":
         out = first.new_zeros(tiles.volume, first.shape[1], second.shape[1])
+    else:
+        out = first.new_zeros(tiles.num_out, second.shape[2])
     for k, count in enumerate(tiles.block_counts.tolist()):
         blocks = tiles.blocks[k, :count]
         pairs = neighbors[blocks] >= 0
         inputs, outputs = neighbors[blocks][pairs], rows[blocks][pairs]
-        if kernel == "convolve":
-            out.index_add_(0, outputs, first[inputs] @ second[k])
-        else:
+        if kernel == "weight_gradient":
             out[k] = first[inputs].T @ second[outputs]
+        else:
+            out.index_add_(0, outputs, first[inputs] @ second[k])
     return out.float()
 
 

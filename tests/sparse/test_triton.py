@@ -58,21 +58,56 @@ def test_forward_and_gradients_equal_float64(precision, kernel, cin, cout):
 
 
 @pytest.mark.parametrize("split_k", [1, 4])
-def test_split_k_sums_are_bitwise_repeatable(split_k):
-    pairs, maps = make_maps("3")
-    features, weight, bias, grad = make_values(pairs, 27, 32, 40, torch.float32)
-    convolution = ConvolveConfig(BLOCK_N=32, BLOCK_K=16, SPLIT_K=split_k, num_warps=4, num_stages=3)
-    gradient = GradientConfig(BLOCK_M=16, BLOCK_N=32, BLOCK_K=32, SPLIT_K=split_k, num_warps=4, num_stages=3)
+@pytest.mark.parametrize("chunks", [1, 2, 3])  # of 16 channels; the last one is not full
+def test_split_sums_are_right_and_bitwise_repeatable(split_k, chunks):
+    pairs, maps = make_maps("3", density=0.02)
+    features, weight, bias, grad = make_values(pairs, 27, 40, 24, torch.float32)
+    convolution = ConvolveConfig(32, 16, chunks, split_k, num_warps=4, num_stages=3)
+    gradient = GradientConfig(1, 16, 32, 32, split_k, num_warps=4, num_stages=3)
 
     def run():
-        out = triton_convolve.convolve(features, weight, bias, maps.forward, convolution)
-        return out, triton_convolve.weight_gradient(features, grad, maps.forward, gradient)
+        return (
+            triton_convolve.convolve(features, weight, bias, maps.forward, convolution),
+            triton_convolve.input_gradient(grad, weight, maps.backward, maps.mirrored, convolution),
+            triton_convolve.weight_gradient(features, grad, maps.forward, gradient),
+        )
 
     first, second = run(), run()
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert_near(first[0], gather_gemm.forward(features.double(), weight.double(), bias.double(), pairs), 1e-5)
+    wanted = gather_gemm.backward(grad.double(), features.double(), weight.double(), pairs, True, True)
+    assert_near(first[1], wanted[0], 1e-5)
+    assert_near(first[2], wanted[1], 1e-5)
+
+
+@pytest.mark.parametrize(("kernel", "cin", "cout"), [("3", 9, 40), ("up", 16, 16)])
+def test_weight_gradients_of_several_offsets_at_a_time(precision, kernel, cin, cout):
+    pairs, maps = make_maps(kernel, density=0.04)
+    features, weight, _, grad = make_values(pairs, KERNELS[kernel][0] ** 3, cin, cout, DTYPES[precision])
+    config = GradientConfig(4, 16, 32, maps.forward.tile, SPLIT_K=2, num_warps=4, num_stages=3)
+    got = triton_convolve.weight_gradient(features, grad, maps.forward, config)
     wanted = gather_gemm.backward(grad.double(), features.double(), weight.double(), pairs, False, True)[1]
-    assert_near(first[1], wanted, 1e-5)
+    assert_near(got, wanted, 1e-3 if precision == "tf32" else 1e-5)
+    assert torch.equal(triton_convolve.weight_gradient(features, grad, maps.forward, config), got)
+
+
+@pytest.mark.parametrize("split_k", [1, 4])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_a_residual_and_a_relu_at_the_end(precision, split_k, with_bias):
+    pairs, maps = make_maps("down", density=0.03)
+    features, weight, bias, grad = make_values(pairs, 8, 64, 24, DTYPES[precision])
+    bias, residual = bias if with_bias else None, grad
+    config = ConvolveConfig(16, 32, 1, split_k, num_warps=4, num_stages=3)
+    sums = gather_gemm.forward(features.double(), weight.double(), bias.double() if with_bias else None, pairs)
+    added = triton_convolve.convolve(features, weight, bias, maps.forward, config, residual)
+    assert added.dtype == features.dtype
+    assert_near(added, sums + residual.double(), ROUNDING[precision])
+    both = triton_convolve.convolve(features, weight, bias, maps.forward, config, residual, relu=True)
+    assert torch.equal(both, added.relu())
+    alone = triton_convolve.convolve(features, weight, bias, maps.forward, config, relu=True)
+    assert_near(alone, sums.relu(), ROUNDING[precision])
+    turned = residual.t().contiguous().t()  # other strides
+    assert torch.equal(triton_convolve.convolve(features, weight, bias, maps.forward, config, turned), added)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -140,7 +175,7 @@ def test_nan_stays_nan(precision, bits):
     rows = maps.forward.num_in
     features = torch.full((rows, 16), bits, dtype=torch.int32, device=DEVICE).view(torch.float32).to(DTYPES[precision])
     weight = torch.ones(27, 16, 4, device=DEVICE)
-    assert triton_convolve.forward(features, weight, None, maps).isnan().all()
+    assert triton_convolve.forward(features, weight, None, maps, relu=True).isnan().all()
     ones = torch.ones(maps.forward.num_out, 4, device=DEVICE).to(DTYPES[precision])
     assert triton_convolve.weight_gradient(features, ones, maps.forward)[13].isnan().all()
 

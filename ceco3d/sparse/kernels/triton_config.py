@@ -25,12 +25,14 @@ class ConvolveConfig:
     """Block sizes of ``triton_gemm.convolve``; BLOCK_M is the tile of the kernel map.
 
     BLOCK_N  output channels of a program
-    BLOCK_K  input channels of a step
-    SPLIT_K  programs that share the sum over offsets
+    BLOCK_K  input channels of a product
+    CHUNKS   products of a step, which reads the neighbors at one offset once
+    SPLIT_K  programs that share the steps of a tile
     """
 
     BLOCK_N: int
     BLOCK_K: int
+    CHUNKS: int
     SPLIT_K: int
     num_warps: int
     num_stages: int
@@ -38,14 +40,16 @@ class ConvolveConfig:
 
 @dataclass(frozen=True)
 class GradientConfig:
-    """Block sizes of ``triton_gemm.weight_gradient``.
+    """Block sizes of ``triton_gemm.weight_gradient``, or of ``grouped_weight_gradient`` if OFFSETS > 1.
 
+    OFFSETS  offsets of a program; with more than one, BLOCK_M covers all input channels
     BLOCK_M  input channels of a program
     BLOCK_N  output channels of a program
     BLOCK_K  pairs of a step
     SPLIT_K  programs that share the sum over pairs
     """
 
+    OFFSETS: int
     BLOCK_M: int
     BLOCK_N: int
     BLOCK_K: int
@@ -64,12 +68,12 @@ def convolve_config(
     whole = [size for size in (64, 32, 16) if size <= widest and in_channels % size == 0]
     block_k = whole[0] if whole else _block(in_channels, widest // 2)
     programs = cdiv(num_out, tile) * cdiv(out_channels, block_n)
-    # An up-sampling (8 offsets) uses one offset per row: its sum cannot be split.
-    split_k = _split_k(programs, volume // 4)
+    # An up-sampling (8 offsets) uses one offset per row, the others at least a quarter of theirs.
+    split_k = _split_k(programs, max(1, volume // 4 if volume > 8 else 1) * cdiv(in_channels, block_k))
     num_warps = 4 if tile * block_n <= 128 * 64 else 8
     # A row is found by its index: only every second pipeline stage adds a buffer, and the first two add none.
     buffers = _buffers((tile + block_n) * block_k * dtype.itemsize, 3, 4)
-    return ConvolveConfig(block_n, block_k, split_k, num_warps, num_stages=2 * buffers - 1)
+    return ConvolveConfig(block_n, block_k, 1, split_k, num_warps, num_stages=2 * buffers - 1)
 
 
 @lru_cache(maxsize=1024)
@@ -87,7 +91,7 @@ def gradient_config(
     num_warps = 4 if block_m * block_n <= 128 * 64 else 8
     # The index of a row is found through its block: every third stage adds a buffer.
     buffers = _buffers((block_m + block_n) * block_k * dtype.itemsize, 2, 3)
-    return GradientConfig(block_m, block_n, block_k, split_k, num_warps, num_stages=3 * buffers - 1)
+    return GradientConfig(1, block_m, block_n, block_k, split_k, num_warps, num_stages=3 * buffers - 1)
 
 
 def _block(channels: int, most: int) -> int:

@@ -1,15 +1,18 @@
 """Block sizes that ``python -m ceco3d.benchmark what=tune`` measured as the fastest on a model of GPU.
 
-The cache folder holds one JSON file per model of GPU: ``{kernel: {shape: sizes}}``, shapes by
-``triton_convolve.call_key``. Training only reads it and never times anything.
+One JSON file per model of GPU: ``{kernel: {shape: sizes}}``, shapes by ``triton_convolve.call_key``. The folder
+``tuned`` of the package may have one; that of the cache folder goes before it, shape by shape. Training only reads them
+and never times anything.
 """
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,9 +22,11 @@ from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig
 
 CONFIGS: dict[str, type[ConvolveConfig] | type[GradientConfig]] = {
     "convolve": ConvolveConfig,
+    "input_gradient": ConvolveConfig,
     "weight_gradient": GradientConfig,
 }
-FORMAT = 2  # of the file: 1 had other names for the sizes
+SHIPPED = Path(__file__).parent / "tuned"
+FORMAT = 3  # of the file: 1 and 2 had other sizes
 
 
 def tuned_path(device: torch.device) -> Path:
@@ -50,8 +55,14 @@ def tuned_config(kernel: str, device: torch.device, key: str) -> ConvolveConfig 
 @cache
 def _read(device: torch.device) -> dict[str, dict[str, ConvolveConfig | GradientConfig]]:
     path = tuned_path(device)
+    shipped = _usable(SHIPPED / path.name, lambda file: json.loads(file.read_text()) if file.exists() else {})
+    own = _usable(path, read_stored)
+    return {kernel: shipped.get(kernel, {}) | own.get(kernel, {}) for kernel in CONFIGS}
+
+
+def _usable(path: Path, read: Callable[[Path], Any]) -> dict[str, dict[str, ConvolveConfig | GradientConfig]]:
     try:
-        stored = read_stored(path)
+        stored = read(path)
         return {
             kernel: {key: config(**sizes) for key, sizes in stored.get(kernel, {}).items()}
             for kernel, config in CONFIGS.items()
