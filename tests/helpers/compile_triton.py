@@ -25,16 +25,19 @@ from triton.compiler import ASTSource
 
 from ceco3d.sparse.kernels import triton_gemm, triton_map_kernels
 from ceco3d.sparse.kernels.triton_config import convolve_config, gradient_config
+from ceco3d.sparse.kernels.triton_convolve import ADDED
+from ceco3d.sparse.kernels.triton_grouped import grouped_weight_gradient
 from ceco3d.sparse.kernels.triton_map import SEARCH_ROWS, tile_rows
 
 # (output rows, Cin, Cout, K): shapes of MinkUNet34C in a batch of 8 scenes of 120k voxels, then unusual ones.
 SHAPES = (
-    *((960_000, 16, 32, 125), (960_000, 96, 96, 27), (960_000, 128, 96, 27), (960_000, 96, 96, 8)),
+    *((960_000, 9, 32, 125), (960_000, 96, 96, 27), (960_000, 128, 96, 27), (960_000, 96, 96, 8)),
     *((300_000, 32, 32, 27), (300_000, 128, 96, 27), (80_000, 64, 64, 27), (20_000, 192, 128, 27)),
     *((20_000, 128, 128, 27), (5_000, 256, 256, 27), (5_000, 256, 256, 8), (960_000, 512, 512, 27), (100, 1, 1, 27)),
 )
 TYPES = {"fp32": "fp32", "tf32": "fp32", "fp16": "fp16", "bf16": "bf16"}
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+INDEX = dict.fromkeys(("neighbors", "rows", "offsets", "counts", "blocks", "block_counts", "slots"), "*i32")
 PTXAS = sorted((Path(triton.backends.nvidia.__file__).parent / "bin").glob("ptxas*"))[-1]  # the newest
 
 
@@ -71,27 +74,65 @@ def _copies_ahead(code: str) -> int:
 
 
 def compile_network(capability: int, precision: str) -> Iterator[dict[str, Any]]:
-    """Resources of both GEMM kernels for every shape."""
-    dtype, values = DTYPES[TYPES[precision]], "*" + TYPES[precision]
+    """Resources of the GEMM kernels for every shape, and of some variants that no default chooses."""
+    for shape in SHAPES:
+        for kernel in ("convolve", "inference", "input_gradient"):
+            yield compile_convolution(kernel, shape, capability, precision)
+        yield compile_gradient(shape, capability, precision)
+    yield compile_convolution("convolve", (960_000, 96, 96, 27), capability, precision, CHUNKS=3, num_stages=5)
+    yield compile_gradient((960_000, 9, 32, 125), capability, precision, OFFSETS=8)
+    values = "*" + TYPES[precision]
+    types = {"parts": "*fp32", "bias": "*fp32", "residual": values, "out": values}
+    types |= dict.fromkeys(("num_out", "cout", "split_k"), "i32")
+    constants = {"RELU": True, "BLOCK": ADDED}
+    yield {"kernel": "add_parts"} | compile_kernel(triton_gemm.add_parts, types, constants, 4, capability)
+
+
+def compile_convolution(
+    kernel: str, shape: tuple[int, int, int, int], capability: int, precision: str, **changes: int
+) -> dict[str, Any]:
+    """Resources of ``convolve``: as it is, with bias, residual and ReLU ("inference"), or as the "input_gradient"."""
+    num_out, cin, cout, volume = shape
+    dtype, values, tile = DTYPES[TYPES[precision]], "*" + TYPES[precision], tile_rows(num_out)
+    config = asdict(convolve_config(num_out, cin, cout, volume, tile, dtype)) | changes
+    types = INDEX | dict.fromkeys(("features", "weight", "residual"), values) | {"bias": "*fp32", "num_out": "i32"}
+    types["out"] = values if config["SPLIT_K"] == 1 else "*fp32"
+    finishes = kernel == "inference" and config["SPLIT_K"] == 1
+    constants = _channels(volume, cin, cout, precision) | _constants(config)
+    constants |= {"BLOCK_M": tile, "RELU": finishes} | dict.fromkeys(
+        ("TRANSPOSED", "MIRRORED"), kernel == "input_gradient"
+    )
+    del constants["GRAD_WIDTH"]
+    if not finishes:
+        constants |= {"bias": None, "residual": None}
+    found = compile_kernel(triton_gemm.convolve, types, constants, config["num_warps"], capability)
+    return {"kernel": kernel, "shape": shape, "precision": precision} | config | found
+
+
+def compile_gradient(
+    shape: tuple[int, int, int, int], capability: int, precision: str, **changes: int
+) -> dict[str, Any]:
+    """Resources of ``weight_gradient``, or of ``grouped_weight_gradient``."""
+    num_out, cin, cout, volume = shape
+    dtype, values, tile = DTYPES[TYPES[precision]], "*" + TYPES[precision], tile_rows(num_out)
+    config = asdict(gradient_config(num_out, cin, cout, volume, tile, dtype)) | changes
+    types = INDEX | {"features": values, "grad_out": values, "grad_weight": "*fp32", "tiles": "i32"}
+    constants = _channels(volume, cin, cout, precision) | _constants(config) | {"TILE": tile}
+    kernel = triton_gemm.weight_gradient
+    if config["OFFSETS"] > 1:
+        kernel = grouped_weight_gradient
+    else:
+        del constants["OFFSETS"]
+    found = compile_kernel(kernel, types, constants, config["num_warps"], capability)
+    return {"kernel": "weight_gradient", "shape": shape, "precision": precision} | config | found
+
+
+def _channels(volume: int, cin: int, cout: int, precision: str) -> dict[str, Any]:
+    """The arguments of both kernels that follow from a convolution; rows are padded to 16 bytes."""
+    multiple = 16 // DTYPES[TYPES[precision]].itemsize
+    widths = {"WIDTH": cin + -cin % multiple, "GRAD_WIDTH": cout + -cout % multiple}
     operands = "tf32" if precision == "tf32" else "exact"
-    index = dict.fromkeys(("neighbors", "rows", "offsets", "counts", "blocks", "block_counts"), "*i32")
-    for num_out, cin, cout, volume in SHAPES:
-        tile = tile_rows(num_out)
-        common = {"VOLUME": volume, "CIN": cin, "COUT": cout, "OPERANDS": operands}
-        where = {"precision": precision, "num_out": num_out, "cin": cin, "cout": cout, "volume": volume}
-
-        config = asdict(convolve_config(num_out, cin, cout, volume, tile, dtype))
-        types = index | {"features": values, "weight": values, "num_out": "i32"}
-        types["out"] = values if config["SPLIT_K"] == 1 else "*fp32"
-        constants = common | _constants(config) | {"BLOCK_M": tile, "BIAS": False, "bias": None}
-        found = compile_kernel(triton_gemm.convolve, types, constants, config["num_warps"], capability)
-        yield {"kernel": "convolve"} | where | config | found
-
-        config = asdict(gradient_config(num_out, cin, cout, volume, tile, dtype))
-        types = index | {"features": values, "grad_out": values, "grad_weight": "*fp32", "tiles": "i32"}
-        constants = common | _constants(config) | {"TILE": tile}
-        found = compile_kernel(triton_gemm.weight_gradient, types, constants, config["num_warps"], capability)
-        yield {"kernel": "weight_gradient"} | where | config | found
+    return {"VOLUME": volume, "CIN": cin, "COUT": cout, "OPERANDS": operands} | widths
 
 
 def _constants(config: dict[str, int]) -> dict[str, int]:

@@ -37,9 +37,11 @@ def test_kernels_fit_the_gpu(capability, precision):
     for kernel in kernels:
         assert kernel["spilled"] == 0, kernel
         assert kernel["shared"] <= SHARED[capability], kernel
-        if kernel["kernel"] in ("convolve", "weight_gradient"):
+        _, cin, cout, _ = kernel.get("shape", (0, 0, 0, 0))
+        # The weights of few input channels are not aligned when they are read transposed.
+        if "shape" in kernel and (kernel["kernel"], cout) != ("input_gradient", 1):
             assert kernel["ahead"] >= 1, kernel
-        large = min(kernel.get("cin", 0), kernel.get("cout", 0)) >= 64
+        large = min(cin, cout) >= 64
         if large and precision != "fp32":
             assert kernel["product"] == TENSOR_CORES[capability], kernel
 
@@ -50,7 +52,7 @@ def test_later_steps_compile_few_new_kernels():
     first, *others = results("launch_triton", 90)
     assert set(first) == {
         *("search_columns", "row_signatures", "active_offsets", "fill_tiles"),
-        *("convolve", "weight_gradient"),
+        *("convolve", "weight_gradient", "add_parts"),
     }
     assert first["convolve"] > 15
     assert first["weight_gradient"] > 15

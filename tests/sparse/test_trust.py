@@ -221,7 +221,7 @@ def test_planted_sizes_of_triton_kernels_are_not_read(tmp_path, monkeypatch, att
     triton_tuned = pytest.importorskip("ceco3d.sparse.kernels.triton_tuned")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     triton_tuned._read.cache_clear()
-    sizes = {"BLOCK_N": 16, "BLOCK_K": 16, "SPLIT_K": 1, "num_warps": 4, "num_stages": 3}
+    sizes = {"BLOCK_N": 16, "BLOCK_K": 16, "CHUNKS": 1, "SPLIT_K": 1, "num_warps": 4, "num_stages": 3}
     before = os.umask(0)
     try:
         path = triton_tuned.store_tuned(torch.device("cpu"), {"convolve": {"shape": sizes}})

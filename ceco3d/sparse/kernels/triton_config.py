@@ -69,7 +69,7 @@ def convolve_config(
     block_k = whole[0] if whole else _block(in_channels, widest // 2)
     programs = cdiv(num_out, tile) * cdiv(out_channels, block_n)
     # An up-sampling (8 offsets) uses one offset per row, the others at least a quarter of theirs.
-    split_k = _split_k(programs, max(1, volume // 4 if volume > 8 else 1) * cdiv(in_channels, block_k))
+    split_k = _split_k(programs, (volume // 4 if volume > 8 else 1) * cdiv(in_channels, block_k))
     num_warps = 4 if tile * block_n <= 128 * 64 else 8
     # A row is found by its index: only every second pipeline stage adds a buffer, and the first two add none.
     buffers = _buffers((tile + block_n) * block_k * dtype.itemsize, 3, 4)
@@ -86,8 +86,9 @@ def gradient_config(
     block_k = 64 if dtype.itemsize == 2 else 32
     programs = volume * cdiv(in_channels, block_m) * cdiv(out_channels, block_n)
     # Offsets differ in their number of pairs; more programs than processors even that out. But every partial sum is
-    # written and read again, so each has to cover at least eight tiles.
-    split_k = _split_k(programs // 4, cdiv(num_out, tile) // 8)
+    # written and read again: at least eight tiles for each, and twice as many bytes gathered as moved for the sum.
+    moved, gathered = 8 * block_m * block_n, tile * (block_m + block_n) * dtype.itemsize
+    split_k = _split_k(programs // 4, cdiv(num_out, tile) // max(8, cdiv(2 * moved, gathered)))
     num_warps = 4 if block_m * block_n <= 128 * 64 else 8
     # The index of a row is found through its block: every third stage adds a buffer.
     buffers = _buffers((block_m + block_n) * block_k * dtype.itemsize, 2, 3)

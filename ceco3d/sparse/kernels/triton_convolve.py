@@ -51,8 +51,7 @@ def convolve(
     residual: Tensor | None = None,
     relu: bool = False,
 ) -> Tensor:
-    """(num_in, Cin), (K, Cin, Cout), (Cout,), residual (num_out, Cout) -> (num_out, Cout), all but the weight and bias
-    in the dtype of the features."""
+    """(num_in, Cin), (K, Cin, Cout), (Cout,) -> (num_out, Cout) in the dtype of the features, as the residual."""
     cin, cout = weight.shape[1:]
     config = config or choose("convolve", tiles, cin, cout, features.dtype)
     return _convolve(features, weight, tiles, config, (cin, cout), (bias, residual, relu))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ceco3d.sparse.cpp.build import cache_folder
 from ceco3d.sparse.cpp.stored import read_stored, write_stored
 from ceco3d.sparse.kernels.triton_config import ConvolveConfig, GradientConfig
 
+Configs = dict[str, dict[str, ConvolveConfig | GradientConfig]]
 CONFIGS: dict[str, type[ConvolveConfig] | type[GradientConfig]] = {
     "convolve": ConvolveConfig,
     "input_gradient": ConvolveConfig,
@@ -53,20 +54,20 @@ def tuned_config(kernel: str, device: torch.device, key: str) -> ConvolveConfig 
 
 
 @cache
-def _read(device: torch.device) -> dict[str, dict[str, ConvolveConfig | GradientConfig]]:
+def _read(device: torch.device) -> Configs:
     path = tuned_path(device)
-    shipped = _usable(SHIPPED / path.name, lambda file: json.loads(file.read_text()) if file.exists() else {})
-    own = _usable(path, read_stored)
-    return {kernel: shipped.get(kernel, {}) | own.get(kernel, {}) for kernel in CONFIGS}
-
-
-def _usable(path: Path, read: Callable[[Path], Any]) -> dict[str, dict[str, ConvolveConfig | GradientConfig]]:
+    shipped = SHIPPED / path.name
+    found = _configs(json.loads(shipped.read_text())) if shipped.exists() else {}
     try:
-        stored = read(path)
-        return {
-            kernel: {key: config(**sizes) for key, sizes in stored.get(kernel, {}).items()}
-            for kernel, config in CONFIGS.items()
-        }
+        own = _configs(read_stored(path))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         warnings.warn(f"cannot use {path} ({error}): delete it, or run benchmark what=tune again", stacklevel=2)
-        return {}
+        return found
+    return {kernel: found.get(kernel, {}) | own[kernel] for kernel in CONFIGS}
+
+
+def _configs(stored: Any) -> Configs:
+    return {
+        kernel: {key: config(**sizes) for key, sizes in stored.get(kernel, {}).items()}
+        for kernel, config in CONFIGS.items()
+    }
