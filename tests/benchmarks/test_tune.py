@@ -67,8 +67,8 @@ def test_only_sizes_that_suit_the_call_are_tried():
     tile = maps.forward.tile
     convolution = ("convolve", maps.forward, 40, 16, torch.float32)
     default = triton_convolve.default_config(*convolution)
-    assert default.BLOCK_K == 32
-    assert [config.CHUNKS for config in tune.variations(default, "CHUNKS", convolution)] == [2]
+    assert default.BLOCK_K == 16
+    assert [config.CHUNKS for config in tune.variations(default, "CHUNKS", convolution)] == [2, 3]
     for channels, offsets in ((9, [4, 8, 16]), (32, [4, 8]), (200, [])):
         gradient = ("weight_gradient", maps.forward, channels, 16, torch.float32)
         default = triton_convolve.default_config(*gradient)

@@ -29,9 +29,10 @@ from ceco3d.sparse.kernels.triton_convolve import ADDED
 from ceco3d.sparse.kernels.triton_grouped import grouped_weight_gradient
 from ceco3d.sparse.kernels.triton_map import SEARCH_ROWS, tile_rows
 
+FINEST = (960_000, 96, 96, 27)
 # (output rows, Cin, Cout, K): shapes of MinkUNet34C in a batch of 8 scenes of 120k voxels, then unusual ones.
 SHAPES = (
-    *((960_000, 9, 32, 125), (960_000, 96, 96, 27), (960_000, 128, 96, 27), (960_000, 96, 96, 8)),
+    *((960_000, 9, 32, 125), FINEST, (960_000, 128, 96, 27), (960_000, 96, 96, 8)),
     *((300_000, 32, 32, 27), (300_000, 128, 96, 27), (80_000, 64, 64, 27), (20_000, 192, 128, 27)),
     *((20_000, 128, 128, 27), (5_000, 256, 256, 27), (5_000, 256, 256, 8), (960_000, 512, 512, 27), (100, 1, 1, 27)),
 )
@@ -76,11 +77,12 @@ def _copies_ahead(code: str) -> int:
 def compile_network(capability: int, precision: str) -> Iterator[dict[str, Any]]:
     """Resources of the GEMM kernels for every shape, and of some variants that no default chooses."""
     for shape in SHAPES:
-        for kernel in ("convolve", "inference", "input_gradient"):
-            yield compile_convolution(kernel, shape, capability, precision)
+        yield compile_convolution("convolve", shape, capability, precision)
+        yield compile_convolution("input_gradient", shape, capability, precision)
         yield compile_gradient(shape, capability, precision)
-    yield compile_convolution("convolve", (960_000, 96, 96, 27), capability, precision, CHUNKS=3, num_stages=5)
-    yield compile_gradient((960_000, 9, 32, 125), capability, precision, OFFSETS=8)
+    yield compile_convolution("inference", FINEST, capability, precision)
+    yield compile_convolution("convolve", FINEST, capability, precision, CHUNKS=3, num_stages=5)
+    yield compile_gradient(SHAPES[0], capability, precision, OFFSETS=8)
     values = "*" + TYPES[precision]
     types = {"parts": "*fp32", "bias": "*fp32", "residual": values, "out": values}
     types |= dict.fromkeys(("num_out", "cout", "split_k"), "i32")
