@@ -1,7 +1,7 @@
 """Kernel maps for the Triton kernels: neighbor tables in tiles of output rows with similar neighborhoods.
 
-The host never waits for the device, except for two small tables per kernel size the first time: all sizes follow from
-the numbers of voxels.
+A map takes four launches: search, sort, fill, list. The host never waits for the device, except for two small tables
+per kernel size and level the first time: all sizes follow from the numbers of voxels.
 """
 
 from __future__ import annotations
