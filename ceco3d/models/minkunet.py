@@ -115,13 +115,13 @@ class MinkUNet(Network):
 
     def build_maps(self, x: SparseTensor) -> None:
         """Build the levels and kernel maps of a forward pass on ``x``, which then never waits for a GPU."""
-        self.conv0p1s1.build_map(x, 1)
-        self._build_maps(x, "block8", 1)
-        stride = 1
-        for stage in range(1, 5):
-            down = self.get_submodule(f"conv{stage}p{stride}s2")
+        strides = [1]
+        for stage in range(1, 5):  # first, because the host waits for what is queued before it knows a level's size
+            down = self.get_submodule(f"conv{stage}p{strides[-1]}s2")
             assert isinstance(down, sparse.Convolution)
-            stride = down.build_map(x, stride)
+            strides.append(down.build_map(x, strides[-1]))
+        self.conv0p1s1.build_map(x, 1)
+        for stage, stride in zip((8, 1, 2, 3, 4), strides, strict=True):
             self._build_maps(x, f"block{stage}", stride)
 
     def _build_maps(self, x: SparseTensor, blocks: str, stride: int) -> None:

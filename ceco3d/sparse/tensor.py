@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -27,14 +28,9 @@ class SparseTensor:
         _check_features(features, coordinates)
         keys = keys_of.pack(coordinates)
         order = None
-        if not bool((keys[1:] >= keys[:-1]).all()):
+        if not bool((keys[1:] > keys[:-1]).all()):
             keys, order = keys.sort()
-        repeated = (keys[1:] == keys[:-1]).nonzero()
-        if len(repeated):
-            row = keys_of.unpack(keys[repeated[0]])[0].tolist()
-            raise ValueError(
-                f"coordinates must be unique: {row} occurs more than once ({len(repeated)} repeats in all)"
-            )
+            _check_unique(keys)
         self.manager = CoordinateManager(keys)
         self.stride = 1
         self.rows = features if order is None else features[order]
@@ -117,5 +113,13 @@ def _check_features(features: Tensor, coordinates: Tensor) -> None:
         raise ValueError(f"{len(features)} feature rows but {len(coordinates)} coordinate rows")
     if features.device != coordinates.device:
         raise ValueError(f"features are on {features.device} but coordinates on {coordinates.device}")
-    if not bool(features.isfinite().all()):
+    if features.numel() and not all(map(math.isfinite, torch.stack(torch.aminmax(features.detach())).tolist())):
         raise ValueError("features contain NaN or infinity")
+
+
+def _check_unique(keys: Tensor) -> None:
+    """ValueError when sorted keys repeat."""
+    repeated = (keys[1:] == keys[:-1]).nonzero()
+    if len(repeated):
+        row = keys_of.unpack(keys[repeated[0]])[0].tolist()
+        raise ValueError(f"coordinates must be unique: {row} occurs more than once ({len(repeated)} repeats in all)")

@@ -27,7 +27,7 @@ from ceco3d.sparse.kernels import triton_gemm, triton_map_kernels
 from ceco3d.sparse.kernels.triton_config import convolve_config, gradient_config
 from ceco3d.sparse.kernels.triton_convolve import ADDED
 from ceco3d.sparse.kernels.triton_grouped import grouped_weight_gradient
-from ceco3d.sparse.kernels.triton_map import SEARCH_ROWS, tile_rows
+from ceco3d.sparse.kernels.triton_map import LISTED, SEGMENT, columns_of, fill_warps, search_rows, tile_rows
 
 FINEST = (960_000, 96, 96, 27)
 # (output rows, Cin, Cout, K): shapes of MinkUNet34C in a batch of 8 scenes of 120k voxels, then unusual ones.
@@ -144,16 +144,25 @@ def _constants(config: dict[str, int]) -> dict[str, int]:
 
 
 def compile_maps(capability: int) -> Iterator[dict[str, Any]]:
-    """Resources of the kernels that build the map of a 3^3 kernel."""
-    numbers = dict.fromkeys(("num_in", "num_out", "halvings", "stride"), "i32")
-    keys = dict.fromkeys(("in_keys", "out_keys", "columns"), "*i64")
-    rows = dict.fromkeys(("table", "bits", "signature", "rows", "offsets", "counts", "neighbors"), "*i32")
-    types = numbers | keys | rows | {"active": "*i8"}
-    sizes = {"SIDE": 3, "VOLUME": 27, "BLOCK": SEARCH_ROWS, "TILE": 128}
-    for name in ("search_columns", "row_signatures", "active_offsets", "fill_tiles"):
-        kernel = getattr(triton_map_kernels, name)
-        constants = {key: value for key, value in sizes.items() if key in kernel.arg_names}
-        yield {"kernel": name} | compile_kernel(kernel, types, constants, 4, capability)
+    """Resources of the kernels that build maps, for each kernel size."""
+    types = dict.fromkeys(("num_in", "num_out", "stride", "sign", "tiles"), "i32")
+    types |= dict.fromkeys(("in_keys", "out_keys", "steps"), "*i64")
+    types |= dict.fromkeys(("bits", "columns", "neighbors", "rows", "offsets", "counts"), "*i32")
+    types |= dict.fromkeys(("blocks", "block_counts"), "*i32")
+    for side in (2, 3, 5):
+        width = columns_of(side)
+        constants = {"SIDE": side, "COLUMNS": width, "BLOCK": search_rows(width), "SEGMENT": SEGMENT}
+        constants["SIGNATURE"] = min(side, 3) ** 3
+        search = types | {"order": "*i16" if side == 2 else "*i32"}
+        found = compile_kernel(triton_map_kernels.search_columns, search, constants, 4, capability)
+        yield {"kernel": "search_columns", "side": side} | found
+        for tile in (64, 128):
+            constants = {"SIDE": side, "COLUMNS": width, "TILE": tile}
+            fill = types | {"order": "*i64"}
+            found = compile_kernel(triton_map_kernels.fill_tiles, fill, constants, fill_warps(width, tile), capability)
+            yield {"kernel": "fill_tiles", "side": side, "tile": tile} | found
+    found = compile_kernel(triton_map_kernels.list_blocks, types, {"BLOCK": LISTED}, 4, capability)
+    yield {"kernel": "list_blocks"} | found
 
 
 if __name__ == "__main__":

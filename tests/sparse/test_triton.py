@@ -9,7 +9,6 @@ from ceco3d.models import build_model
 from ceco3d.sparse import SparseTensor
 from ceco3d.sparse.kernels import gather_gemm
 from ceco3d.sparse.kernels.triton_launch import unsupported
-from ceco3d.sparse.maps.kernel_map import build_kernel_map
 from tests.helpers.sparse import sparse_input
 
 tiled = pytest.importorskip("ceco3d.sparse.triton")
@@ -110,38 +109,6 @@ def test_a_residual_and_a_relu_at_the_end(precision, split_k, with_bias):
     assert torch.equal(triton_convolve.convolve(features, weight, bias, maps.forward, config, turned), added)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_tiles_hold_every_pair_once(kernel):
-    pairs, maps = make_maps(kernel)
-    one = maps.forward
-    found = set()
-    for tile, count in enumerate(one.counts.tolist()):
-        used = one.offsets[tile, :count].tolist()
-        assert used == sorted(set(used))
-        rows = one.rows[tile * one.tile : (tile + 1) * one.tile].tolist()
-        for slot, k in enumerate(used):
-            neighbors = one.neighbors[tile, slot].tolist()
-            assert any(row >= 0 for row in neighbors)
-            assert all(row < 0 for row, out in zip(neighbors, rows, strict=True) if out < 0)
-            found |= {(k, row, out) for row, out in zip(neighbors, rows, strict=True) if row >= 0}
-            assert tile * one.volume + slot in one.blocks[k, : one.block_counts[k]].tolist()
-    offset = torch.repeat_interleave(torch.arange(one.volume), torch.tensor(pairs.starts).diff())
-    assert found == set(zip(offset.tolist(), pairs.in_rows.tolist(), pairs.out_rows.tolist(), strict=True))
-    assert int(one.counts.sum()) == int(one.block_counts.sum())
-
-
-def test_sorting_by_neighborhood_saves_products():
-    """Fewer products with absent neighbors than in key order."""
-    x, _ = sparse_input(0, batch=4, density=0.15)
-    keys = x.manager.keys(1).to(DEVICE)
-    pairs = build_kernel_map(keys, keys, 3, 1)
-    one = triton_map.build_tile_maps(keys, keys, 3, 1).forward
-    table = triton_map.search(keys, keys, 3, 1)
-    table = torch.nn.functional.pad(table, (0, -len(keys) % one.tile), value=-1).reshape(27, -1, one.tile)
-    unsorted = int((table >= 0).any(2).sum()) * one.tile
-    assert pairs.num_pairs <= int(one.counts.sum()) * one.tile < unsorted
-
-
 @pytest.mark.parametrize("count", [0, 1, 2, 64, 65])
 def test_empty_and_tiny_levels(count):
     generator = torch.Generator().manual_seed(0)
@@ -188,8 +155,8 @@ def test_rows_beyond_2_to_the_31_values_are_addressed():
         rows, channels, dtype=torch.float16, device=DEVICE
     )  # only the pages that are read take memory
     features[-64:] = torch.randn(64, channels, generator=torch.Generator().manual_seed(0)).half().to(DEVICE)
-    table = torch.arange(rows - 64, rows, dtype=torch.int32, device=DEVICE)[None]
-    tiles = triton_map.arrange(table, torch.zeros(1, dtype=torch.int32, device=DEVICE), rows)
+    columns = torch.arange(rows - 64, rows, dtype=torch.int32, device=DEVICE)[:, None] << 1 | 1
+    tiles = triton_map.arrange(columns, torch.arange(64, device=DEVICE), rows, 1)
     weight = torch.eye(channels, 16, device=DEVICE)[None]
     assert torch.equal(triton_convolve.convolve(features, weight, None, tiles), features[-64:, :16])
 

@@ -11,6 +11,7 @@ from ceco3d.inference.predictor import Predictor, View
 from ceco3d.models import build_model
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.sparse import SparseTensor
+from ceco3d.sparse.maps.coordinates import unpack
 from ceco3d.training import build
 from ceco3d.training.batches import training_batches
 from ceco3d.training.objective import Objective
@@ -37,6 +38,18 @@ def test_the_pretended_gpu_catches_what_a_real_one_would():
         gpu.waits.clear()
         there[there > 1].sum().item()
         assert gpu.waits == {"__getitem__": 1, "item": 1}
+
+
+@pytest.mark.parametrize(
+    ("shuffled", "waits"), [(False, {"tolist": 2, "__bool__": 1}), (True, {"tolist": 2, "__bool__": 1, "nonzero": 1})]
+)
+def test_the_checks_of_an_input(shuffled, waits):
+    x, _ = sparse_input(0)
+    rows = torch.arange(len(x)).flip(0) if shuffled else torch.arange(len(x))
+    coordinates = unpack(x.manager.keys(1))[rows]
+    with pretend_gpu() as gpu:
+        SparseTensor(torch.zeros(len(x), 3, device=DEVICE), coordinates.to(DEVICE))
+    assert gpu.waits == waits
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory'")

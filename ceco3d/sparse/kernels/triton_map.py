@@ -1,13 +1,14 @@
 """Kernel maps for the Triton kernels: neighbor tables in tiles of output rows with similar neighborhoods.
 
-The host never waits for the device, except for two small tables per kernel size the first time: all sizes follow from
-the numbers of voxels.
+A map takes four launches: search, sort, fill, list. The host never waits for the device, except for two small tables
+per kernel size and level the first time: all sizes follow from the numbers of voxels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from math import isqrt
 
 import torch
 from torch import Tensor
@@ -19,8 +20,7 @@ from ceco3d.sparse.maps.kernel_map import kernel_offsets
 
 # Rows are sorted by neighborhood within a segment only: the rows that a segment gathers fit the L2 cache.
 SEGMENT = 1 << 17
-SIGNATURE_BITS = 27
-SEARCH_ROWS = 128
+LISTED = 2048  # tiles that ``list_blocks`` takes in a step
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,16 @@ class TileMaps:
 
 def build_tile_maps(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int) -> TileMaps:
     """Maps between two sorted key sets; ``stride`` is the input's tensor stride in voxels."""
-    bits = _bits_on(kernel_size, in_keys.device)
-    table = search(in_keys, out_keys, kernel_size, stride)
-    forward = arrange(table, bits, len(in_keys))
+    forward = build_tile_map(in_keys, out_keys, kernel_size, stride, 1)
     if in_keys is out_keys and kernel_size % 2:
         return TileMaps(forward, forward, mirrored=True)
-    return TileMaps(forward, arrange(transpose(table, len(in_keys)), bits, len(out_keys)), mirrored=False)
+    return TileMaps(forward, build_tile_map(out_keys, in_keys, kernel_size, stride, -1), mirrored=False)
+
+
+def build_tile_map(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int, sign: int) -> TileMap:
+    """The map of one direction: the neighbor of a voxel at an offset lies ``sign`` times the offset away from it."""
+    columns, order = search(in_keys, out_keys, kernel_size, stride, sign)
+    return arrange(columns, order.sort(stable=True).indices, len(in_keys), sign)
 
 
 def tile_rows(num_out: int) -> int:
@@ -107,83 +111,86 @@ def signature_bits(kernel_size: int) -> Tensor:
 
 # Cached per device: the host waits for such a copy.
 @cache
-def _bits_on(kernel_size: int, device: torch.device) -> Tensor:
-    return signature_bits(kernel_size).to(device)
+def _columns_on(kernel_size: int, stride: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Key steps to the columns of a kernel, and its signature bits."""
+    steps = offset_keys(kernel_offsets(kernel_size, stride)[: kernel_size**2])
+    return steps.to(device), signature_bits(kernel_size).to(device)
 
 
-@cache
-def _columns_on(kernel_size: int, stride: int, device: torch.device) -> Tensor:
-    return offset_keys(kernel_offsets(kernel_size, stride)[: kernel_size**2]).to(device)
+def search(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int, sign: int) -> tuple[Tensor, Tensor]:
+    """The neighbors (num_out, K / kernel_size) of each output row, column by column, and what rows are sorted by.
 
-
-def search(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int) -> Tensor:
-    """The neighbor table (K, num_out) int32: the input row at each offset of each output row, or -1."""
-    table = torch.empty(kernel_size**3, len(out_keys), dtype=torch.int32, device=out_keys.device)
-    if table.numel() == 0:
-        return table
-    # A column holds the offsets of one (x, y); its neighbors are consecutive among the sorted keys.
-    columns = _columns_on(kernel_size, stride, in_keys.device)
-    grid = (cdiv(len(out_keys), SEARCH_ROWS), len(columns))
+    See ``triton_map_kernels``. Rows sort by segment, then by signature read as Gray code: neighbors in that order
+    differ little.
+    """
+    num_out, area, signature = len(out_keys), kernel_size**2, min(kernel_size, 3) ** 3
+    device, segments = out_keys.device, cdiv(num_out, SEGMENT)
+    columns = torch.empty(num_out, area, dtype=_integer(len(in_keys).bit_length() + kernel_size), device=device)
+    # The fewer bits, the fewer passes of the sort.
+    order = torch.empty(num_out, dtype=_integer(signature + segments.bit_length(), torch.int16), device=device)
+    if num_out == 0:
+        return columns, order
+    steps, bits = _columns_on(kernel_size, stride, in_keys.device)
+    width = columns_of(kernel_size)
+    block = search_rows(width)
     with device_of(in_keys):
-        kernels.search_columns[grid](
-            *(in_keys, len(in_keys), len(in_keys).bit_length(), out_keys, len(out_keys), columns, stride, table),
+        kernels.search_columns[(cdiv(num_out, block),)](
+            *(in_keys, len(in_keys), out_keys, num_out, steps, stride, sign, bits, columns, order),
             SIDE=kernel_size,
-            BLOCK=SEARCH_ROWS,
+            COLUMNS=width,
+            BLOCK=block,
+            SEGMENT=SEGMENT,
+            SIGNATURE=signature,
         )
-    return table
+    return columns, order
 
 
-def transpose(table: Tensor, num_in: int) -> Tensor:
-    """The neighbor table (K, num_in) of the transposed convolution, from ``table`` (K, num_out)."""
-    volume, num_out = table.shape
-    rows = torch.arange(num_out, dtype=torch.int32, device=table.device).expand(volume, -1)
-    # The extra column takes the absent neighbors. Within an offset no input row occurs twice.
-    out = torch.full((volume, num_in + 1), -1, dtype=torch.int32, device=table.device)
-    return out.scatter_(1, table.masked_fill(table < 0, num_in).long(), rows)[:, :num_in].contiguous()
-
-
-def arrange(table: Tensor, bits: Tensor, num_in: int) -> TileMap:
-    """Sort the output rows of a neighbor table (K, num_out) by neighborhood and cut them into tiles."""
-    volume, num_out = table.shape
-    tile = tile_rows(num_out)
-    tiles = cdiv(num_out, tile)
-    rows = torch.full((tiles * tile,), -1, dtype=torch.int32, device=table.device)
-    rows[:num_out] = _order(table, bits)
-    active = torch.empty(tiles, volume, dtype=torch.int8, device=table.device)
-    neighbors = torch.empty(tiles, volume, tile, dtype=torch.int32, device=table.device)
-    if tiles:
-        with device_of(table):
-            kernels.active_offsets[(tiles,)](table, num_out, rows, active, VOLUME=volume, TILE=tile)
-    offsets = active.sort(dim=1, descending=True, stable=True).indices.int()
-    counts = active.sum(1, dtype=torch.int32)
-    if tiles:
-        with device_of(table):
-            kernels.fill_tiles[(tiles,)](table, num_out, rows, offsets, counts, neighbors, VOLUME=volume, TILE=tile)
-    slot = active.cumsum(1, dtype=torch.int32) - 1
-    block = slot + torch.arange(tiles, dtype=torch.int32, device=table.device)[:, None] * volume
-    order = active.t().sort(dim=1, descending=True, stable=True).indices
-    return TileMap(
-        neighbors=neighbors,
-        rows=rows,
-        offsets=offsets,
-        counts=counts,
-        blocks=block.t().gather(1, order).contiguous(),
-        block_counts=active.sum(0, dtype=torch.int32),
+def arrange(columns: Tensor, order: Tensor, num_in: int, sign: int) -> TileMap:
+    """Cut the rows of ``search`` into tiles in the order (num_out,) int64."""
+    num_out, area = columns.shape
+    side, tile = isqrt(area), tile_rows(num_out)
+    volume, tiles = side * area, cdiv(num_out, tile)
+    make = partial(torch.empty, dtype=torch.int32, device=order.device)
+    made = TileMap(
+        neighbors=make(tiles, volume, tile),
+        rows=make(tiles * tile),
+        offsets=make(tiles, volume),
+        counts=make(tiles),
+        blocks=make(volume, tiles),
+        block_counts=make(volume),
         num_in=num_in,
         num_out=num_out,
     )
+    with device_of(order):
+        if tiles:
+            kernels.fill_tiles[(tiles,)](
+                *(columns, order, num_out, sign, tiles),
+                *(made.neighbors, made.rows, made.offsets, made.counts, made.blocks),
+                SIDE=side,
+                COLUMNS=columns_of(side),
+                TILE=tile,
+                num_warps=fill_warps(columns_of(side), tile),
+            )
+        kernels.list_blocks[(volume,)](made.blocks, made.block_counts, tiles, BLOCK=LISTED)
+    return made
 
 
-def _order(table: Tensor, bits: Tensor) -> Tensor:
-    """(num_out,) int32: rows by segment, then by signature read as Gray code: neighbors in that order differ little."""
-    volume, num_out = table.shape
-    signature = torch.zeros(num_out, dtype=torch.int32, device=table.device)
-    if num_out == 0:
-        return signature
-    with device_of(table):
-        grid = (cdiv(num_out, SEARCH_ROWS),)
-        kernels.row_signatures[grid](table, num_out, bits, signature, VOLUME=volume, BLOCK=SEARCH_ROWS)
-    for shift in (1, 2, 4, 8, 16):
-        signature ^= signature >> shift
-    segment = torch.arange(num_out, device=table.device) // SEGMENT
-    return (segment << SIGNATURE_BITS | signature).sort(stable=True).indices.int()
+def columns_of(kernel_size: int) -> int:
+    """COLUMNS of the kernels."""
+    return 1 << (kernel_size**2 - 1).bit_length()
+
+
+def search_rows(width: int) -> int:
+    """Rows that a program of ``search_columns`` searches in so many columns."""
+    return max(16, 1024 // width)
+
+
+def fill_warps(width: int, tile: int) -> int:
+    """Warps of ``fill_tiles``: eight values a thread."""
+    return max(1, min(width * tile // 256, 16))
+
+
+def _integer(bits: int, smallest: torch.dtype = torch.int32) -> torch.dtype:
+    """The smallest signed type for numbers of so many bits."""
+    kinds = (smallest, torch.int32, torch.int64)
+    return next(kind for kind in kinds if torch.iinfo(kind).bits > bits)

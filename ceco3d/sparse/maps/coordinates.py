@@ -60,17 +60,24 @@ def downsample(keys: Tensor, stride: int) -> Tensor:
     """
     if stride > MARGIN:
         raise ValueError(f"a tensor stride of {stride} is more than {MARGIN} voxels")
-    coordinates = unpack(keys)
-    coordinates[:, 1:] = torch.div(coordinates[:, 1:], stride, rounding_mode="floor") * stride
-    unique: Tensor = torch.unique(_join(coordinates))
+    unique: Tensor = torch.unique(_round_down(keys, stride))
     return unique
 
 
+def _round_down(keys: Tensor, stride: int) -> Tensor:
+    shifts = [AXIS_BITS * axis for axis in range(3)]
+    if stride & (stride - 1) == 0:  # BIAS is a multiple of it: only low bits go
+        return keys & ~sum(stride - 1 << shift for shift in shifts)
+    for shift in shifts:
+        keys = keys - (((keys >> shift & _FIELD) - BIAS) % stride << shift)
+    return keys
+
+
 def _join(coordinates: Tensor) -> Tensor:
-    key, *xyz = coordinates.long().unbind(1)
-    for axis in xyz:
-        key = (key << AXIS_BITS) | (axis + BIAS)
-    return key
+    key = coordinates[:, 0].long()
+    for axis in (1, 2, 3):
+        key = torch.add(coordinates[:, axis], key, alpha=1 << AXIS_BITS)
+    return key + sum(BIAS << AXIS_BITS * axis for axis in range(3))
 
 
 def _check_range(what: str, smallest: int, largest: int, low: int, high: int) -> None:
