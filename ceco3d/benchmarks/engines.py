@@ -121,8 +121,10 @@ def map_clock(workload: Workload, system: System) -> Callable[[], float]:
     """A function that builds voxel levels and kernel maps anew, as training needs them, and returns the seconds.
 
     ceco3d builds them before the pass. MinkowskiEngine does so inside it: a first pass of a thin network minus a second
-    one that reuses them. spconv times itself in a pass of the whole network.
+    one that reuses them. spconv times itself in a pass of the whole network. ocnn builds its octree with the tensor.
     """
+    if system.engine == "ocnn":
+        return partial(clock, partial(workload.tensor, system), workload.device)
     if system.is_baseline:
         return partial(_spconv_map_seconds, workload.network(system).train(), workload, system)
     layers, stem = system.layers(), workload.model["stem_kernel"]
