@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from tests.helpers.gpu import DEVICE, ENGINE, cases
+from tests.helpers.gpu import DEVICE, ENGINE, ON_GPU, cases
 
 RUN = ["model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.25", "trainer.epochs=1", "trainer.batch_size=7"]
-HERE = [f"device={DEVICE.type}", f"engine={ENGINE}"]
 
 
 def run(run_command, *arguments):
@@ -19,13 +18,13 @@ def run(run_command, *arguments):
 @pytest.mark.slow
 @cases("precision", ["fp32"], ["fp32", "bf16"])
 def test_a_network_is_trained_scored_exported_and_reported(run_command, tiny, tiny_raw, tmp_path, precision):
-    here = [*HERE, f"precision={precision}"]
-    run(run_command, "train", *tiny, *RUN, *here, f"run_dir={tmp_path}/run")
+    here = [f"device={DEVICE.type}", f"precision={precision}"]
+    run(run_command, "train", *tiny, *RUN, *here, f"engine={ENGINE}", f"run_dir={tmp_path}/run")
     checkpoint = f"checkpoint={tmp_path}/run/checkpoints/last.pt"
     scores = {}
     for name, device in (("here", DEVICE.type), ("cpu", "cpu")):
         out = tmp_path / name
-        run(run_command, "evaluate", checkpoint, *tiny, f"device={device}", "engine=native", f"out={out}")
+        run(run_command, "evaluate", checkpoint, *tiny, f"device={device}", f"out={out}")
         scores[name] = json.loads((out / "metrics.json").read_text())
     assert scores["here"]["accuracy"] == pytest.approx(scores["cpu"]["accuracy"], abs=1e-2)
     run(run_command, "export", checkpoint, *tiny, *here, "split=val", "tta=none", f"out={tmp_path}/export")
@@ -42,7 +41,7 @@ def test_a_network_is_trained_scored_exported_and_reported(run_command, tiny, ti
 @pytest.mark.slow
 @cases("method", ["csc", "lground"], ["csc", "lground"])
 def test_pretraining_runs(run_command, tiny, tmp_path, method):
-    here = [*HERE, "precision=bf16" if DEVICE.type == "cuda" else "precision=fp32"]
+    here = [f"device={DEVICE.type}", f"engine={ENGINE}", "precision=bf16" if ON_GPU else "precision=fp32"]
     options = [*RUN, "trainer.repeat=1", "trainer.batch_size=4", "trainer.log_every=1"]
     run(run_command, "pretrain", *tiny, *options, *here, f"method={method}", f"run_dir={tmp_path}")
     summary = json.loads((tmp_path / "metrics.json").read_text())
