@@ -25,6 +25,8 @@ from ceco3d.benchmarks.data import table as data_table
 from ceco3d.benchmarks.gpu_utilization import WARMUP, measure_utilization
 from ceco3d.benchmarks.loss import HEADER as LOSS_HEADER
 from ceco3d.benchmarks.loss import compare_loss, loss_row, loss_title
+from ceco3d.benchmarks.profile import HEADER as PROFILE_HEADER
+from ceco3d.benchmarks.profile import profile_rows, profile_step, profile_title
 from ceco3d.benchmarks.roofline import HEADER as ROOFLINE_HEADER
 from ceco3d.benchmarks.roofline import roofline_rows, roofline_title, time_roofline
 from ceco3d.benchmarks.systems import System
@@ -75,7 +77,7 @@ class BenchmarkSettings(CommonSettings):
     dataset: Annotated[DataSet, BUILT]
     model: Component
     transforms: TransformSettings
-    what: Literal["engines", "roofline", "loss", "data", "utilization", "tune"]
+    what: Literal["engines", "roofline", "profile", "loss", "data", "utilization", "tune"]
     systems: Annotated[Sequence[str], Field(min_length=1)]
     classes: Count
     features: Annotated[Sequence[str], Field(min_length=1)]
@@ -146,6 +148,12 @@ def measure_roofline(workload: Workload, systems: Sequence[System], settings: Be
     return [result], tables
 
 
+def measure_profile(workload: Workload, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
+    """Kernels, launches and the host's time in a training step, a table for each system."""
+    results = [profile_step(workload, system) for system in systems]
+    return results, [(profile_title(result), PROFILE_HEADER, profile_rows(result)) for result in results]
+
+
 def measure_loss(workload: Workload, systems: Sequence[System], settings: BenchmarkSettings) -> Measured:
     """The center loss beside a training step of each system."""
     results = [compare_loss(workload, system, settings.repeats) for system in systems]
@@ -178,6 +186,7 @@ def measure_tune(workload: Workload, systems: Sequence[System], settings: Benchm
 MEASURE = {
     "engines": measure_engines,
     "roofline": measure_roofline,
+    "profile": measure_profile,
     "loss": measure_loss,
     "tune": measure_tune,
 }

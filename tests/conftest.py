@@ -42,6 +42,13 @@ def pytest_configure(config: pytest.Config) -> None:
     logs.install()  # as commands do, so capsys sees what is logged
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu") is not None:
+                item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _return_memory():
     """Give back what a module has freed: commands keep it (``keep_freed_memory``), and the suite would grow to 7 GB."""

@@ -14,7 +14,7 @@ from ceco3d.benchmarks.timing import Times, gemm_rate
 from ceco3d.benchmarks.workload import Workload
 from ceco3d.utils.device import PRECISIONS
 
-HEADER = ("system", "maps", "forward", "training", "voxels/s", "peak GiB")
+HEADER = ("system", "maps", "forward", "training", "voxels/s", "peak GiB", "first call")
 
 
 def compare_engines(workload: Workload, systems: Sequence[System], repeats: int, what: Sequence[str]) -> dict[str, Any]:
@@ -25,8 +25,8 @@ def compare_engines(workload: Workload, systems: Sequence[System], repeats: int,
     systems = working(workload, systems)
     sizes = measure_convolutions(workload).values()
     operations = sum(size.operations for size in sizes)
+    times = measure(workload, systems, repeats, what)  # before memory, whose processes leave compiled kernels on disk
     memory = peak_memory(workload, systems, what) if "memory" in what else {}
-    times = measure(workload, systems, repeats, what)
     rates = gemm_rates([system.precision for system in systems], workload.device)
     return {
         "voxels": len(workload),
@@ -49,6 +49,7 @@ def _summary(times: dict[str, Times], memory: dict[str, float], operations: floa
     """The measurements of one system; a training step counts as three forward passes of operations."""
     return {
         "seconds": {name: list(measured.seconds) for name, measured in times.items()},
+        "first": {name: measured.first for name, measured in times.items()},
         "median": {name: measured.median for name, measured in times.items()},
         "peak_gib": memory,
         "gemm_share": {
@@ -92,6 +93,10 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
         training = measured["median"].get("training")
         cells.append("-" if training is None else f"{result['voxels'] / training:,.0f}")
         cells.append("; ".join(f"{gib:.2f} {key}" for key, gib in measured["peak_gib"].items()) or "-")
+        firsts = [
+            f"{measured['first'][key]:.1f} s {key}" for key in ("forward", "training") if key in measured["first"]
+        ]
+        cells.append("; ".join(firsts) or "-")
         rows.append((name, *cells))
     return rows
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ceco3d.benchmarks.failures import captured_output, reason
 from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.timing import Times, alternate, clock
 from ceco3d.benchmarks.workload import Workload
@@ -31,15 +32,27 @@ _THIN = Variant(BasicBlock, (1,) * 8, (1,) * 8)
 def working(workload: Workload, systems: Sequence[System]) -> list[System]:
     """``systems`` without the baselines that fail to take a training step on ``workload``; logs the reason.
 
-    Each baseline runs in its own process, because a binary that does not suit the GPU may kill it.
+    Each baseline runs in its own process, because a binary that does not suit the GPU may kill it. Those that tune
+    their kernels do so here, untimed, and keep what they find on disk.
     """
     baselines, broken = [system for system in systems if system.is_baseline], set()
-    peak = partial(_peak, workload=workload.to("cpu"), device=workload.device, name="training")
-    for system, future in run_parallel(peak, baselines, 1):
-        if (error := future.exception()) is not None:
+    probe = partial(_failure, workload=workload.to("cpu"), device=workload.device)
+    for system, future in run_parallel(probe, baselines, 1):
+        error = future.exception()
+        if why := future.result() if error is None else reason(error):
             broken.add(system)
-            logger.info(f"skipping {system}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+            logger.info(f"skipping {system}: {why}")
     return [system for system in systems if system not in broken]
+
+
+def _failure(system: System, workload: Workload, device: torch.device) -> str | None:
+    """Why ``system`` cannot take a training step, or None; what it prints is not shown."""
+    with captured_output() as output:
+        try:
+            _peak(system, workload, device, "training")
+        except Exception as error:
+            return reason(error, output())
+    return None
 
 
 def measure(
@@ -121,8 +134,10 @@ def map_clock(workload: Workload, system: System) -> Callable[[], float]:
     """A function that builds voxel levels and kernel maps anew, as training needs them, and returns the seconds.
 
     ceco3d builds them before the pass. MinkowskiEngine does so inside it: a first pass of a thin network minus a second
-    one that reuses them. spconv times itself in a pass of the whole network.
+    one that reuses them. spconv times itself in a pass of the whole network. ocnn builds its octree with the tensor.
     """
+    if system.engine == "ocnn":
+        return partial(clock, partial(workload.tensor, system), workload.device)
     if system.is_baseline:
         return partial(_spconv_map_seconds, workload.network(system).train(), workload, system)
     layers, stem = system.layers(), workload.model["stem_kernel"]

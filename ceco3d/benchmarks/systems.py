@@ -10,13 +10,19 @@ from typing import Any, cast
 
 import torch
 
+from ceco3d.benchmarks.ocnn_layers import ocnn_layers
 from ceco3d.benchmarks.spconv_layers import spconv_layers
 from ceco3d.sparse import ENGINES, Engine, load_engine
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.utils.device import PRECISIONS
 from ceco3d.utils.errors import UserError
 
-BASELINES = {"spconv-triton": "spconv_triton", "spconv": "spconv"}  # name: Python package
+# {name: its module that says whether float32 products use TF32, and under which name}
+BASELINES = {
+    "spconv-triton": ("spconv_triton.constants", "SPCONV_ALLOW_TF32"),
+    "spconv": ("spconv.constants", "SPCONV_ALLOW_TF32"),
+    "ocnn": ("ocnn.nn.kernels.config", "allow_tf32"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,9 @@ class System:
 
     def layers(self) -> Engine:
         """The engine, or the layers of a baseline; ImportError or ValueError where it is not installed."""
-        return cast(Engine, spconv_layers(BASELINES[self.engine])) if self.is_baseline else load_engine(self.engine)
+        if not self.is_baseline:
+            return load_engine(self.engine)
+        return cast(Engine, ocnn_layers() if self.engine == "ocnn" else spconv_layers(self.engine.replace("-", "_")))
 
     def unusable(self, device: torch.device) -> str | None:
         """Why this system cannot run on ``device``, or None."""
@@ -78,8 +86,8 @@ class System:
     def matmul_precision(self) -> Iterator[None]:
         """A context in which float32 products use TF32 if, and only if, ``precision`` is "tf32"."""
         allow_tf32 = self.precision == "tf32"
-        spconv = _spconv_tf32(BASELINES[self.engine], allow_tf32) if self.is_baseline else nullcontext()
-        with float32_matmul_precision(self.precision), spconv:
+        baseline = _baseline_tf32(*BASELINES[self.engine], allow_tf32) if self.is_baseline else nullcontext()
+        with float32_matmul_precision(self.precision), baseline:
             yield
 
 
@@ -95,12 +103,12 @@ def float32_matmul_precision(precision: str) -> Iterator[None]:
 
 
 @contextmanager
-def _spconv_tf32(package: str, allow: bool) -> Iterator[None]:
-    """A context that sets spconv's own TF32 switch; its 1^3 kernels follow torch's."""
-    constants: Any = import_module(f"{package}.constants")
-    before = constants.SPCONV_ALLOW_TF32
-    constants.SPCONV_ALLOW_TF32 = allow
+def _baseline_tf32(module: str, name: str, allow: bool) -> Iterator[None]:
+    """A context that sets a baseline's own TF32 switch; 1^3 kernels follow torch's."""
+    switches: Any = import_module(module)
+    before = getattr(switches, name)
+    setattr(switches, name, allow)
     try:
         yield
     finally:
-        constants.SPCONV_ALLOW_TF32 = before
+        setattr(switches, name, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -16,9 +17,10 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of repeated runs."""
+    """Seconds of repeated runs, and of the untimed ``first`` one, which compiles and fills caches."""
 
     seconds: tuple[float, ...]
+    first: float = math.nan
 
     @property
     def median(self) -> float:
@@ -40,14 +42,13 @@ def alternate(runs: Mapping[Name, Callable[[], float]], repeats: int) -> dict[Na
 
     Each run returns its own seconds. It is called once more before, untimed.
     """
-    for run in runs.values():
-        run()
+    first = {name: run() for name, run in runs.items()}
     seconds: dict[Name, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
             gc.collect()
             seconds[name].append(run())
-    return {name: Times(tuple(values)) for name, values in seconds.items()}
+    return {name: Times(tuple(values), first[name]) for name, values in seconds.items()}
 
 
 def clock(function: Callable[[], object], device: torch.device, calls: int = 1) -> float:

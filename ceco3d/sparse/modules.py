@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ceco3d.sparse.convolution import convolve
+from ceco3d.sparse import operators
+from ceco3d.sparse.convolution import convolve, product_dtype
 from ceco3d.sparse.kernels import native
 from ceco3d.sparse.kernels.gather_gemm import prepare
 from ceco3d.sparse.kernels.protocol import Kernels
+from ceco3d.sparse.maps.kernel_map import CoordinateManager
 from ceco3d.sparse.normalization import batch_norm
 from ceco3d.sparse.tensor import SparseTensor, check_same_voxels
 
@@ -34,8 +36,10 @@ class ConvolutionBase(Layer):
     """Base of both convolutions: ``kernel`` (K^3, Cin, Cout), or (Cin, Cout) for K = 1; ``bias`` (1, Cout) or None.
 
     Both parameters start uniform in +-1/sqrt(channels * K^3) as in MinkowskiEngine, with channels = Cin,
-    or Cout if transposed.
+    or Cout if transposed. ``engine`` is the name by which a graph of torch finds the kernels.
     """
+
+    engine: ClassVar[str] = "native"
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, bias: bool) -> None:
         super().__init__()
@@ -92,16 +96,35 @@ class ConvolutionBase(Layer):
         transpose: bool = False,
     ) -> Tensor:
         """Output rows of a convolution from the level of stride ``fine`` to ``coarse``, or of its transpose."""
-        kernel_map, kernels = self._kernel_map(x, fine, coarse)
         weight = self.kernel.reshape(-1, self.in_channels, self.out_channels)
         bias = None if self.bias is None else self.bias.flatten()
         rows = None if residual is None else residual.rows
+        if torch.compiler.is_compiling():
+            features, out = x.rows.to(product_dtype(x.rows)), x.manager.keys(fine if transpose else coarse)
+            where = operators.held(x.manager), out.shape[0], fine, coarse, self.kernel_size, transpose
+            return operators.convolve(features, weight, bias, rows, *where, relu, self.engine)
+        kernel_map, kernels = self._kernel_map(x, fine, coarse)
         return convolve(x.rows, weight, kernel_map.transposed() if transpose else kernel_map, kernels, bias, rows, relu)
 
-    # Any: the kernel map has the type that its kernels take, which differs between engines.
     def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, Kernels[Any]]:
-        """The map between two levels and the kernels that use it. An engine overrides this."""
-        kernel_map = x.manager.kernel_map(fine, coarse, self.kernel_size)
+        return self.find_map(x.manager, fine, coarse, self.kernel_size, x.rows.device, product_dtype(x.rows))
+
+    # Any: the kernel map has the type that its kernels take, which differs between engines.
+    @classmethod
+    def find_map(
+        cls,
+        manager: CoordinateManager,
+        fine: int,
+        coarse: int,
+        kernel_size: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> tuple[Any, Kernels[Any]]:
+        """The map between two levels and the kernels that use it. An engine overrides this.
+
+        dtype  in which the products are computed
+        """
+        kernel_map = manager.kernel_map(fine, coarse, kernel_size)
         prepare(kernel_map)
         return kernel_map, native
 

@@ -22,7 +22,7 @@ def batch_norm(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None = None, re
     if _fuses(bn, x, residual):
         return _fused(bn, x, residual, relu)
     # Other classes may synchronize across processes: each process has to call them, whatever its number of voxels.
-    if len(x) < 2 and type(bn) is nn.BatchNorm1d:
+    if bn.training and len(x) < 2 and type(bn) is nn.BatchNorm1d:
         out = F.batch_norm(x, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
     else:
         out = bn(x)
@@ -32,7 +32,9 @@ def batch_norm(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None = None, re
 
 
 def _fuses(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None) -> bool:
-    """Whether the kernels compute what ``bn`` would."""
+    """Whether the kernels compute what ``bn`` would. A graph keeps torch's own operations, which compilers know."""
+    if torch.compiler.is_compiling():
+        return False
     if type(bn) is not nn.BatchNorm1d or bn.running_mean is None or bn.running_var is None or bn.momentum is None:
         return False
     if not normalize.supports(x) or x.ndim != 2 or len(x) < 2:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ceco3d.sparse import operators
 from ceco3d.sparse.maps import coordinates as keys_of
 from ceco3d.sparse.maps.kernel_map import CoordinateManager
 
@@ -25,13 +26,18 @@ class SparseTensor:
     """
 
     def __init__(self, features: Tensor, coordinates: Tensor) -> None:
+        if torch.compiler.is_compiling():  # the values are checked when the graph runs
+            handle, keys, order, self._position = operators.voxels(features.detach(), coordinates)
+            self.manager, self.stride = operators.GraphVoxels(keys, handle), 1
+            self.rows = features[order]
+            return
         _check_features(features, coordinates)
         keys = keys_of.pack(coordinates)
         order = None
         if not bool((keys[1:] > keys[:-1]).all()):
             keys, order = keys.sort()
             _check_unique(keys)
-        self.manager = CoordinateManager(keys)
+        self.manager: CoordinateManager = CoordinateManager(keys)
         self.stride = 1
         self.rows = features if order is None else features[order]
         self._position = (

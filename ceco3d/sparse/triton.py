@@ -12,10 +12,12 @@ import warnings
 from functools import cache
 from typing import Any
 
+import torch
+
 from ceco3d.sparse import modules
-from ceco3d.sparse.convolution import product_dtype
 from ceco3d.sparse.kernels.protocol import Kernels
 from ceco3d.sparse.kernels.triton_launch import unsupported
+from ceco3d.sparse.maps.kernel_map import CoordinateManager
 from ceco3d.sparse.modules import BatchNorm, ReLU
 from ceco3d.sparse.tensor import SparseTensor, cat
 
@@ -29,12 +31,23 @@ __all__ = ["BatchNorm", "Convolution", "ReLU", "SparseTensor", "TransposedConvol
 
 
 class _Tiled(modules.ConvolutionBase):
-    def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, Kernels[Any]]:
-        reason = unsupported(x.rows.device, product_dtype(x.rows))
+    engine = "triton"
+
+    @classmethod
+    def find_map(
+        cls,
+        manager: CoordinateManager,
+        fine: int,
+        coarse: int,
+        kernel_size: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> tuple[Any, Kernels[Any]]:
+        reason = unsupported(device, dtype)
         if reason is not None:
             _warn_once(reason)
-            return super()._kernel_map(x, fine, coarse)
-        return x.manager.kernel_map(fine, coarse, self.kernel_size, build_tile_maps), triton_convolve
+            return super().find_map(manager, fine, coarse, kernel_size, device, dtype)
+        return manager.kernel_map(fine, coarse, kernel_size, build_tile_maps), triton_convolve
 
 
 class Convolution(_Tiled, modules.Convolution):

@@ -14,18 +14,19 @@ from tests.helpers.benchmarks import DEVICE, THIN, make_input, make_workload
 CHANNELS = 9
 
 
-@pytest.fixture(params=BASELINES.values())
+@pytest.fixture(params=BASELINES)
 def layers(request, monkeypatch):
     """The layers on an installed baseline, made to compute on the CPU if there is no GPU."""
-    library = pytest.importorskip(f"{request.param}.pytorch")
-    if DEVICE.type == "cpu" and request.param == "spconv_triton":
+    name = request.param.replace("-", "_")
+    library = pytest.importorskip("ocnn" if name == "ocnn" else f"{name}.pytorch")
+    if DEVICE.type == "cpu" and name == "spconv_triton":
         _interpret(monkeypatch)
-    elif DEVICE.type == "cpu":
+    elif DEVICE.type == "cpu" and name == "spconv":
         native = {"algo": library.ConvAlgo.Native}  # the only algorithm that spconv has on a CPU
-        for name in ("SubMConv3d", "SparseConv3d", "SparseInverseConv3d"):
-            layer = getattr(library, name)
-            monkeypatch.setattr(library, name, lambda *args, layer=layer, **options: layer(*args, **options | native))
-    return spconv_layers(request.param)
+        for kind in ("SubMConv3d", "SparseConv3d", "SparseInverseConv3d"):
+            layer = getattr(library, kind)
+            monkeypatch.setattr(library, kind, lambda *args, layer=layer, **options: layer(*args, **options | native))
+    return System(request.param, "fp32").layers()
 
 
 def _interpret(monkeypatch):
@@ -39,15 +40,20 @@ def _interpret(monkeypatch):
             monkeypatch.setattr(kernel, "configs", kernel.configs[:1])
 
 
+def stem_of(layers):
+    """The side of the first kernel: ocnn has none above 3."""
+    return 3 if layers.library == "ocnn" else 5
+
+
 def assert_near(found, wanted, share=1e-5):
     assert (found - wanted).abs().max() <= share * wanted.abs().max()
 
 
-def unet(layers):
+def unet(layers, stem):
     """Every kind of convolution of the MinkUNets in sequence."""
     torch.manual_seed(0)
     return torch.nn.Sequential(
-        layers.Convolution(CHANNELS, 8, 5),
+        layers.Convolution(CHANNELS, 8, stem),
         layers.Convolution(8, 16, 2, stride=2),
         layers.Convolution(16, 12, 3),
         layers.TransposedConvolution(12, 8, 2, stride=2),
@@ -56,7 +62,8 @@ def unet(layers):
 
 
 def test_layers_equal_ours_with_gradients(layers):
-    ours, baseline = unet(sparse), unet(layers)
+    stem = stem_of(layers)
+    ours, baseline = unet(sparse, stem), unet(layers, stem)
     baseline.load_state_dict(ours.state_dict())
     outputs, leaves = [], []
     for namespace, network in ((sparse, ours), (layers, baseline)):
@@ -74,12 +81,18 @@ def test_layers_equal_ours_with_gradients(layers):
 def test_logits_equal_ours(layers):
     variant = VARIANTS["MinkUNet14A"] if DEVICE.type == "cuda" else THIN
     features, coordinates = make_input()
-    ours = MinkUNet(variant, CHANNELS, 20).to(DEVICE).eval()
-    baseline = MinkUNet(variant, CHANNELS, 20, engine=layers).to(DEVICE).eval()
+    ours = MinkUNet(variant, CHANNELS, 20, stem_of(layers)).to(DEVICE).eval()
+    baseline = MinkUNet(variant, CHANNELS, 20, stem_of(layers), engine=layers).to(DEVICE).eval()
     baseline.load_state_dict(ours.state_dict())
     with torch.inference_mode():
         found = baseline(layers.SparseTensor(features, coordinates)).features
         assert_near(found, ours(sparse.SparseTensor(features, coordinates)).features)
+
+
+def test_ocnn_refuses_kernels_that_it_lacks():
+    pytest.importorskip("ocnn")
+    with pytest.raises(ValueError, match=r"no 5\^3 kernels: model.stem_kernel=3"):
+        System("ocnn", "fp16").layers().Convolution(3, 8, 5)
 
 
 @pytest.mark.parametrize("size", [3, 1])
@@ -138,6 +151,7 @@ def test_unusable_systems_give_the_reason(name, device, reason):
 def test_names_of_systems():
     assert System.named("spconv-triton-fp16") == System("spconv-triton", "fp16")
     assert System.named("spconv-fp16").is_baseline
+    assert System.named("ocnn-bf16").is_baseline
     for name in ("native", "spconv-triton", "torchsparse-fp16", "native-fp8"):
         with pytest.raises(UserError, match="ENGINE-PRECISION"):
             System.named(name)

@@ -20,6 +20,7 @@ def test_every_system_is_measured(run_command, tiny, tmp_path):
         assert set(system["seconds"]) == {"maps", "forward", "training"}
         assert all(len(times) == 2 and min(times) > 0 for times in system["seconds"].values())
         assert 0 < system["maps_share"] < 1
+        assert system["first"].keys() == system["seconds"].keys()
         assert 0.1 < system["peak_gib"]["forward"] < system["peak_gib"]["training"] < 8
     assert "| native-fp32 |" in (tmp_path / "engines.md").read_text()
     assert re.search(r"\d % of step", (tmp_path / "engines.md").read_text())
@@ -51,6 +52,17 @@ def test_the_center_loss_is_measured(run_command, tiny, tmp_path):
     assert "| native-fp32 |" in (tmp_path / "loss.md").read_text()
 
 
+def test_a_step_is_profiled(run_command, tiny, tmp_path):
+    outcome = run_command("benchmark", *tiny, *SMALL, "what=profile", "systems=[native-fp32]", f"out={tmp_path}")
+    assert outcome.code == 0, outcome.err
+    (result,) = json.loads((tmp_path / "profile.json").read_text())["results"]
+    assert 0 < result["host"] <= result["step"]
+    assert sum(kernel["launches"] for kernel in result["kernels"].values()) == result["launches"] > 100
+    seconds = [kernel["seconds"] for kernel in result["kernels"].values()]
+    assert seconds == sorted(seconds, reverse=True)
+    assert "queued by the host" in (tmp_path / "profile.md").read_text()
+
+
 def test_the_data_path_is_measured(run_command, tiny, tmp_path):
     arguments = ["what=data", "repeats=2", "data.points=30000", "data.scenes=20", "data.workers=1", f"out={tmp_path}"]
     outcome = run_command("benchmark", *tiny, *arguments)
@@ -70,7 +82,7 @@ def test_the_data_path_is_measured(run_command, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("what=data2", "choose engines, roofline, loss, data, utilization or tune"),
+        ("what=data2", "choose engines, roofline, profile, loss, data, utilization or tune"),
         ("data.workers=0", "data.workers=0"),
         ("systems=[torchsparse-fp32]", "torchsparse-fp32.*native, triton.*spconv.*tf32"),
         ("systems=native-fp32", "must be a list"),

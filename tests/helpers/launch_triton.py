@@ -1,8 +1,8 @@
 """Launch every kernel of a training step for an absent GPU: Triton compiles the kernels but does not run them.
 
-python -m tests.helpers.launch_triton CAPABILITY
-Prints the number of compiled kernels by name after each of three steps. Run without TRITON_INTERPRET. The host code and
-Triton's handling of arguments are real; the values are garbage.
+python -m tests.helpers.launch_triton CAPABILITY [STEPS]
+Prints the number of compiled kernels by name after each of the steps, of which there are three at most and by default.
+Run without TRITON_INTERPRET. The host code and Triton's handling of arguments are real; the values are garbage.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def take_step(model: MinkUNet, seed: int, size: int) -> None:
     out.float().sum().backward()
 
 
-def main(capability: int) -> None:
+def main(capability: int, steps: int = 3) -> None:
     triton.runtime.driver.set_active(Driver(capability))
     compiled: dict[str, set[str]] = defaultdict(set)
     launch = JITFunction.run
@@ -64,11 +64,11 @@ def main(capability: int) -> None:
     # No kernel fills the tables: zeros, because garbage would name rows that do not exist.
     with patch.object(JITFunction, "run", run), patch.object(torch, "empty", torch.zeros), supported:
         model = build_model("MinkUNet14A", 9, 200, engine="triton")
-        for seed, size in ((0, 80), (7, 64), (16, 50)):
+        for seed, size in ((0, 80), (7, 64), (16, 50))[:steps]:
             take_step(model, seed, size)
             print(json.dumps({name: len(found) for name, found in compiled.items()}), flush=True)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ceco3d.sparse.maps import coordinates
+from ceco3d.sparse.maps.handles import handle_of
 from ceco3d.sparse.maps.match import match
 
 Map = TypeVar("Map")
@@ -112,11 +113,13 @@ def _starts(counts: list[int]) -> tuple[int, ...]:
 class CoordinateManager:
     """The voxels of one batch, one set of keys per tensor stride, and the kernel maps between them, each built once.
 
-    All tensors computed from one input share its manager, as in MinkowskiEngine.
+    All tensors computed from one input share its manager, as in MinkowskiEngine. ``handle`` is how a graph of torch
+    refers to it.
     """
 
     def __init__(self, keys: Tensor) -> None:
         self._keys = {1: keys}
+        self.handle = handle_of(self)
         # Any: each build function has its own type of map.
         self._maps: dict[tuple[object, ...], Any] = {}
         self._copies: dict[torch.device, CoordinateManager] = {}
@@ -146,6 +149,8 @@ class CoordinateManager:
         """Make the level ``factor`` times coarser than ``stride``, once; returns its stride."""
         coarse = stride * factor
         if coarse not in self._keys:
+            if torch.compiler.is_compiling():  # a graph could not add the level to this object
+                raise RuntimeError("call build_maps(x) of the network before its compiled form gets x")
             self._keys[coarse] = coordinates.downsample(self._keys[stride], coarse)
         return coarse
 
