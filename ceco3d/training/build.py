@@ -128,7 +128,8 @@ def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]
     """The loss for features of ``in_channels``, with class counts from ``folders``, the training scenes."""
     space = settings.dataset.space()
     scenes, points = class_frequency(folders, space)
-    return settings.loss(num_classes=len(space), in_channels=in_channels, class_points=points, class_counts=scenes)
+    known = {"num_classes": len(space), "in_channels": in_channels, "class_names": space.names}
+    return settings.loss(**known, class_points=points, class_counts=scenes)
 
 
 def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:
