@@ -64,8 +64,9 @@ class ClassMoments:
         self._sample(features, labels)
 
     def _squares_of(self, label: int) -> Tensor:
-        dim = self.sums.shape[1]
-        return self.squares.setdefault(label, torch.zeros(dim, dim, dtype=torch.float64))
+        if label not in self.squares:
+            self.squares[label] = self.sums.new_zeros(self.sums.shape[1], self.sums.shape[1])
+        return self.squares[label]
 
     def _sample(self, features: Tensor, labels: Tensor) -> None:
         """Draw a random key for every point; the smallest keys of each class stay."""

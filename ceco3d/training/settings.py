@@ -116,12 +116,13 @@ class RunSettings(CommonSettings):
 
 @settings
 class PretrainRequest:
-    """Pretraining before training (conf/experiment/csc.yaml); None keeps the value of the method."""
+    """Pretraining before training (conf/recipe/csc.yaml); None keeps the value of the method, or of the training."""
 
     method: str
     run_dir: FilePath
     epochs: Count | None = None
     voxel_size: Positive | None = None
+    bn_momentum: Share | None = None
 
 
 @settings
