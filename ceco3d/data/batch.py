@@ -16,7 +16,7 @@ from ceco3d.data.transforms.voxelize import Voxels, voxelize
 from ceco3d.sparse import SparseTensor
 from ceco3d.utils.errors import UserError
 
-FEATURE_CHANNELS = {"color": 3, "rgb": 3, "normal": 3, "coord": 3, "intensity": 1, "height": 1}
+FEATURE_CHANNELS = {"color": 3, "normal": 3, "coord": 3, "intensity": 1, "height": 1, "rgb": 3}
 # Range of the random integer offset of each scene, in voxels (LanguageGroundedSemseg, training only).
 OFFSET_RANGE = 100
 
