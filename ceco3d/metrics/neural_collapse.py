@@ -148,8 +148,7 @@ def _measures(moments: ClassMoments, group: str, weight: Tensor, agreement: Tens
     m, w = centers[classes], weight[classes]
     return {
         "classes": len(classes),
-        "nc1": (moments.within(classes) * torch.linalg.pinv(between, hermitian=True)).sum().item()
-        / len(classes),
+        "nc1": (moments.within(classes) * torch.linalg.pinv(between, hermitian=True)).sum().item() / len(classes),
         "centers": {
             "centred": frame_distance(m, len(everything)),
             "raw": frame_distance(moments.centers[classes], len(everything)),

@@ -67,6 +67,10 @@ def _check(optimizer: torch.optim.Optimizer, schedule: Schedule) -> None:
     for group in optimizer.param_groups:
         if not group["lr"] > 0:
             raise UserError(f"optimizer.lr={group['lr']}: must be greater than 0")
-        if isinstance(schedule, OneCycle) and schedule.momentum is not None and not {"momentum", "betas"} & group.keys():
+        if (
+            isinstance(schedule, OneCycle)
+            and schedule.momentum is not None
+            and not {"momentum", "betas"} & group.keys()
+        ):
             name = type(optimizer).__name__
             raise UserError(f"scheduler.momentum={list(schedule.momentum)}: {name} has none to cycle; set it to null")

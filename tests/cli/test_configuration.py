@@ -78,7 +78,9 @@ def test_every_value_in_a_help_text_is_valid(command):
             settings_of(command, f"{key}={value}")
 
 
-@pytest.mark.parametrize("group", ["dataset", "loss", "transforms", "optimizer", "scheduler", "logger", "experiment", "recipe"])
+@pytest.mark.parametrize(
+    "group", ["dataset", "loss", "transforms", "optimizer", "scheduler", "logger", "experiment", "recipe"]
+)
 def test_the_help_of_train_names_every_choice_of_a_group(group):
     text = template("train")
     explained = text[text.index(f"\n  {group}=") :].partition("\n\n")[0]

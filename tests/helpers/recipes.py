@@ -20,7 +20,9 @@ MACHINE = ("workers", "cache", "log_every", "augment_on", "save_every", "max_bad
 
 def effective(recipe: str, *overrides: str) -> dict[str, Any]:
     """What ``recipe`` trains with on ScanNet200, and its pretraining."""
-    config = compose("train", ["dataset=scannet200", "dataset.raw=/raw", f"recipe={recipe}", "run_dir=/run", *overrides])
+    config = compose(
+        "train", ["dataset=scannet200", "dataset.raw=/raw", f"recipe={recipe}", "run_dir=/run", *overrides]
+    )
     found = own(config)
     if config["pretrain"] is not None:
         found["pretrain"] = own(pretraining_config(to_settings(TrainSettings, config)))

@@ -1,4 +1,4 @@
-"""``python -m tests.helpers.write_recipes``: write the effective configurations of the recipes, keeping their sources."""
+"""``python -m tests.helpers.write_recipes``: write the effective configurations of the recipes; their sources stay."""
 
 from __future__ import annotations
 

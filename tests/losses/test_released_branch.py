@@ -17,7 +17,7 @@ def built():
 
 
 def released(center, features, labels, counts):
-    """reduce -> one-hot sums -> gain -> normalize -> frozen ETF * scale -> log prior, after uper_head_ceco.py:152-260."""
+    """Bottleneck, one-hot sums, gain, normalization, frozen ETF, prior, as in uper_head_ceco.py:152-260."""
     reduce, norm = center.reduce
     pixels = F.batch_norm(features @ reduce.weight.T, None, None, norm.weight, norm.bias, training=True)
     valid = labels >= 0

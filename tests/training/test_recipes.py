@@ -102,7 +102,9 @@ def test_loss_and_gradients_of_a_step_are_those_of_plain_torch(recipe):
     model.zero_grad()
 
     variant = VARIANTS[found.model.name]
-    plain = PlainNetwork(dict(model.named_parameters()), 1e-3 if "SpUNet" in found.model.name else 1e-5, variant.final_relu)
+    plain = PlainNetwork(
+        dict(model.named_parameters()), 1e-3 if "SpUNet" in found.model.name else 1e-5, variant.final_relu
+    )
     features = plain.features(batch.features, cells)
     logits = features @ model.final.kernel + model.final.bias
     theirs = plain_loss(recipe, logits, features, batch.labels, criterion, points)

@@ -51,7 +51,9 @@ def test_one_cycle_is_that_of_torch(recipe):
     steps, arguments = CYCLES[recipe]
     assert steps_of(settings.trainer) == steps
     reference = optimizer_of(settings)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(reference, total_steps=steps, pct_start=0.05, div_factor=10, **arguments)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        reference, total_steps=steps, pct_start=0.05, div_factor=10, **arguments
+    )
     at = sorted({round(i * (steps - 1) / (POINTS - 1)) for i in range(POINTS)})
     wanted = []
     for step in range(steps):

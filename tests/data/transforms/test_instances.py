@@ -113,7 +113,9 @@ def test_rotations_are_about_the_vertical_through_the_centroid_and_uniform():
             far = before[:, :2].norm(dim=1).argmax()
             (bx, by), (ax, ay) = before[far, :2].tolist(), after[far, :2].tolist()
             angle = math.atan2(bx * ay - by * ax, bx * ax + by * ay)
-            turn = torch.tensor([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
+            turn = torch.tensor(
+                [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]]
+            )
             torch.testing.assert_close(after, before @ turn.T, rtol=0, atol=1e-5)
             torch.testing.assert_close(out.normal[mask], scene.normal[mask] @ turn.T, rtol=0, atol=1e-5)
             angles.append(math.degrees(angle))
@@ -168,7 +170,7 @@ def test_dropped_points_stay_and_lose_label_and_instance():
         lost += gone
     share = lost[scene.instance >= 0] / 60
     assert share.mean().item() == pytest.approx(0.48, abs=0.03)
-    assert 0.2 < share.min(), "some points are never lost"
+    assert share.min() > 0.2, "some points are never lost"
 
 
 def test_colors_drop_to_the_value():

@@ -188,7 +188,11 @@ def test_recipe_values():
     assert recipe("pointcept")["mix_prob"] == 0.8
     for name, wanted in (("pointcept", tilt), ("pointcept_tilt", 30.0), ("modern", tilt)):  # Pointcept turns z, x, y
         rotations = [step for step in steps_of(name) if isinstance(step, T.RandomRotation)]
-        assert rotations == [T.RandomRotation(z=180.0, p=0.5), T.RandomRotation(x=wanted, p=0.5), T.RandomRotation(y=wanted, p=0.5)]
+        assert rotations == [
+            T.RandomRotation(z=180.0, p=0.5),
+            T.RandomRotation(x=wanted, p=0.5),
+            T.RandomRotation(y=wanted, p=0.5),
+        ]
     assert T.RandomRotation(tilt, tilt, 180.0, 1.0) in steps_of("lground")
 
 
