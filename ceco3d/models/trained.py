@@ -19,7 +19,7 @@ from ceco3d.utils.components import TARGET
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import reading
 
-_FAMILY = {"name", "stem_kernel", "bn_momentum", "init"}  # the settings of a MinkUNet
+_FAMILY = {"name", "stem_kernel", "bn_momentum"}  # the settings of a MinkUNet
 
 
 def load_trained(path: str | Path) -> tuple[Network, dict[str, Any]]:

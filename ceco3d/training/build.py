@@ -95,8 +95,8 @@ def network_arguments(model: Component) -> dict[str, Any]:
     These are the arguments of ``build_model``, or those of another subclass of Network with its dotted path as
     ``_target_``. UserError if that class has no dotted path to import it by, or an argument is not a plain value.
     """
-    if model.target is build_model:
-        return dict(model.arguments)
+    if model.target is build_model:  # a checkpoint has weights, whatever they began with
+        return {name: value for name, value in model.arguments.items() if name != "init"}
     path = f"{model.target.__module__}.{model.target.__qualname__}"
     try:
         importable = find_network(path) is model.target
