@@ -58,7 +58,7 @@ class ClassMoments:
         wide = features.double()
         self.counts += torch.bincount(labels, minlength=len(self.counts))
         self.sums.scatter_add_(0, labels[:, None].expand_as(wide), wide)
-        for label in labels.unique().tolist():
+        for label in torch.bincount(labels).nonzero().flatten().tolist():
             member = wide[labels == label]
             self._squares_of(label).addmm_(member.T, member)
         self._sample(features, labels)

@@ -109,9 +109,9 @@ def test_loss_and_gradients_of_a_step_are_those_of_plain_torch(recipe):
     logits = features @ model.final.kernel + model.final.bias
     theirs = plain_loss(recipe, logits, features, batch.labels, criterion, points)
     theirs.backward()
-    assert ours.item() == pytest.approx(theirs.item(), rel=1e-9)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)  # priors and class weights are float32
     for name, value in model.named_parameters():
-        assert got[name].norm().item() == pytest.approx(value.grad.norm().item(), rel=1e-6, abs=1e-12), name
-        torch.testing.assert_close(got[name], value.grad, rtol=1e-5, atol=1e-9)
+        assert got[name].norm().item() == pytest.approx(value.grad.norm().item(), rel=1e-5, abs=1e-9), name
+        torch.testing.assert_close(got[name], value.grad, rtol=1e-4, atol=1e-7)
     total = math.sqrt(sum(value.square().sum().item() for value in got.values()))
     assert total > 1e-3
