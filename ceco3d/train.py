@@ -47,7 +47,7 @@ def main(settings: TrainSettings) -> None:
 
 
 def pretraining(settings: TrainSettings) -> Callable[[], Path] | None:
-    """The pretraining that ``settings.pretrain`` asks for (conf/experiment/csc.yaml), to be called for its weights."""
+    """The pretraining that ``settings.pretrain`` asks for (conf/recipe/csc.yaml), to be called for its weights."""
     if settings.pretrain is None:
         return None
     return lambda: pretrain(to_settings(PretrainSettings, pretraining_config(settings)), wait=True)
@@ -64,6 +64,8 @@ def pretraining_config(settings: TrainSettings) -> dict[str, Any]:
     )
     content |= {key: config[key] for key in SHARED}
     content["transforms"] = {**config["transforms"], "paste": None}  # pasting is for the training's rare classes
+    if request.bn_momentum is not None:
+        content["model"] = {**content["model"], "bn_momentum": request.bn_momentum}
     content |= {"run_dir": str(request.run_dir), "resume": "auto"}
     if request.voxel_size is not None:
         content["voxel_size"] = request.voxel_size

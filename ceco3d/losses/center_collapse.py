@@ -64,8 +64,11 @@ class CenterCollapseLoss(nn.Module):
     It also takes images, features (B, in_channels, H, W) and labels (B, H, W). Their centers average all pixels of the
     batch.
 
-    Every choice of the released 2D code is a parameter. Where a default differs from it, the reason is given:
+    Every choice of the released 2D code for its centers is a parameter; conf/loss/ceco_2d.yaml makes all of them. Where
+    a default differs from it, the reason is given:
 
+    bottleneck    channels of a frozen random linear map and a batch norm before the centers, as the 2D code has (128);
+                  None = the features themselves. It would leave centers of rank 128 at most.
     projector     "linear" (default), "mlp" (Linear, ReLU, Linear) or "none". An ETF of 200 classes needs 199
                   dimensions, and MinkUNet34C ends in 96 channels. A linear map of 96 channels has rank 96, so 200
                   centers cannot reach the ETF. The MLP can reach it, but then the MLP separates the classes instead of
@@ -81,6 +84,7 @@ class CenterCollapseLoss(nn.Module):
                   log(count / sum + 1e-12) is added to the logits. None = no prior.
     prior         None ignores ``class_counts``
     label_smoothing  target mass taken from the true class
+    dropout       of the normalized centers, as the 2D code does (0.1)
     classifier    "etf" on normalized centers; "learned", which starts as the ETF and is trained; or "random", a frozen
                   random linear map with bias on centers that are not normalized (the `cecol` variant, Region
                   Rebalance, with scale 1 and label_smoothing 0.5)
@@ -114,13 +118,21 @@ class CenterCollapseLoss(nn.Module):
         over: str = "batch",
         across_ranks: bool = True,
         seed: int = 0,
+        bottleneck: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if over not in ("batch", "scene"):
             raise ValueError(f"over={over!r}: choose batch or scene")
         self.over, self.across_ranks = over, across_ranks
         self.num_classes, self.scale, self.label_smoothing = num_classes, scale, label_smoothing
-        self.projector = build_projector(projector, in_channels, dim, final_relu).requires_grad_(not freeze)
+        self.reduce: nn.Module | None = None
+        if bottleneck is not None:
+            layers = nn.Linear(in_channels, bottleneck, bias=False), nn.BatchNorm1d(bottleneck)
+            self.reduce = nn.Sequential(*layers).requires_grad_(False)
+        self.projector = build_projector(projector, bottleneck or in_channels, dim, final_relu)
+        self.projector.requires_grad_(not freeze)
+        self.dropout = nn.Dropout(dropout)
         self.normalize = classifier != "random"
         if classifier in ("etf", "learned"):
             weight, bias = simplex_etf(num_classes, dim, seed), torch.zeros(num_classes)
@@ -145,6 +157,8 @@ class CenterCollapseLoss(nn.Module):
             scenes = torch.arange(len(labels), device=labels.device)[:, None].expand(-1, labels[0].numel()).flatten()
             features, labels = features.permute(0, 2, 3, 1).flatten(0, 2), labels.flatten()
         with torch.autocast(features.device.type, enabled=False):
+            if self.reduce is not None and len(features) > 1:
+                features = self.reduce(features.to(torch.promote_types(features.dtype, torch.float32)))
             centers, classes = self._centers(features, labels, scenes)
             return center_logit_loss(self.logits(centers.to(self.weight.dtype)), classes, self.label_smoothing)
 
@@ -163,6 +177,7 @@ class CenterCollapseLoss(nn.Module):
         z = self.projector(centers)
         if self.normalize:
             z = F.normalize(z, dim=1)
+        z = self.dropout(z)
         logits: Tensor = self.scale * F.linear(z, self.weight, self.bias) + self.log_prior
         return logits
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ceco3d.losses.class_weights import read_weights, weights_from_counts
 from ceco3d.utils.distributed import reduce
 
 
@@ -20,9 +24,11 @@ class PointLoss(nn.Module):
                      loss, so the logits without it favor rare classes as a balanced loss would; 0 = off
     gamma            focal loss (Lin et al., ICCV 2017): weight a point by (1 - p)^gamma, with p the probability of its
                      class; 0 = off
-    beta             class-balanced weights (Cui et al., CVPR 2019): proportional to (1 - beta) / (1 - beta^n) for a
-                     class with n training points, with mean 1 over the training points; 0 = off
-    class_points     (K,) n of each class; needed for tau and beta. A class without points counts as having one.
+    beta, power      class weights proportional to (1 - beta) / (1 - beta^n) * n^-power for a class with n training
+                     points, with mean 1 over the training points; 0 = off (Cui et al., CVPR 2019; inverse frequency)
+    weights          a file with the weights of the classes instead, taken as they are (``class_weights.read_weights``)
+    class_points     (K,) n of each class; needed for tau, beta and power. A class without points counts as having one.
+    class_names      (K,) needed for weights
     """
 
     offset: Tensor
@@ -35,19 +41,30 @@ class PointLoss(nn.Module):
         tau: float = 0.0,
         gamma: float = 0.0,
         beta: float = 0.0,
+        power: float = 0.0,
+        weights: Path | None = None,
         class_points: Tensor | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        if (tau or beta) and (class_points is None or class_points.shape != (num_classes,)):
-            raise ValueError(f"tau and beta need class_points, the training points of each of {num_classes} classes")
-        if not 0 <= beta < 1 or gamma < 0:
-            raise ValueError(f"beta={beta} must be in [0, 1), and gamma={gamma} must not be negative")
+        if (tau or beta or power) and (class_points is None or class_points.shape != (num_classes,)):
+            raise ValueError(
+                f"tau, beta and power need class_points, the training points of each of {num_classes} classes"
+            )
+        if not 0 <= beta < 1 or gamma < 0 or power < 0:
+            raise ValueError(f"beta={beta} must be in [0, 1), and gamma={gamma} and power={power} not negative")
+        if weights is not None and (class_names is None or beta or power):
+            raise ValueError(f"weights={weights} needs class_names, and neither beta nor power")
         self.label_smoothing, self.gamma = label_smoothing, gamma
         points = torch.ones(num_classes) if class_points is None else class_points.double().clamp(min=1)
         frequency = points / points.sum()
-        weight = (1 - beta) / (1 - beta**points)
+        if weights is not None and class_names is not None:
+            weight = read_weights(weights, class_names)
+        else:
+            weight = weights_from_counts(points, beta, power)
+            weight = weight / (weight * frequency).sum()
         self.register_buffer("offset", (tau * frequency.log()).float())
-        self.register_buffer("weight", (weight / (weight * frequency).sum()).float())
+        self.register_buffer("weight", weight.float())
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(N, K), (N,) -> scalar, float32 or wider."""

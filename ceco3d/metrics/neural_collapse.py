@@ -3,7 +3,7 @@
 Measures of Papyan, Han and Donoho (PNAS 2020), where mu_k is the center (mean feature) of class k, mu_G the mean of the
 mu_k, w_k a row of the classifier and K the number of classes that occur::
 
-    nc1             tr(Sigma_W Sigma_B^+) / K, within- and between-class covariance of the features   -> 0
+    nc1             tr(Sigma_W Sigma_B^+) / K, within- and between-class covariance, all classes alike -> 0
     equinorm        std_k |v_k| / mean_k |v_k|                                                         -> 0
     equiangularity  std over k != l of cos(v_k, v_l)                                                   -> 0
     separation      mean over k != l of |cos(v_k, v_l) + 1 / (K - 1)|                                  -> 0
@@ -30,7 +30,7 @@ SAMPLE = 32  # points kept per class
 
 
 class ClassMoments:
-    """Moments of the features for the measures, gathered in one pass: O(K d) and O(d^2) per group, float64.
+    """Moments of the features for the measures, gathered in one pass: O(d^2) for each class that occurs, float64.
 
     groups  classes by name, e.g. ``LabelSpace.groups``; each gets its own measures
 
@@ -42,7 +42,7 @@ class ClassMoments:
         self.groups = {"all": tuple(range(num_classes))} | {k: tuple(v) for k, v in (groups or {}).items() if v}
         self.counts = torch.zeros(num_classes, dtype=torch.int64)
         self.sums = torch.zeros(num_classes, dim, dtype=torch.float64)
-        self.squares = {name: torch.zeros(dim, dim, dtype=torch.float64) for name in self.groups}
+        self.squares: dict[int, Tensor] = {}  # (d, d) by class
         self.features, self.labels = torch.zeros(0, dim), torch.zeros(0, dtype=torch.int64)
         self._keys = torch.zeros(0, dtype=torch.float64)
         self._generator = torch.Generator().manual_seed(0)
@@ -58,10 +58,15 @@ class ClassMoments:
         wide = features.double()
         self.counts += torch.bincount(labels, minlength=len(self.counts))
         self.sums.scatter_add_(0, labels[:, None].expand_as(wide), wide)
-        for name, classes in self.groups.items():
-            member = wide if name == "all" else wide[torch.isin(labels, torch.tensor(classes))]
-            self.squares[name].addmm_(member.T, member)
+        for label in torch.bincount(labels).nonzero().flatten().tolist():
+            member = wide[labels == label]
+            self._squares_of(label).addmm_(member.T, member)
         self._sample(features, labels)
+
+    def _squares_of(self, label: int) -> Tensor:
+        if label not in self.squares:
+            self.squares[label] = self.sums.new_zeros(self.sums.shape[1], self.sums.shape[1])
+        return self.squares[label]
 
     def _sample(self, features: Tensor, labels: Tensor) -> None:
         """Draw a random key for every point; the smallest keys of each class stay."""
@@ -71,14 +76,14 @@ class ClassMoments:
         """Add the moments and the sample of ``other``, of the same classes and groups."""
         self.counts += other.counts
         self.sums += other.sums
-        for name, square in other.squares.items():
-            self.squares[name] += square
+        for label, square in other.squares.items():
+            self._squares_of(label).add_(square)
         self._keep(other.features, other.labels, other._keys)
 
     def share(self) -> None:
         """Combine the moments and samples of all processes, on each of them."""
         self.counts, self.sums = reduce(self.counts), reduce(self.sums)
-        self.squares = {name: reduce(square) for name, square in self.squares.items()}
+        self.squares = {label: reduce(self._squares_of(label)) for label in self.counts.nonzero().flatten().tolist()}
         samples = gather((self.features, self.labels, self._keys))
         self.features, self.labels, self._keys = self.features[:0], self.labels[:0], self._keys[:0]
         for sample in samples:
@@ -101,10 +106,16 @@ class ClassMoments:
         """(K, d) float64 class means; NaN where a class has no points."""
         return self.sums / self.counts[:, None]
 
-    def within(self, group: str, classes: Tensor) -> Tensor:
-        """Return (d, d) within-class covariance over ``classes``, the classes of the group that occur."""
-        counts, means = self.counts[classes, None], self.centers[classes]
-        return (self.squares[group] - (counts * means).T @ means) / counts.sum()
+    def within(self, classes: Tensor) -> Tensor:
+        """(d, d) within-class covariance, the mean over ``classes``, each of which occurs.
+
+        Every class counts alike, as in data of balanced classes, for which the measure was defined.
+        """
+        total = torch.zeros(self.sums.shape[1], self.sums.shape[1], dtype=torch.float64)
+        for label in classes.tolist():
+            mean = self.centers[label]
+            total += self.squares[label] / self.counts[label] - torch.outer(mean, mean)
+        return total / len(classes)
 
 
 def neural_collapse(moments: ClassMoments, classifiers: Tensor, bias: Tensor | None = None) -> dict[str, Any]:
@@ -137,8 +148,7 @@ def _measures(moments: ClassMoments, group: str, weight: Tensor, agreement: Tens
     m, w = centers[classes], weight[classes]
     return {
         "classes": len(classes),
-        "nc1": (moments.within(group, classes) * torch.linalg.pinv(between, hermitian=True)).sum().item()
-        / len(classes),
+        "nc1": (moments.within(classes) * torch.linalg.pinv(between, hermitian=True)).sum().item() / len(classes),
         "centers": {
             "centred": frame_distance(m, len(everything)),
             "raw": frame_distance(moments.centers[classes], len(everything)),

@@ -22,16 +22,18 @@ def build_model(
     stem_kernel: int = 5,
     bn_momentum: float = 0.1,
     engine: str = "auto",
+    init: str = "uniform",
 ) -> MinkUNet:
     """A network of the MinkUNet family by name, e.g. ``MinkUNet34C``.
 
     engine  see ``load_engine``
+    init    the initial weights, see ``models.initial``
 
-    ValueError for an unknown name and an engine that is unknown or not installed.
+    ValueError for an unknown name or init, and an engine that is unknown or not installed.
     """
     if name not in VARIANTS:
         raise ValueError(f"unknown model {name!r}; {choices(name, VARIANTS)}")
-    return MinkUNet(VARIANTS[name], in_channels, out_channels, stem_kernel, bn_momentum, load_engine(engine))
+    return MinkUNet(VARIANTS[name], in_channels, out_channels, stem_kernel, bn_momentum, load_engine(engine), init)
 
 
 def build_network(settings: Mapping[str, Any], in_channels: int, out_channels: int, engine: str = "auto") -> Network:

@@ -16,6 +16,7 @@ from torch import nn
 
 from ceco3d import sparse
 from ceco3d.models.blocks import BasicBlock, Bottleneck, conv_norm
+from ceco3d.models.initial import INITIAL
 from ceco3d.models.network import Network
 from ceco3d.sparse import Engine, SparseTensor, cat
 
@@ -30,6 +31,8 @@ class Variant:
     layers: tuple[int, ...]  # blocks per stage, stages 1..8
     planes: tuple[int, ...]  # channels per stage, before the block's expansion
     final_relu: bool = True  # 34D ends without one: its 512 features have both signs
+    widens: bool = False  # strided convolutions widen to the channels of their stage, which its first block does else
+    eps: float = 1e-5  # of the batch norms
 
 
 _L14, _L18, _L34, _L101 = (1,) * 8, (2,) * 8, (2, 3, 4, 6, 2, 2, 2, 2), (2, 3, 4, 23, 2, 2, 2, 2)
@@ -51,6 +54,7 @@ VARIANTS = {
     "MinkUNet34D": Variant(BasicBlock, _L34, (*_ENCODER, 256, 256, 256, 512), final_relu=False),
     "MinkUNet50": Variant(Bottleneck, _L34, _DEFAULT),
     "MinkUNet101": Variant(Bottleneck, _L101, _DEFAULT),
+    "SpUNet34C": Variant(BasicBlock, _L34, _DEFAULT, widens=True, eps=1e-3),  # Pointcept's SpUNet-v1m1
 }
 
 
@@ -58,8 +62,10 @@ class MinkUNet(Network):
     """A residual sparse U-Net with a linear classifier ``final``.
 
     stem_kernel  side of the first convolution: 5 in MinkowskiEngine's examples, 3 in the ScanNet200 baselines
-    bn_momentum  of the batch norms outside the residual blocks (Res16UNet: 0.02); inside them it is always 0.1
+    bn_momentum  of the batch norms outside the residual blocks (Res16UNet: 0.02); inside them it is always 0.1, but in
+                 SpUNet, where it is that of all
     engine       provides the layers
+    init         the initial weights, one of ``INITIAL``; ValueError for another name
     """
 
     def __init__(
@@ -70,8 +76,11 @@ class MinkUNet(Network):
         stem_kernel: int = 5,
         bn_momentum: float = 0.1,
         engine: Engine = sparse,
+        init: str = "uniform",
     ) -> None:
         super().__init__()
+        if init not in INITIAL:
+            raise ValueError(f"unknown init {init!r}; choose one of {', '.join(INITIAL)}")
         planes, expansion = variant.planes, variant.block.expansion
         skips = [STEM_CHANNELS] + [width * expansion for width in planes[:3]]
         self.conv0p1s1 = engine.Convolution(in_channels, STEM_CHANNELS, stem_kernel)
@@ -79,7 +88,9 @@ class MinkUNet(Network):
         width = STEM_CHANNELS
         for stage in range(4):
             stride = 2**stage
-            setattr(self, f"conv{stage + 1}p{stride}s2", engine.Convolution(width, width, 2, stride=2))
+            wide = planes[stage] if variant.widens else width
+            setattr(self, f"conv{stage + 1}p{stride}s2", engine.Convolution(width, wide, 2, stride=2))
+            width = wide
             setattr(self, f"bn{stage + 1}", engine.BatchNorm(width, bn_momentum))
             setattr(self, f"block{stage + 1}", _stage(engine, variant, stage, width, bn_momentum))
             width = planes[stage] * expansion
@@ -92,6 +103,10 @@ class MinkUNet(Network):
             width = planes[stage] * expansion
         self.feature_channels = width
         self.final = engine.Convolution(width, out_channels, 1, bias=True)
+        for norm in (layer for layer in self.modules() if isinstance(layer, nn.BatchNorm1d)):
+            norm.eps = variant.eps
+            norm.momentum = bn_momentum if variant.widens else norm.momentum
+        INITIAL[init](self)
 
     def forward_features(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) at stride 1 -> (N, feature_channels): the input of the classifier and of the center loss."""

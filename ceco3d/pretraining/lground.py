@@ -44,7 +44,7 @@ class LanguageObjective(TrainingObjective[Batch]):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars by name."""
-        points = self.model.forward_features(batch.sparse()).features
+        points = batch.at_labels(self.model.forward_features(batch.sparse()).features)
         return {"loss": self.criterion["loss"](self.criterion["head"](points), batch.labels)}
 
     def write_classifier(self) -> None:

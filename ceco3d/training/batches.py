@@ -21,7 +21,7 @@ from ceco3d.data.scenes.device_cache import SHARE, DeviceCache, cached_bytes, de
 from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.processed import FEATURES, Load
 from ceco3d.data.seeded import SeededDataset
-from ceco3d.data.transforms import InstanceAugmentation, PasteInstances, Transform, Transforms
+from ceco3d.data.transforms import PasteInstances, Transform, Transforms
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.settings import RunSettings, TrainerSettings, TransformSettings
 from ceco3d.utils.distributed import rank, world
@@ -109,7 +109,16 @@ def collated(
     kept  that ``dataset`` has: then it needs no loader processes
     """
     trainer = settings.trainer if kept is None else replace(settings.trainer, workers=0)
-    collate = Collate(settings.voxel_size, list(settings.features), settings.transforms.mix_prob, settings.seed)
+    own = settings.transforms
+    collate = Collate(
+        settings.voxel_size,
+        list(settings.features),
+        own.mix_prob,
+        settings.seed,
+        mix=own.mix,
+        offset=own.offset,
+        crop=own.crop_voxels,
+    )
     if augments_on_device(trainer, device):
         finish = replace(collate, transforms=transforms, device=device)
         return make_prefetcher(trainer, dataset, list, finish, device, cap)
@@ -153,12 +162,9 @@ def make_prefetcher(
 def object_steps(
     transforms: TransformSettings, folders: Sequence[Path], space: LabelSpace, features: Sequence[str] = FEATURES
 ) -> list[Transform]:
-    """Instance pasting and object augmentation, where set. They run before all other transforms."""
-    steps: list[Transform] = []
-    if transforms.paste is not None:
-        options = asdict(transforms.paste)
-        places = {name: options.pop(name) for name in ("count", "tries")}
-        steps.append(PasteInstances(InstanceBank(folders, space, **options, features=features), **places))
-    if transforms.instances is not None:
-        steps.append(InstanceAugmentation(space.structure, **asdict(transforms.instances)))
-    return steps
+    """Instance pasting, if set. It runs before all other transforms."""
+    if transforms.paste is None:
+        return []
+    options = asdict(transforms.paste)
+    pasting = {name: options.pop(name) for name in ("count", "tries", "turn", "scale")}
+    return [PasteInstances(InstanceBank(folders, space, **options, features=features), **pasting)]

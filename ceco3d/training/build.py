@@ -95,8 +95,8 @@ def network_arguments(model: Component) -> dict[str, Any]:
     These are the arguments of ``build_model``, or those of another subclass of Network with its dotted path as
     ``_target_``. UserError if that class has no dotted path to import it by, or an argument is not a plain value.
     """
-    if model.target is build_model:
-        return dict(model.arguments)
+    if model.target is build_model:  # a checkpoint has weights, whatever they began with
+        return {name: value for name, value in model.arguments.items() if name != "init"}
     path = f"{model.target.__module__}.{model.target.__qualname__}"
     try:
         importable = find_network(path) is model.target
@@ -128,7 +128,8 @@ def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]
     """The loss for features of ``in_channels``, with class counts from ``folders``, the training scenes."""
     space = settings.dataset.space()
     scenes, points = class_frequency(folders, space)
-    return settings.loss(num_classes=len(space), in_channels=in_channels, class_points=points, class_counts=scenes)
+    known = {"num_classes": len(space), "in_channels": in_channels, "class_names": space.names}
+    return settings.loss(**known, class_points=points, class_counts=scenes)
 
 
 def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:

@@ -24,6 +24,7 @@ from ceco3d.training.guards import NonFiniteGuard, UnreadableSceneGuard, loader_
 from ceco3d.training.interrupt import Interrupt
 from ceco3d.training.loggers import Logger
 from ceco3d.training.objective import TrainingBatch, TrainingObjective
+from ceco3d.training.optimizer import follow
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.random_state import random_state
 from ceco3d.training.reporting import (
@@ -139,7 +140,7 @@ class Trainer:
         for batches in self.prefetcher.steps(position.epoch, position.batch, self.objective.prepare):
             for batch in batches:
                 self.scene_guard.add(batch.failed)
-            self._set_learning_rate(position.step / self.total_steps)
+            follow(self.schedule, self.optimizer, self.peak_rates, position.step / self.total_steps)
             losses, signal = self._step(batches, interrupt)
             position.step += 1
             position.batch += 1
@@ -206,11 +207,6 @@ class Trainer:
         if last or not isinstance(self.parallel, DistributedDataParallel):
             return nullcontext()
         return self.parallel.no_sync()
-
-    def _set_learning_rate(self, progress: float) -> None:
-        factor = self.schedule(progress)
-        for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
-            group["lr"] = peak * factor
 
     def _exit(self, signal: int) -> None:
         """Save, then end the process with the exit code of ``signal``."""

@@ -79,6 +79,7 @@ class Objective(TrainingObjective[Batch]):
         """The losses of ``batch``: scalars by name."""
         features = self.model.forward_features(batch.sparse())
         logits = self.model.final(features)
-        scenes = batch.coordinates[:, 0]
-        losses: dict[str, Tensor] = self.criterion(logits.features, features.features, batch.labels, scenes)
+        rows = (logits.features, features.features, batch.coordinates[:, 0])
+        outputs, inputs, scenes = (batch.at_labels(values) for values in rows)
+        losses: dict[str, Tensor] = self.criterion(outputs, inputs, batch.labels, scenes)
         return losses

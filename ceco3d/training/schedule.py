@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of training progress, so resuming needs no state."""
+"""Schedules of learning rate and momentum: pure functions of training progress, so resuming needs no state."""
 
 from __future__ import annotations
 
@@ -12,16 +12,28 @@ Schedule = Callable[[float], float]
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Cosine rise from 1/start_divisor to 1 during ``warmup``, then cosine fall to 1/final_divisor (Smith & Topin)."""
+    """Cosine rise from 1/start_divisor to 1 during ``warmup``, then cosine fall to 1/final_divisor (Smith & Topin).
+
+    momentum: the optimizer's at the start and at the peak of the rate, which it follows inversely, as torch's
+    ``OneCycleLR`` does by default; None leaves it as it is.
+    """
 
     warmup: float = 0.05
     start_divisor: float = 10.0
     final_divisor: float = 1e5
+    momentum: tuple[float, float] | None = None
 
     def __call__(self, progress: float) -> float:
+        return self._cycle(1 / self.start_divisor, 1.0, 1 / self.final_divisor, progress)
+
+    def momentum_at(self, progress: float) -> float | None:
+        """The momentum, or beta1 of Adam, at ``progress``; None: that of the optimizer."""
+        return None if self.momentum is None else self._cycle(*self.momentum, self.momentum[0], progress)
+
+    def _cycle(self, start: float, peak: float, end: float, progress: float) -> float:
         if progress < self.warmup:
-            return _cosine(1 / self.start_divisor, 1.0, progress / self.warmup)
-        return _cosine(1.0, 1 / self.final_divisor, (progress - self.warmup) / (1 - self.warmup))
+            return _cosine(start, peak, progress / self.warmup)
+        return _cosine(peak, end, (progress - self.warmup) / (1 - self.warmup))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from ceco3d.data.batch import OFFSET_RANGE
 from ceco3d.data.transforms import SphereCrop
 from ceco3d.preprocessing.datasets import DataSet
 from ceco3d.training.schedule import Schedule
@@ -66,19 +67,8 @@ class PasteSettings:
     power: Number = 0.5
     min_points: Count = 100
     max_points: Count = 20_000
-
-
-@settings
-class InstanceSettings:
-    """Arguments of ``InstanceAugmentation``, except the classes it skips."""
-
-    p: Share = 0.5
-    shift: Number = 0.1
-    rotate: Number = 45.0
-    flip: Share = 0.5
-    scale: tuple[Number, Number] = (0.9, 1.1)
-    dropout: Share = 0.2
-    gray: Share = 0.1
+    turn: Number = 180.0
+    scale: tuple[Positive, Positive] = (0.9, 1.1)
 
 
 @settings
@@ -89,8 +79,10 @@ class TransformSettings:
     block: Positive | None = None
     crop: Annotated[SphereCrop | None, BUILT] = None
     paste: PasteSettings | None = None
-    instances: InstanceSettings | None = None
     mix_prob: Share = 0.0
+    mix: Literal["centers", "corners"] = "centers"
+    offset: Index = OFFSET_RANGE
+    crop_voxels: Annotated[SphereCrop | None, BUILT] = None
 
 
 @settings
@@ -124,12 +116,13 @@ class RunSettings(CommonSettings):
 
 @settings
 class PretrainRequest:
-    """Pretraining before training (conf/experiment/csc.yaml); None keeps the value of the method."""
+    """Pretraining before training (conf/recipe/csc.yaml); None keeps the value of the method, or of the training."""
 
     method: str
     run_dir: FilePath
     epochs: Count | None = None
     voxel_size: Positive | None = None
+    bn_momentum: Share | None = None
 
 
 @settings
@@ -137,8 +130,8 @@ class TrainSettings(RunSettings):
     """``conf/train.yaml``.
 
     name  of the run, in tables and pictures
-    loss  builds the loss from ``num_classes``, ``in_channels``, ``class_points`` and ``class_counts`` (training
-          points and training scenes of each class)
+    loss  builds the loss from ``num_classes``, ``in_channels``, ``class_names``, ``class_points`` and ``class_counts``
+          (training points and training scenes of each class)
     """
 
     name: Text

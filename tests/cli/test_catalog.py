@@ -30,7 +30,7 @@ def own_conf(tmp_path: Path) -> Path:
 
 
 def test_the_names_of_the_networks_are_those_of_the_family():
-    assert [f"MinkUNet{name}" for name in MINKUNETS] == list(VARIANTS)
+    assert [*(f"MinkUNet{name}" for name in MINKUNETS), "SpUNet34C"] == list(VARIANTS)
 
 
 def test_keys_of_all_choices_are_known_not_only_those_of_the_default():
@@ -85,7 +85,7 @@ def test_help_follows_the_choices_before_it():
 
 
 @pytest.mark.parametrize(
-    "argument", ["experiment=null", "+experiment=null", "schedule=null", "logger=null", "preset=null"]
+    "argument", ["experiment=null", "+experiment=null", "recipe=null", "logger=null", "preset=null"]
 )
 def test_groups_that_may_be_empty_take_null(argument):
     assert checked([argument], TRAIN, "train")[0].endswith("=[]")

@@ -1,8 +1,12 @@
 """Small training runs and what they leave."""
 
 import csv
+import os
+import signal
 
 import torch
+
+from ceco3d.training.loop import Trainer
 
 SMALL = ["model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.25", "trainer.batch_size=4", "trainer.log_every=1"]
 TIMINGS = ("voxels_per_second", "seconds")  # columns of metrics.csv that differ between equal runs
@@ -25,3 +29,15 @@ def equal(a, b):
     if isinstance(a, list):
         return len(a) == len(b) and all(map(equal, a, b))
     return a == b
+
+
+def interrupt_after(monkeypatch, steps):
+    """This process gets a SIGINT in the given step, as from Ctrl-C."""
+    original = Trainer._step
+
+    def step(self, *arguments):
+        if self.position.step == steps - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_step", step)

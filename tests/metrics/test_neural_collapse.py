@@ -32,7 +32,7 @@ def reference(features, labels, weight, bias, group):
     center, middle = np.mean([means[k] for k in present], 0), np.mean([weight[k] for k in present], 0)
     classes = [k for k in present if k in group]
     member = np.isin(labels, classes)
-    within = sum(np.outer(x - means[y], x - means[y]) for x, y in zip(features[member], labels[member], strict=True))
+    within = np.mean([np.cov(features[labels == k].T, bias=True) for k in classes], axis=0)
     between = sum(np.outer(means[k] - center, means[k] - center) for k in classes) / len(classes)
 
     def frame(vectors):
@@ -51,7 +51,7 @@ def reference(features, labels, weight, bias, group):
     ]
     return {
         "classes": len(classes),
-        "nc1": np.trace(within / member.sum() @ np.linalg.pinv(between)) / len(classes),
+        "nc1": np.trace(within @ np.linalg.pinv(between)) / len(classes),
         "centers": {"centred": frame(m), "raw": frame(np.array([means[k] for k in classes]))},
         "classifiers": {"centred": frame(w - middle), "raw": frame(w)},
         "self_duality": np.linalg.norm(w / np.linalg.norm(w) - m / np.linalg.norm(m)),

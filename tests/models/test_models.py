@@ -48,6 +48,9 @@ def test_every_variant_runs_forward_and_backward(name):
         ("MinkUNet34B", 5, 3, 200, 36_232_424),
         ("MinkUNet18A", 5, 3, 200, 15_510_632),
         ("MinkUNet14A", 5, 3, 200, 8_041_960),
+        ("SpUNet34C", 5, 9, 200, 39_187_304),
+        ("SpUNet34C", 5, 6, 200, 39_175_304),
+        ("SpUNet34C", 5, 6, 20, 39_169_844),
     ],
 )
 def test_parameter_counts(name, stem, channels, classes, expected):

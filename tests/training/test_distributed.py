@@ -106,7 +106,8 @@ def moments_of_a_share(rank, world):
         confusion.update((scene.segment + number) % CLASSES, scene.segment)
     confusion.share()
     moments.share()
-    return [confusion.counts, moments.counts, moments.centers, moments.squares["all"], moments.features, moments.labels]
+    squares = torch.stack(list(moments.squares.values()))
+    return [confusion.counts, moments.counts, moments.centers, squares, moments.features, moments.labels]
 
 
 def test_shared_scores_are_those_of_one_process(tmp_path):

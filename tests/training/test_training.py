@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from ceco3d.training.run import train
 from ceco3d.training.schedule import MultiStep, OneCycle, Poly
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
-from tests.helpers.training import SMALL, TIMINGS, equal, rows, weights
+from tests.helpers.training import SMALL, TIMINGS, equal, interrupt_after, rows, weights
 
 
 def config(tiny, run_dir, *overrides):
@@ -127,18 +126,6 @@ def test_averaged_weights_are_those_of_the_formula_and_are_what_is_scored(tiny, 
 def test_a_decay_outside_its_range_is_refused(tiny, tmp_path, ema):
     with pytest.raises(UserError, match=f"trainer.ema={ema}"):
         train(config(tiny, tmp_path, f"trainer.ema={ema}"))
-
-
-def interrupt_after(monkeypatch, steps):
-    """This process gets a SIGINT in the given step, as from Ctrl-C."""
-    original = Trainer._step
-
-    def step(self, *arguments):
-        if self.position.step == steps - 1:
-            os.kill(os.getpid(), signal.SIGINT)
-        return original(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "_step", step)
 
 
 def test_same_seed_same_weights(tiny, tmp_path):

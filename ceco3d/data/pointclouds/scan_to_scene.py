@@ -55,7 +55,7 @@ def to_scene(
         warnings.append(f"the scan measures {measured}; check unit={unit}")
     count = len(coord)
     color, why_gray = _colors(scan, usable)
-    if why_gray and "color" in features:
+    if why_gray and {"color", "rgb"} & set(features):
         warnings.append(f"{why_gray}: the network was trained with colors and sees gray instead")
     normal = torch.zeros(1, 1).expand(count, 3)
     if "normal" in features:

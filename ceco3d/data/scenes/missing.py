@@ -34,7 +34,8 @@ def warn_missing(folders: Sequence[Path], features: Sequence[str]) -> None:
         return
     for feature, (_, instead) in FEATURES.items():
         new = [folder for folder in folders if (folder.parent, feature) not in _warned]
-        if feature not in features or not new:
+        needed = feature in features or (feature == "color" and "rgb" in features)
+        if not needed or not new:
             continue
         _warned.update((folder.parent, feature) for folder in new)
         lacking = _lacking(new, feature)

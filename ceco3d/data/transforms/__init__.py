@@ -28,7 +28,15 @@ from ceco3d.data.transforms.geometric import (
     rotation_matrix,
     scale,
 )
-from ceco3d.data.transforms.instances import InstanceAugmentation
+from ceco3d.data.transforms.instances import (
+    ObjectColorDrop,
+    ObjectFlip,
+    ObjectLabelDropout,
+    ObjectRotation,
+    ObjectScale,
+    ObjectShift,
+    ObjectSwap,
+)
 from ceco3d.data.transforms.mix import mix3d, mix_pairs
 from ceco3d.data.transforms.paste import PasteInstances, paste
 from ceco3d.data.transforms.step import Transform, Transforms
@@ -39,7 +47,13 @@ __all__ = [
     "ChromaticJitter",
     "ChromaticTranslation",
     "ElasticDistortion",
-    "InstanceAugmentation",
+    "ObjectColorDrop",
+    "ObjectFlip",
+    "ObjectLabelDropout",
+    "ObjectRotation",
+    "ObjectScale",
+    "ObjectShift",
+    "ObjectSwap",
     "PasteInstances",
     "PointDropout",
     "PointJitter",

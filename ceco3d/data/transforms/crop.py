@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene, columns
-from ceco3d.utils.random import chance, points_generator
+from ceco3d.utils.random import chance, points_generator, uniform
 
 
 def _ascending(index: Tensor, count: int) -> Tensor:
@@ -55,19 +56,29 @@ class PointDropout:
 class SphereCrop:
     """``sphere_crop`` around a random point, to at most ``max_points`` points and the fraction ``rate`` of the scene.
 
-    As a transform it crops a scene; ``rows`` alone chooses the points to read from disk.
+    rate  one fraction, or two to draw it between
+
+    As a transform it crops a scene; ``rows`` alone chooses the points to read from disk, or the voxels to keep.
     """
 
     max_points: int | None = None
-    rate: float | None = None
+    rate: float | Sequence[float] | None = None
 
     def rows(self, coord: Tensor, rng: torch.Generator) -> Tensor | None:
         """Indices (M,) int64, ascending, of the points of ``coord`` (N, 3) to keep; None keeps all."""
-        limits = (self.max_points, None if self.rate is None else math.ceil(self.rate * len(coord)))
+        limits = (self.max_points, self._share(len(coord), rng))
         most = min((limit for limit in limits if limit is not None), default=len(coord))
         if len(coord) <= most:
             return None
         return nearest(coord, coord[int(torch.randint(len(coord), (), generator=rng))], most)
+
+    def _share(self, count: int, rng: torch.Generator) -> int | None:
+        if self.rate is None:
+            return None
+        if isinstance(self.rate, Sequence):
+            low, high = self.rate
+            return int(uniform(low, high, rng) * count)
+        return math.ceil(self.rate * count)
 
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
         index = self.rows(scene.coord, rng)

@@ -6,6 +6,7 @@ the scene, which do not change.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ceco3d.data.scenes.scene import Scene, concatenate
-from ceco3d.data.transforms.geometric import bounds
+from ceco3d.data.transforms.geometric import bounds, rotate, rotation_matrix, scale
+from ceco3d.utils.random import uniform
 
 # Cell size of the height map in meters, and width of its max filter in cells (LGround: 5 voxels of 2 cm).
 CELL = 0.02
@@ -112,12 +114,26 @@ def paste(scene: Scene, objects: Sequence[Scene], tries: int, rng: torch.Generat
 
 @dataclass(frozen=True)
 class PasteInstances:
-    """``paste`` of ``count`` objects drawn from ``bank``, each at up to ``tries`` places (LGround: 5 and 50)."""
+    """``paste`` of ``count`` objects drawn from ``bank``, each at up to ``tries`` places (LGround: 5 and 50).
+
+    turn   degrees: each object is turned about the vertical by +-``turn``
+    scale  each object is scaled by U(scale[0], scale[1])
+    """
 
     bank: InstanceSource
     count: int = 5
     tries: int = 50
+    turn: float = 0.0
+    scale: Sequence[float] = (1.0, 1.0)
 
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
-        objects = [thing.to(scene.coord.device) for thing in self.bank.draw(self.count, rng)]
+        drawn = self.bank.draw(self.count, rng)
+        objects = [self._changed(thing.to(scene.coord.device), rng) for thing in drawn]
         return paste(scene, objects, self.tries, rng)
+
+    def _changed(self, thing: Scene, rng: torch.Generator) -> Scene:
+        if self.turn:
+            angle = math.radians(uniform(-self.turn, self.turn, rng))
+            thing = rotate(thing, rotation_matrix((0.0, 0.0, angle)))
+        low, high = self.scale
+        return scale(thing, uniform(low, high, rng)) if (low, high) != (1, 1) else thing

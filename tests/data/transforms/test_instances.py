@@ -1,4 +1,4 @@
-"""Augmentation of single objects: what may change and what must not."""
+"""Augmentation of single objects: each step against what the published one does, object by object."""
 
 import math
 
@@ -6,172 +6,197 @@ import numpy as np
 import pytest
 import torch
 
-from ceco3d.data.labels import label_space
+from ceco3d.data import transforms as T
 from ceco3d.data.scenes.scene import Scene
-from ceco3d.data.transforms import InstanceAugmentation
-from ceco3d.data.transforms.instances import movable, move_objects
-from ceco3d.training.batches import object_steps
-from ceco3d.utils.errors import UserError
+from ceco3d.data.transforms.instances import draw_objects, find_objects, move_objects
 from tests.helpers.commands import settings_of
 
-STRUCTURE = (0, 2)
-STILL = {"shift": 0.0, "rotate": 0.0, "flip": 0.0, "scale": (1.0, 1.0), "dropout": 0.0, "gray": 0.0, "p": 1.0}
+OBJECTS = 12
+STEPS = [
+    T.ObjectShift(1.0, 0.1),
+    T.ObjectRotation(1.0, 45.0),
+    T.ObjectFlip(1.0, 1.0),
+    T.ObjectScale(1.0, 0.5, 0.9),
+    T.ObjectLabelDropout(1.0, 0.5),
+    T.ObjectColorDrop(1.0, 0.0),
+    T.ObjectSwap(1.0),
+]
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def make_scene(n=2000, seed=0, instances=12):
+def make_scene(n=2000, seed=0, instances=OBJECTS):
     """Objects as separate clouds of 0.5 m, each of one class; instance 0 is a wall; some points have no instance."""
     rng = generator(seed)
     instance = torch.randint(-1, instances, (n,), generator=rng)
     place = torch.stack([torch.arange(-1.0, instances), torch.zeros(instances + 1), torch.ones(instances + 1)], 1)
-    segment = torch.where(instance == 0, 0, 10 + instance)
     return Scene(
         name="room",
         coord=place[instance + 1] + 0.5 * torch.rand(n, 3, generator=rng),
-        color=torch.rand(n, 3, generator=rng) * 255,
+        color=1 + torch.rand(n, 3, generator=rng) * 254,
         normal=torch.nn.functional.normalize(torch.randn(n, 3, generator=rng), dim=1),
-        segment=torch.where(instance < 0, -1, segment),
+        segment=torch.where(instance < 0, -1, torch.where(instance == 0, 0, 10 + instance)),
         instance=instance,
     )
 
 
-def step(**changes):
-    return InstanceAugmentation(STRUCTURE, **(STILL | changes))
+def per_object(scene, count=OBJECTS):
+    return [scene.instance == i for i in range(count)]
 
 
-def per_object(scene):
-    return {i: scene.instance == i for i in range(1, 12)}
-
-
-def floor_center(coord):
-    low, high = coord.amin(0), coord.amax(0)
-    return torch.stack([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
-
-
-def test_structure_and_points_without_an_object_stay():
-    scene = make_scene()
-    out = InstanceAugmentation(STRUCTURE, p=1.0, dropout=0.0, gray=1.0)(scene, generator())
-    fixed = scene.instance <= 0
+def changed(step, scene, rng):
+    """Whether ``step`` changed any tensor of each object."""
+    out = step(scene, rng)
+    rows = torch.zeros(len(scene), dtype=torch.bool)
     for name, tensor in scene.tensors().items():
-        assert torch.equal(getattr(out, name)[fixed], tensor[fixed]), name
-    for name in ("segment", "instance"):
-        assert torch.equal(getattr(out, name), getattr(scene, name))
-    moved = (out.coord != scene.coord).any(1)
-    assert moved[~fixed].float().mean() > 0.99
+        rows |= (getattr(out, name) != tensor).reshape(len(scene), -1).any(1)
+    return torch.stack([rows[mask].any() for mask in per_object(scene)])
 
 
-def test_an_instance_with_one_point_of_structure_stays():
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
+def test_points_without_an_object_stay_bit_for_bit_and_walls_change_like_all(step):
     scene = make_scene()
-    segment = scene.segment.clone()
-    segment[(scene.instance == 5).nonzero()[0]] = 2
-    objects, count = movable(scene.replace(segment=segment), STRUCTURE)
-    assert count == 10
-    assert (objects[(scene.instance == 5) | (scene.instance <= 0)] == -1).all()
-    assert sorted(objects.unique().tolist()) == list(range(-1, 10))
+    out = step(scene, generator())
+    for name, tensor in scene.tensors().items():
+        assert torch.equal(getattr(out, name)[scene.instance < 0], tensor[scene.instance < 0]), name
+    assert changed(step, scene, generator()).all()
 
 
-def test_gaps_in_the_ids_are_not_objects():
+@pytest.mark.parametrize("step", STEPS[:-1], ids=lambda step: type(step).__name__)
+def test_every_object_is_drawn_with_the_probability_of_the_step(step):
+    scene, rng = make_scene(300), generator(3)
+    step = type(step)(0.2, *list(vars(step).values())[1:])
+    share = torch.stack([changed(step, scene, rng) for _ in range(250)]).double()
+    assert share.mean().item() == pytest.approx(0.2, abs=0.03)
+    assert share.mean(0).min() > 0.1, "an object is drawn less often than others"
+    together = (share[:, 0] * share[:, 1]).mean().item()
+    assert together == pytest.approx(0.04, abs=0.03), "objects are drawn independently"
+
+
+def test_objects_are_instances_with_a_label():
     scene = make_scene()
-    far = scene.replace(instance=torch.where(scene.instance >= 0, scene.instance * 100, -1))
-    assert movable(far, STRUCTURE)[1] == movable(scene, STRUCTURE)[1] == 11
+    segment = torch.where(scene.instance == 5, -1, scene.segment)
+    segment[(scene.instance == 7).nonzero()[0]] = -1  # one point without a label does not matter
+    gaps = scene.replace(segment=segment, instance=torch.where(scene.instance >= 0, scene.instance * 100, -1))
+    objects, count = find_objects(gaps)
+    assert count == OBJECTS - 1
+    assert (objects[(scene.instance == 5) | (scene.instance < 0)] == -1).all()
+    assert sorted(objects.unique().tolist()) == list(range(-1, OBJECTS - 1))
+    assert draw_objects(gaps, 1.0, generator())[1] == OBJECTS - 1
+    assert draw_objects(gaps, 0.0, generator())[1] == 0
 
 
-def test_shift_is_one_horizontal_step_per_object():
-    scene = make_scene()
-    out = step(shift=0.1)(scene, generator())
+def test_shifts_are_uniform_along_all_axes():
+    scene, rng = make_scene(300), generator()
     steps = []
-    for mask in per_object(scene).values():
-        moved = out.coord[mask] - scene.coord[mask]
-        torch.testing.assert_close(moved, moved[:1].expand_as(moved), rtol=0, atol=1e-5)
-        steps.append(moved[0])
+    for _ in range(60):
+        out = T.ObjectShift(1.0, 0.1)(scene, rng)
+        for mask in per_object(scene):
+            moved = out.coord[mask] - scene.coord[mask]
+            torch.testing.assert_close(moved, moved[:1].expand_as(moved), rtol=0, atol=1e-5)
+            steps.append(moved[0])
+        assert torch.equal(out.normal, scene.normal)
     steps = torch.stack(steps)
-    assert steps[:, :2].abs().max() <= 0.1001
-    assert steps[:, 2].abs().max() < 1e-5
-    assert len(steps[:, 0].unique()) == 11
-    assert torch.equal(out.normal, scene.normal)
+    assert steps.abs().max() <= 0.1001
+    torch.testing.assert_close(steps.std(0), torch.full((3,), 0.2 / math.sqrt(12)), rtol=0.08, atol=0)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"rotate": 45.0}, {"flip": 1.0}, {"scale": (0.8, 1.2)}, {"rotate": 180.0, "flip": 0.5, "scale": (0.5, 2)}],
-)
-def test_objects_keep_their_shape_and_stand_where_they_stood(changes):
-    scene = make_scene()
-    out = step(**changes)(scene, generator(2))
-    for mask in per_object(scene).values():
-        before, after = scene.coord[mask].double(), out.coord[mask].double()
-        ratio = torch.pdist(after) / torch.pdist(before)
-        assert ratio.std() < 1e-4, "angles changed"
-        if "scale" not in changes:
-            assert ratio.mean().item() == pytest.approx(1, abs=1e-5)
-        low, high = changes.get("scale", (1, 1))
-        assert low - 1e-4 <= ratio.mean() <= high + 1e-4
-        # Heights scale from the lowest point, and the floor center is the fixed point of the map.
-        torch.testing.assert_close(
-            after[:, 2] - after[:, 2].min(), ratio.mean() * (before[:, 2] - before[:, 2].min()), rtol=0, atol=1e-4
-        )
-        assert after[:, 2].min().item() == pytest.approx(before[:, 2].min().item(), abs=1e-5)
-        center = floor_center(before)
-        radius = [(c - center)[:, :2].norm(dim=1) for c in (before, after)]
-        torch.testing.assert_close(radius[1], ratio.mean() * radius[0], rtol=0, atol=1e-4)
-        # A normal keeps its length and its angle to every edge.
-        edges = [c - c[0] for c in (before, after)]
-        normals = [n[mask].double() for n in (scene.normal, out.normal)]
-        torch.testing.assert_close(
-            (normals[1] * edges[1]).sum(1), ratio.mean() * (normals[0] * edges[0]).sum(1), rtol=0, atol=1e-4
-        )
-        torch.testing.assert_close(normals[1].norm(dim=1), normals[0].norm(dim=1), rtol=0, atol=1e-5)
-
-
-def test_rotation_is_about_the_vertical_and_within_its_range():
-    scene = make_scene(6000, instances=200)
-    scene = scene.replace(segment=torch.where(scene.instance == 0, 0, 10))
-    out = step(rotate=45.0)(scene, generator())
-    angles = []
-    for i in range(1, 200):
-        mask = scene.instance == i
-        before, after = (c[mask] - floor_center(scene.coord[mask]) for c in (scene.coord, out.coord))
-        far = before[:, :2].norm(dim=1).argmax()
-        (bx, by), (ax, ay) = before[far, :2].tolist(), after[far, :2].tolist()
-        angles.append(math.degrees(math.atan2(bx * ay - by * ax, bx * ax + by * ay)))
+def test_rotations_are_about_the_vertical_through_the_centroid_and_uniform():
+    scene, rng, angles = make_scene(300), generator(), []
+    for _ in range(40):
+        out = T.ObjectRotation(1.0, 45.0)(scene, rng)
+        for mask in per_object(scene):
+            center = scene.coord[mask].mean(0)
+            before, after = scene.coord[mask] - center, out.coord[mask] - center
+            far = before[:, :2].norm(dim=1).argmax()
+            (bx, by), (ax, ay) = before[far, :2].tolist(), after[far, :2].tolist()
+            angle = math.atan2(bx * ay - by * ax, bx * ax + by * ay)
+            turn = torch.tensor(
+                [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]]
+            )
+            torch.testing.assert_close(after, before @ turn.T, rtol=0, atol=1e-5)
+            torch.testing.assert_close(out.normal[mask], scene.normal[mask] @ turn.T, rtol=0, atol=1e-5)
+            angles.append(math.degrees(angle))
     assert max(map(abs, angles)) <= 45.01
-    assert np.std(angles) == pytest.approx(90 / math.sqrt(12), rel=0.12)
+    assert np.std(angles) == pytest.approx(90 / math.sqrt(12), rel=0.08)
 
 
-def test_probabilities_are_per_object():
-    scene = make_scene(20000, instances=1500)
-    changed = (
-        InstanceAugmentation(STRUCTURE, p=0.3, dropout=0.0, gray=0.0)(scene, generator()).coord != scene.coord
-    ).any(1)
-    share = np.array([changed[scene.instance == i].float().mean() for i in range(1, 1500, 3)])
-    assert np.mean(share > 0.5) == pytest.approx(0.3, abs=0.06)
-    assert ((share == 0) | (share > 0.9)).all(), "an object changes as a whole"
+def test_mirrors_are_drawn_for_each_axis():
+    scene, rng, signs = make_scene(300), generator(), []
+    for _ in range(40):
+        out = T.ObjectFlip(1.0, 0.5)(scene, rng)
+        for mask in per_object(scene):
+            center = scene.coord[mask].mean(0)
+            sign = torch.sign((scene.coord[mask] - center) * (out.coord[mask] - center)).median(0).values
+            torch.testing.assert_close(out.coord[mask], (scene.coord[mask] - center) * sign + center, rtol=0, atol=1e-5)
+            torch.testing.assert_close(out.normal[mask], scene.normal[mask] * sign, rtol=0, atol=1e-6)
+            signs.append(sign)
+    signs = torch.stack(signs)
+    assert (signs[:, 2] == 1).all()
+    for x in (-1, 1):
+        for y in (-1, 1):
+            assert ((signs[:, 0] == x) & (signs[:, 1] == y)).float().mean().item() == pytest.approx(0.25, abs=0.07)
 
 
-def test_dropout_thins_objects_by_different_shares():
-    scene = make_scene(20000).replace(normal=torch.arange(20000.0)[:, None].expand(-1, 3) + 1)  # to know the points
-    out = step(dropout=0.5)(scene, generator())
-    kept = (out.normal[:, 0] - 1).long()
-    assert (kept.diff() > 0).all()
-    shares = [1 - (out.instance == i).sum().item() / mask.sum().item() for i, mask in per_object(scene).items()]
-    assert 0 <= min(shares) < max(shares) < 0.53
-    assert np.std(shares) > 0.05
-    assert (out.instance <= 0).sum() == (scene.instance <= 0).sum()
+def test_scales_are_about_the_centroid_and_uniform():
+    scene, rng, factors = make_scene(300), generator(), []
+    for _ in range(40):
+        out = T.ObjectScale(1.0, 0.9, 1.1)(scene, rng)
+        for mask in per_object(scene):
+            center = scene.coord[mask].mean(0)
+            before, after = scene.coord[mask] - center, out.coord[mask] - center
+            factor = (after.norm() / before.norm()).item()
+            torch.testing.assert_close(after, factor * before, rtol=0, atol=1e-5)
+            factors.append(factor)
+        torch.testing.assert_close(out.normal, scene.normal, rtol=0, atol=1e-6)
+    assert 0.8999 <= min(factors) < 0.91 < 1.09 < max(factors) <= 1.1001
+    assert np.std(factors) == pytest.approx(0.2 / math.sqrt(12), rel=0.08)
 
 
-def test_gray_objects_have_the_mean_color():
+def test_dropped_points_stay_and_lose_label_and_instance():
+    scene, rng = make_scene(501), generator()
+    lost = torch.zeros(501)
+    for _ in range(60):
+        out = T.ObjectLabelDropout(1.0, 0.5)(scene, rng)
+        assert torch.equal(out.coord, scene.coord)
+        gone = out.segment != scene.segment
+        assert torch.equal(gone, out.instance != scene.instance)
+        assert (out.segment[gone] == -1).all()
+        assert (out.instance[gone] == -1).all()
+        for mask in per_object(scene):
+            assert gone[mask].sum() == int(mask.sum()) // 2
+        lost += gone
+    share = lost[scene.instance >= 0] / 60
+    assert share.mean().item() == pytest.approx(0.48, abs=0.03)
+    assert share.min() > 0.2, "some points are never lost"
+
+
+def test_colors_drop_to_the_value():
     scene = make_scene()
-    out = step(gray=0.5)(scene, generator())
-    gray = 0
-    for mask in per_object(scene).values():
-        if torch.equal(out.color[mask], scene.color[mask]):
-            continue
-        torch.testing.assert_close(out.color[mask], scene.color.mean(0).expand(int(mask.sum()), 3))
-        gray += 1
-    assert 0 < gray < 11
+    out = T.ObjectColorDrop(0.5, 0.0)(scene, generator())
+    black = [bool((out.color[mask] == 0).all()) for mask in per_object(scene)]
+    kept = [torch.equal(out.color[mask], scene.color[mask]) for mask in per_object(scene)]
+    assert [not value for value in kept] == black
+    assert 0 < sum(black) < OBJECTS
+
+
+def test_pairs_of_objects_trade_places():
+    scene, rng, swaps = make_scene(300), generator(), []
+    center = torch.stack([scene.coord[mask].mean(0) for mask in per_object(scene)])
+    for _ in range(100):
+        out = T.ObjectSwap(0.2)(scene, rng)
+        after = torch.stack([out.coord[mask].mean(0) for mask in per_object(scene)])
+        partner = torch.cdist(after, center).argmin(1)
+        torch.testing.assert_close(after, center[partner], rtol=0, atol=1e-4)
+        assert torch.equal(partner[partner], torch.arange(OBJECTS))
+        for i, mask in enumerate(per_object(scene)):
+            moved = out.coord[mask] - scene.coord[mask]
+            torch.testing.assert_close(moved, (center[partner[i]] - center[i]).expand_as(moved), rtol=0, atol=1e-4)
+        swaps.append((partner != torch.arange(OBJECTS)).sum().item() // 2)
+        assert torch.equal(out.normal, scene.normal)
+    assert np.mean(swaps) == pytest.approx(0.2 * OBJECTS / 2, rel=0.2)
 
 
 def test_move_objects_equals_its_formula():
@@ -182,25 +207,16 @@ def test_move_objects_equals_its_formula():
     out = move_objects(scene, objects, matrices, shifts)
     for i in range(9):
         mask = objects == i
-        center = floor_center(scene.coord[mask])
+        center = scene.coord[mask].mean(0)
         expected = (scene.coord[mask] - center) @ matrices[i].T + center + shifts[i]
         torch.testing.assert_close(out.coord[mask], expected, rtol=0, atol=1e-5)
         torch.testing.assert_close(out.normal[mask], scene.normal[mask] @ matrices[i].T / 1.3, rtol=0, atol=1e-5)
     assert torch.equal(out.coord[objects < 0], scene.coord[objects < 0])
 
 
-def test_the_recipe_leaves_the_structure_of_its_label_space():
-    cfg = settings_of("train", "transforms=modern")
-    (found,) = object_steps(cfg.transforms, [], cfg.dataset.space())
-    names = label_space("scannet200").names
-    assert {"wall", "floor", "ceiling", "door"} <= {names[i] for i in found.structure}
-    assert not {"chair", "table", "picture"} & {names[i] for i in found.structure}
-    assert (found.p, found.shift, found.rotate) == (0.5, 0.1, 45.0)
-    small = settings_of("train", "dataset=scannet20", "dataset.raw=x", "transforms=modern")
-    assert (
-        object_steps(small.transforms, [], label_space("scannet20"))[0].structure
-        == label_space("scannet20").structure
-        == (0, 1, 7, 8)
-    )
-    with pytest.raises(UserError, match=r"transforms\.instances"):
-        settings_of("train", "transforms=modern", "+transforms.instances.swap=1")
+def test_the_steps_of_the_recipe_come_after_those_of_colors():
+    names = [make.target.__name__ for make in settings_of("train", "transforms=modern").transforms.train]
+    objects = [name for name in names if name.startswith("Object")]
+    assert names[-len(objects) - 1 :] == ["ChromaticJitter", *objects]
+    wanted = ["Shift", "Rotation", "Flip", "Scale", "LabelDropout", "ColorDrop", "Swap"]
+    assert objects == [f"Object{name}" for name in wanted]

@@ -1,5 +1,6 @@
 """Objects pasted into scenes: they never overlap with the scene."""
 
+import math
 from functools import lru_cache
 from pathlib import Path
 
@@ -194,6 +195,31 @@ def test_an_empty_bank_draws_nothing(folders):
         assert len(empty) == 0
         scene = room()
         assert PasteInstances(empty)(scene, generator()) is scene
+
+
+class Bank:
+    """An object with one point far from its lowest corner."""
+
+    def draw(self, count, rng):
+        coord = torch.tensor([[0.0, 0, 0], [0.3, 0.0, 0.0], [0.0, 0.0, 0.2]])
+        zeros = torch.zeros(3, 3)
+        one = Scene("thing", coord, zeros, torch.tensor([[1.0, 0, 0]] * 3), torch.full((3,), 7), torch.zeros(3).long())
+        return [one] * count
+
+
+def test_pasted_objects_are_turned_and_scaled_evenly():
+    pasting, rng, angles, factors = PasteInstances(Bank(), 1, 50, 180.0, (0.9, 1.1)), generator(), [], []
+    for _ in range(300):
+        (thing,) = [pasting._changed(thing, rng) for thing in Bank().draw(1, rng)]
+        edge, up = thing.coord[1] - thing.coord[0], thing.coord[2] - thing.coord[0]
+        angles.append(math.degrees(math.atan2(edge[1], edge[0])))
+        factors.append(edge.norm().item() / 0.3)
+        torch.testing.assert_close(thing.normal[0], edge / edge.norm())
+        torch.testing.assert_close(up, torch.tensor([0.0, 0.0, 0.2 * factors[-1]]))
+    assert np.std(angles) == pytest.approx(360 / math.sqrt(12), rel=0.08)
+    assert 0.899 <= min(factors) < 0.91 < 1.09 < max(factors) <= 1.101
+    still = PasteInstances(Bank(), 1)
+    assert torch.equal(still._changed(Bank().draw(1, rng)[0], rng).coord, Bank().draw(1, rng)[0].coord)
 
 
 # Configuration -------------------------------------------------------------------------------------------------------

@@ -32,7 +32,13 @@ STEPS = [
     T.RandomAutocontrast(p=1.0),
     T.ChromaticTranslation(0.1, p=1.0),
     T.ChromaticJitter(0.05, p=1.0),
-    T.InstanceAugmentation((0, 2), p=1.0, dropout=0.0),
+    T.ObjectShift(0.5, 0.1),
+    T.ObjectRotation(0.5, 45.0),
+    T.ObjectFlip(0.5),
+    T.ObjectScale(0.5, 0.9, 1.1),
+    T.ObjectLabelDropout(0.5, 0.5),
+    T.ObjectColorDrop(0.5),
+    T.ObjectSwap(0.5),
 ]
 
 
@@ -171,7 +177,7 @@ def test_recipes_run(name, n):
     config = recipe(name)
     transforms = T.Transforms(steps_of(name))
     assert 0 <= config["mix_prob"] <= 1
-    assert set(config) == {"train", "mix_prob", "crop", "block", "paste", "instances"}
+    assert set(config) == {"train", "mix_prob", "mix", "offset", "crop", "crop_voxels", "block", "paste"}
     out = transforms(make_scene(n), generator())
     assert out.coord.dtype == torch.float32
     assert out.color.numel() == 0 or (out.color.min() >= 0 and out.color.max() <= 255)
@@ -180,9 +186,14 @@ def test_recipes_run(name, n):
 def test_recipe_values():
     tilt = math.degrees(math.pi / 64)
     assert recipe("pointcept")["mix_prob"] == 0.8
-    for name, p in (("pointcept", 0.5), ("lground", 1.0)):
-        rotation = next(s for s in steps_of(name) if isinstance(s, T.RandomRotation))
-        assert rotation == T.RandomRotation(tilt, tilt, 180.0, p)
+    for name, wanted in (("pointcept", tilt), ("pointcept_tilt", 30.0), ("modern", tilt)):  # Pointcept turns z, x, y
+        rotations = [step for step in steps_of(name) if isinstance(step, T.RandomRotation)]
+        assert rotations == [
+            T.RandomRotation(z=180.0, p=0.5),
+            T.RandomRotation(x=wanted, p=0.5),
+            T.RandomRotation(y=wanted, p=0.5),
+        ]
+    assert T.RandomRotation(tilt, tilt, 180.0, 1.0) in steps_of("lground")
 
 
 def test_transforms_apply_in_order():
@@ -400,6 +411,17 @@ def test_sphere_crop_keeps_exactly_the_nearest(keep):
 def test_sphere_crop_obeys_both_limits(limits, kept):
     assert len(T.SphereCrop(*limits)(make_scene(500), generator())) == kept
     assert len(T.SphereCrop(*limits)(make_scene(1), generator())) == 1
+
+
+def test_a_share_to_keep_is_drawn_evenly():
+    scene, rng = make_scene(1000), generator()
+    crop = T.SphereCrop(rate=(0.6, 1.0))
+    kept = np.array([len(crop(scene, rng)) for _ in range(400)])
+    assert 600 <= kept.min() < 605
+    assert 990 < kept.max() <= 1000
+    assert kept.mean() == pytest.approx(800, abs=18)
+    assert kept.std() == pytest.approx(400 / math.sqrt(12), rel=0.08)
+    assert len(T.SphereCrop(max_points=100, rate=(0.6, 1.0))(scene, rng)) == 100
 
 
 def test_sphere_crop_with_equal_distances_keeps_the_exact_number():
