@@ -20,7 +20,7 @@ from tests.helpers.training import equal, interrupt_after, weights
 CLASSES, SIZE = 200, 16
 # Of every recipe all but the depth of the network and what the size of the rooms asks for.
 SMALL = [
-    "voxel_size=0.25", "trainer.epochs=1", "trainer.repeat=1", "trainer.batch_size=2", "trainer.validate_every=1",
+    "voxel_size=0.25", "trainer.epochs=1", "trainer.repeat=1", "trainer.batch_size=4", "trainer.validate_every=1",
     "trainer.log_every=1", "resume=auto",
 ]  # fmt: skip
 
