@@ -24,6 +24,8 @@ class SparseTensor:
     return them in the caller's order.
     """
 
+    manager: CoordinateManager
+
     def __init__(self, features: Tensor, coordinates: Tensor) -> None:
         if torch.compiler.is_compiling():  # the values are checked when the graph runs
             handle, keys, order, self._position = operators.voxels(features.detach(), coordinates)
@@ -41,7 +43,7 @@ class SparseTensor:
             raise ValueError(
                 f"coordinates must be unique: {row} occurs more than once ({len(repeated)} repeats in all)"
             )
-        self.manager: CoordinateManager = CoordinateManager(keys)
+        self.manager = CoordinateManager(keys)
         self.stride = 1
         self.rows = features if order is None else features[order]
         self._position = (
