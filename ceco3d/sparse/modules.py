@@ -102,7 +102,8 @@ class ConvolutionBase(Layer):
         if torch.compiler.is_compiling():
             features, out = x.rows.to(product_dtype(x.rows)), x.manager.keys(fine if transpose else coarse)
             where = operators.held(x.manager), out.shape[0], fine, coarse, self.kernel_size, transpose
-            return operators.convolve(features, weight, bias, rows, *where, relu, self.engine)
+            product: Tensor = operators.convolve(features, weight, bias, rows, *where, relu, self.engine)
+            return product
         kernel_map, kernels = self._kernel_map(x, fine, coarse)
         return convolve(x.rows, weight, kernel_map.transposed() if transpose else kernel_map, kernels, bias, rows, relu)
 

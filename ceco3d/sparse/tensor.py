@@ -25,6 +25,8 @@ class SparseTensor:
     return them in the caller's order.
     """
 
+    manager: CoordinateManager
+
     def __init__(self, features: Tensor, coordinates: Tensor) -> None:
         if torch.compiler.is_compiling():  # the values are checked when the graph runs
             handle, keys, order, self._position = operators.voxels(features.detach(), coordinates)
@@ -37,7 +39,7 @@ class SparseTensor:
         if not bool((keys[1:] > keys[:-1]).all()):
             keys, order = keys.sort()
             _check_unique(keys)
-        self.manager: CoordinateManager = CoordinateManager(keys)
+        self.manager = CoordinateManager(keys)
         self.stride = 1
         self.rows = features if order is None else features[order]
         self._position = (

@@ -15,8 +15,7 @@ def run(run_command, *arguments):
     return outcome
 
 
-@pytest.mark.slow
-@cases("precision", ["fp32"], ["fp32", "bf16"])
+@cases("precision", ["fp32"], ["fp32", "bf16"], slow=True)
 def test_a_network_is_trained_scored_exported_and_reported(run_command, tiny, tiny_raw, tmp_path, precision):
     here = [f"device={DEVICE.type}", f"precision={precision}"]
     run(run_command, "train", *tiny, *RUN, *here, f"engine={ENGINE}", f"run_dir={tmp_path}/run")
@@ -34,12 +33,11 @@ def test_a_network_is_trained_scored_exported_and_reported(run_command, tiny, ti
     run(run_command, "predict", checkpoint, *here, f"input={scan}", f"out={tmp_path}/predict")
     points = json.loads((tmp_path / f"predict/{scan.stem}.summary.json").read_text())["points"]
     assert len((tmp_path / f"predict/{scan.stem}.labels.txt").read_text().split()) == points
-    run(run_command, "report", f"run={tmp_path}/run", *tiny)
+    run(run_command, "report", f"run={tmp_path}/run")
     assert (tmp_path / "run/report.html").stat().st_size > 10_000
 
 
-@pytest.mark.slow
-@cases("method", ["csc", "lground"], ["csc", "lground"])
+@cases("method", ["csc", "lground"], ["csc", "lground"], slow=True)
 def test_pretraining_runs(run_command, tiny, tmp_path, method):
     here = [f"device={DEVICE.type}", f"engine={ENGINE}", "precision=bf16" if ON_GPU else "precision=fp32"]
     options = [*RUN, "trainer.repeat=1", "trainer.batch_size=4", "trainer.log_every=1"]

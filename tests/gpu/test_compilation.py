@@ -26,8 +26,7 @@ torch.cuda.synchronize()
 """
 
 
-@pytest.mark.slow
-@cases("command", [["-m", "tests.helpers.launch_triton", "90", "1"]], [["-c", STEP]])
+@cases("command", [["-m", "tests.helpers.launch_triton", "90", "1"]], [["-c", STEP]], slow=True)
 def test_a_second_process_compiles_nothing(command, tmp_path):
     """A training step; where there is no GPU, its kernels are compiled for compute capability 9.0 and not run."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

@@ -23,7 +23,7 @@ def config(tiny, run_dir, *overrides):
     return settings_of("train", *tiny, *SMALL, *here, *overrides)
 
 
-@cases("steps,voxels", [(24, 100)], [(500, 30_000)])
+@cases("steps,voxels", [(12, 60)], [(500, 30_000)], slow=True)
 def test_memory_does_not_creep(steps, voxels):
     """After as many steps of as many sizes again, no more bytes are live, and on a GPU no more are reserved."""
     variant = VARIANTS["MinkUNet14A"] if ON_GPU else THIN
@@ -45,7 +45,12 @@ def test_memory_does_not_creep(steps, voxels):
     assert reserved[1] <= 1.2 * reserved[0]
 
 
-@cases("precision,augment_on", [("bf16", "loader")], [("bf16", "device"), ("fp16", "device"), ("tf32", "loader")])
+@cases(
+    "precision,augment_on",
+    [("bf16", "loader")],
+    [("bf16", "device"), ("fp16", "device"), ("tf32", "loader")],
+    slow=True,
+)
 def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, precision, augment_on):
     """Weights, optimizer, scale and log are those of the uninterrupted run, bit for bit."""
     options = [f"precision={precision}", f"trainer.augment_on={augment_on}", "trainer.epochs=2"]
@@ -72,7 +77,7 @@ def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, precision, au
     assert whole == parts
 
 
-@cases("scale", [2.0**30], [2.0**30])
+@cases("scale", [2.0**30], [2.0**30], slow=True)
 def test_float16_recovers_from_overflow(tiny, tmp_path, monkeypatch, scale):
     """Scaled gradients overflow at first: those steps change no weight and halve the scale, and training goes on."""
     monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=scale))

@@ -20,10 +20,13 @@ ENGINE = "triton" if ON_GPU else "native"  # of whole networks: interpreted ones
 SCENE = 120_000  # voxels of a scene at 2 cm
 
 
-def cases(names: str, toy: Iterable[Any], real: Iterable[Any]) -> pytest.MarkDecorator:
-    """Parametrize a test: ``real`` on a GPU (marker ``gpu``), ``toy`` where there is none."""
-    marked = (pytest.param(*_tuple(one), marks=pytest.mark.gpu) for one in real)
-    return pytest.mark.parametrize(names, [*([] if ON_GPU else toy), *marked])
+def cases(names: str, toy: Iterable[Any], real: Iterable[Any], slow: bool = False) -> pytest.MarkDecorator:
+    """Parametrize a test: ``real`` on a GPU (marker ``gpu``), ``toy`` where there is none, marked ``slow`` if it is."""
+    marks = pytest.mark.slow if slow else ()
+    chosen = [] if ON_GPU else [pytest.param(*_tuple(one), marks=marks) for one in toy]
+    return pytest.mark.parametrize(
+        names, [*chosen, *(pytest.param(*_tuple(one), marks=pytest.mark.gpu) for one in real)]
+    )
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
