@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ceco3d.sparse.convolution import convolve
-from ceco3d.sparse.kernels import native
+from ceco3d.sparse.kernels import native, normalize
 from ceco3d.sparse.kernels.gather_gemm import prepare
-from ceco3d.sparse.kernels.protocol import Kernels
+from ceco3d.sparse.kernels.protocol import Kernels, NormKernels
 from ceco3d.sparse.normalization import batch_norm
 from ceco3d.sparse.tensor import SparseTensor, check_same_voxels
 
@@ -183,7 +183,12 @@ class BatchNorm(Layer):
         """
         if residual is not None:
             check_same_voxels([x, residual])
-        return x.with_rows(batch_norm(self.bn, x.rows, None if residual is None else residual.rows, relu))
+        rows = None if residual is None else residual.rows
+        return x.with_rows(batch_norm(self.bn, x.rows, rows, relu, self._kernels(x.rows)))
+
+    def _kernels(self, x: Tensor) -> NormKernels:
+        """The kernels for the rows ``x``. An engine overrides this."""
+        return normalize
 
 
 class ReLU(Layer):

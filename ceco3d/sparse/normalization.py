@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,17 +11,23 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ceco3d.sparse.kernels import normalize
-from ceco3d.sparse.kernels.normalize import Norm
+from ceco3d.sparse.kernels.protocol import Norm, NormKernels, Running
 
 
-def batch_norm(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+def batch_norm(
+    bn: nn.BatchNorm1d,
+    x: Tensor,
+    residual: Tensor | None = None,
+    relu: bool = False,
+    kernels: NormKernels = normalize,
+) -> Tensor:
     """``relu(bn(x) + residual)`` of rows (N, C); updates the running statistics in training, as ``bn`` does.
 
-    One pass each way on the CPU in float32 and bfloat16, plain torch elsewhere. Fewer than two rows have no variance:
-    they use the running statistics, in training too.
+    Computed by ``kernels`` where they can, else by plain torch. Fewer than two rows have no variance: they use the
+    running statistics, in training too.
     """
-    if _fuses(bn, x, residual):
-        return _fused(bn, x, residual, relu)
+    if _fuses(bn, x, residual) and kernels.supports(x):
+        return _fused(bn, x, residual, relu, kernels)
     # Other classes may synchronize across processes: each process has to call them, whatever its number of voxels.
     if len(x) < 2 and type(bn) is nn.BatchNorm1d:
         out = F.batch_norm(x, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
@@ -35,7 +42,7 @@ def _fuses(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None) -> bool:
     """Whether the kernels compute what ``bn`` would."""
     if type(bn) is not nn.BatchNorm1d or bn.running_mean is None or bn.running_var is None or bn.momentum is None:
         return False
-    if not normalize.supports(x) or x.ndim != 2 or len(x) < 2:
+    if x.ndim != 2 or len(x) < 2:
         return False
     if residual is not None and (residual.shape, residual.dtype, residual.device) != (x.shape, x.dtype, x.device):
         return False
@@ -50,34 +57,18 @@ def _fuses(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None) -> bool:
     )
 
 
-def _fused(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None, relu: bool) -> Tensor:
-    assert bn.running_mean is not None
-    assert bn.running_var is not None
-    x = x.contiguous()
-    if bn.training:
-        statistics = normalize.statistics(x.detach())
-        _track(bn, statistics, len(x))
-    else:
-        statistics = torch.stack([bn.running_mean, bn.running_var]).double()
-    if residual is not None:
-        residual = residual.contiguous()
-    out: Tensor = _Normalization.apply(  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
-        x, bn.weight, bn.bias, residual, statistics, bn.eps, relu, bn.training
-    )
-    return out
-
-
-@torch.no_grad()
-def _track(bn: nn.BatchNorm1d, statistics: Tensor, rows: int) -> None:
-    """Update the running statistics, with the unbiased variance."""
-    assert bn.momentum is not None
+def _fused(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None, relu: bool, kernels: NormKernels) -> Tensor:
     assert bn.running_mean is not None
     assert bn.running_var is not None
     assert bn.num_batches_tracked is not None
-    mean, variance = statistics
-    bn.running_mean.lerp_(mean.float(), bn.momentum)
-    bn.running_var.lerp_((variance * (rows / (rows - 1))).float(), bn.momentum)
-    bn.num_batches_tracked.add_(1)
+    assert bn.momentum is not None
+    norm = Norm(bn.weight, bn.bias, bn.eps, relu, bn.training)
+    running = Running(bn.running_mean, bn.running_var, bn.num_batches_tracked, bn.momentum)
+    residual = None if residual is None else residual.contiguous()
+    out: Tensor = _Normalization.apply(  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
+        x.contiguous(), bn.weight, bn.bias, residual, norm, running, kernels
+    )
+    return out
 
 
 class _Normalization(torch.autograd.Function):
@@ -89,22 +80,21 @@ class _Normalization(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         residual: Tensor | None,
-        statistics: Tensor,
-        eps: float,
-        relu: bool,
-        training: bool,
+        norm: Norm,
+        running: Running,
+        kernels: NormKernels,
     ) -> Tensor:
-        out = normalize.forward(Norm(statistics, weight, bias, eps, relu, training), x, residual)
+        out, statistics = kernels.forward(norm, running, x, residual)
         # Without a residual, the backward pass computes from x which outputs ReLU set to zero.
-        ctx.save_for_backward(x, weight, bias, statistics, out if relu and residual is not None else None)
-        ctx.options = eps, relu, training
+        ctx.save_for_backward(x, weight, bias, statistics, out if norm.relu and residual is not None else None)
+        ctx.norm, ctx.kernels = norm, kernels
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, statistics, out = ctx.saved_tensors
-        grad = grad.to(x.dtype).contiguous()
-        gradients = normalize.backward(Norm(statistics, weight, bias, *ctx.options), grad, x, out)
+        norm = replace(ctx.norm, weight=weight, bias=bias)
+        gradients = ctx.kernels.backward(norm, statistics, grad.to(x.dtype), x, out)
         needed = ctx.needs_input_grad
-        return *(gradient if needs else None for gradient, needs in zip(gradients, needed, strict=False)), *[None] * 4
+        return *(gradient if needs else None for gradient, needs in zip(gradients, needed, strict=False)), *[None] * 3

@@ -12,15 +12,17 @@ import warnings
 from functools import cache
 from typing import Any
 
+from torch import Tensor
+
 from ceco3d.sparse import modules
 from ceco3d.sparse.convolution import product_dtype
-from ceco3d.sparse.kernels.protocol import Kernels
+from ceco3d.sparse.kernels.protocol import Kernels, NormKernels
 from ceco3d.sparse.kernels.triton_launch import unsupported
-from ceco3d.sparse.modules import BatchNorm, ReLU
+from ceco3d.sparse.modules import ReLU
 from ceco3d.sparse.tensor import SparseTensor, cat
 
 try:
-    from ceco3d.sparse.kernels import triton_convolve
+    from ceco3d.sparse.kernels import triton_convolve, triton_normalize
     from ceco3d.sparse.kernels.triton_map import build_tile_maps
 except ModuleNotFoundError as error:
     raise ImportError(f"{error}: pip install triton, which has wheels for Linux") from error
@@ -43,6 +45,13 @@ class Convolution(_Tiled, modules.Convolution):
 
 class TransposedConvolution(_Tiled, modules.TransposedConvolution):
     """The transpose of a strided convolution: returns to the voxels of the existing finer level."""
+
+
+class BatchNorm(modules.BatchNorm):
+    """Batch normalization over all voxels of the batch, and the residual and the ReLU that follow it."""
+
+    def _kernels(self, x: Tensor) -> NormKernels:
+        return triton_normalize if triton_normalize.supports(x) else super()._kernels(x)
 
 
 @cache

@@ -23,9 +23,10 @@ import triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ceco3d.sparse.kernels import triton_gemm, triton_map_kernels
+from ceco3d.sparse.kernels import triton_gemm, triton_map_kernels, triton_normalize_kernels
 from ceco3d.sparse.kernels.triton_config import convolve_config, gradient_config
 from ceco3d.sparse.kernels.triton_map import SEARCH_ROWS, tile_rows
+from ceco3d.sparse.kernels.triton_normalize import BLOCK_VALUES
 
 # (output rows, Cin, Cout, K): shapes of MinkUNet34C in a batch of 8 scenes of 120k voxels, then unusual ones.
 SHAPES = (
@@ -35,6 +36,7 @@ SHAPES = (
 )
 TYPES = {"fp32": "fp32", "tf32": "fp32", "fp16": "fp16", "bf16": "bf16"}
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+MULTIPLES = ("channels", "grad_stride")  # arguments that are multiples of 16, as in most layers
 PTXAS = sorted((Path(triton.backends.nvidia.__file__).parent / "bin").glob("ptxas*"))[-1]  # the newest
 
 
@@ -44,7 +46,11 @@ def compile_kernel(
     """Shared memory in bytes, registers per thread, spilled bytes, matrix instruction, and ``_copies_ahead``."""
     names = kernel.arg_names
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
-    aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if signature[name].startswith("*")}
+    aligned = {
+        (i,): [["tt.divisibility", 16]]
+        for i, name in enumerate(names)
+        if signature[name].startswith("*") or name in MULTIPLES
+    }
     source = ASTSource(kernel, signature, constants, aligned)
     found = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
     with tempfile.TemporaryDirectory() as folder:
@@ -113,11 +119,38 @@ def compile_maps(capability: int) -> Iterator[dict[str, Any]]:
         yield {"kernel": name} | compile_kernel(kernel, types, constants, 4, capability)
 
 
+def compile_norms(capability: int, precision: str) -> Iterator[dict[str, Any]]:
+    """Resources of the batch norms' kernels, in every way that a network launches them."""
+    values = "*" + TYPES[precision]
+    rows = dict.fromkeys(("x", "residual", "out", "grad", "passed", "grad_x"), values)
+    sums = ("sums", "pivot", "moments", "weight", "bias", "running_mean", "running_var", "grad_weight", "grad_bias")
+    numbers = dict.fromkeys(("rows", "channels", "steps", "grad_stride"), "i32") | {"momentum": "fp32", "eps": "fp32"}
+    types = rows | dict.fromkeys(sums, "*fp32") | numbers | {"batches": "*i64"}
+    ends = [(residual, relu) for residual in (False, True) for relu in (False, True)]
+    ways: list[tuple[str, dict[str, Any]]] = [("statistics", {})]
+    for training in (True, False):
+        for residual, relu in ends:
+            way = {"TRAINING": training, "RESIDUAL": residual, "RELU": relu}
+            absent = [] if residual else ["residual"]
+            absent += [] if training else ["sums", "pivot"]
+            ways.append(("normalize", way | dict.fromkeys(absent)))
+        ways += [("gradient", {"TRAINING": training, "MASK": mask}) for mask in ("", "input")]
+    ways += [("gradient_sums", {"MASK": mask, "out": None, "passed": None}) for mask in ("", "input")]
+    ways.append(("gradient_sums", {"MASK": "output"}))
+    for channels in (32, 128):
+        for name, way in ways:
+            sizes = {"BLOCK_ROWS": BLOCK_VALUES // channels, "BLOCK_CHANNELS": channels}
+            found = compile_kernel(getattr(triton_normalize_kernels, name), types, way | sizes, 4, capability)
+            yield {"kernel": name, "precision": precision} | way | sizes | found
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     capability, *precisions = sys.argv[1:]
     for result in compile_maps(int(capability)):
         print(json.dumps(result))
     for precision in precisions:
+        for result in compile_norms(int(capability), precision):
+            print(json.dumps(result), flush=True)
         for result in compile_network(int(capability), precision):
             print(json.dumps(result), flush=True)

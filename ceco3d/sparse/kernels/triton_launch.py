@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -15,11 +16,16 @@ MIN_CAPABILITY = (8, 0)
 
 def unsupported(device: torch.device, dtype: torch.dtype = torch.float32) -> str | None:
     """Why the Triton kernels cannot compute in ``dtype`` on ``device``; None if they can."""
+    return _reason(device, dtype, interpreted())
+
+
+@cache  # every layer asks in every pass
+def _reason(device: torch.device, dtype: torch.dtype, interprets: bool) -> str | None:
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed (pip install triton; it has wheels for Linux only)"
     if dtype not in DTYPES:
         return f"the Triton kernels do not support {str(dtype).removeprefix('torch.')}"
-    if interpreted():
+    if interprets:
         return None if device.type == "cpu" else "TRITON_INTERPRET=1 is set: the kernels run on the CPU"
     if device.type != "cuda":
         return (
