@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ceco3d import sparse
+from ceco3d.sparse import Engine
 from ceco3d.utils.distributed import reduce
 
 
@@ -23,6 +24,7 @@ class PointLoss(nn.Module):
     beta             class-balanced weights (Cui et al., CVPR 2019): proportional to (1 - beta) / (1 - beta^n) for a
                      class with n training points, with mean 1 over the training points; 0 = off
     class_points     (K,) n of each class; needed for tau and beta. A class without points counts as having one.
+    engine           of the network: its ``cross_entropy`` computes the loss, if it has one
     """
 
     offset: Tensor
@@ -36,6 +38,7 @@ class PointLoss(nn.Module):
         gamma: float = 0.0,
         beta: float = 0.0,
         class_points: Tensor | None = None,
+        engine: Engine | None = None,
     ) -> None:
         super().__init__()
         if (tau or beta) and (class_points is None or class_points.shape != (num_classes,)):
@@ -43,6 +46,7 @@ class PointLoss(nn.Module):
         if not 0 <= beta < 1 or gamma < 0:
             raise ValueError(f"beta={beta} must be in [0, 1), and gamma={gamma} must not be negative")
         self.label_smoothing, self.gamma = label_smoothing, gamma
+        self.cross_entropy = getattr(engine, "cross_entropy", sparse.cross_entropy)
         points = torch.ones(num_classes) if class_points is None else class_points.double().clamp(min=1)
         frequency = points / points.sum()
         weight = (1 - beta) / (1 - beta**points)
@@ -51,10 +55,10 @@ class PointLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(N, K), (N,) -> scalar, float32 or wider."""
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) + self.offset
-        weight = self.weight.to(logits.dtype)
-        smoothing = self.label_smoothing
-        losses = F.cross_entropy(logits, labels, weight, ignore_index=-1, label_smoothing=smoothing, reduction="none")
+        offset: Tensor | None = self.offset
+        if self.gamma:
+            logits, offset = logits.to(torch.promote_types(logits.dtype, torch.float32)) + self.offset, None
+        losses: Tensor = self.cross_entropy(logits, labels, self.weight, offset, self.label_smoothing)
         if self.gamma:
             true = logits.log_softmax(1).gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
             losses = losses * (1 - true.exp()) ** self.gamma

@@ -33,9 +33,13 @@ class Layer(nn.Module):
 class ConvolutionBase(Layer):
     """Base of both convolutions: ``kernel`` (K^3, Cin, Cout), or (Cin, Cout) for K = 1; ``bias`` (1, Cout) or None.
 
+    ``cast`` is a copy of the kernel in the dtype of the products, where ``cast_weights`` made one.
+
     Both parameters start uniform in +-1/sqrt(channels * K^3) as in MinkowskiEngine, with channels = Cin,
     or Cout if transposed.
     """
+
+    cast: Tensor | None = None
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, bias: bool) -> None:
         super().__init__()
@@ -96,7 +100,12 @@ class ConvolutionBase(Layer):
         weight = self.kernel.reshape(-1, self.in_channels, self.out_channels)
         bias = None if self.bias is None else self.bias.flatten()
         rows = None if residual is None else residual.rows
-        return convolve(x.rows, weight, kernel_map.transposed() if transpose else kernel_map, kernels, bias, rows, relu)
+        kernel_map = kernel_map.transposed() if transpose else kernel_map
+        return convolve(x.rows, weight, kernel_map, kernels, bias, rows, relu, self.cast)
+
+    def takes_cast(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether ``cast`` saves a conversion of the weight to ``dtype``. An engine overrides this."""
+        return False
 
     # Any: the kernel map has the type that its kernels take, which differs between engines.
     def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, Kernels[Any]]:

@@ -12,22 +12,26 @@ import warnings
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ceco3d.sparse import modules
 from ceco3d.sparse.convolution import product_dtype
+from ceco3d.sparse.entropy import cross_entropy as plain_cross_entropy
 from ceco3d.sparse.kernels.protocol import Kernels, NormKernels
 from ceco3d.sparse.kernels.triton_launch import unsupported
-from ceco3d.sparse.modules import ReLU
-from ceco3d.sparse.tensor import SparseTensor, cat
+from ceco3d.sparse.tensor import SparseTensor
 
 try:
-    from ceco3d.sparse.kernels import triton_convolve, triton_normalize
+    from ceco3d.sparse.kernels import triton_convolve, triton_cross_entropy, triton_normalize
     from ceco3d.sparse.kernels.triton_map import build_tile_maps
 except ModuleNotFoundError as error:
     raise ImportError(f"{error}: pip install triton, which has wheels for Linux") from error
 
-__all__ = ["BatchNorm", "Convolution", "ReLU", "SparseTensor", "TransposedConvolution", "cat", "unsupported"]
+__all__ = [
+    *("BatchNorm", "Convolution", "ReLU", "SparseTensor", "TransposedConvolution"),
+    *("cat", "cross_entropy", "unsupported"),
+]
 
 
 class _Tiled(modules.ConvolutionBase):
@@ -37,6 +41,9 @@ class _Tiled(modules.ConvolutionBase):
             _warn_once(reason)
             return super()._kernel_map(x, fine, coarse)
         return x.manager.kernel_map(fine, coarse, self.kernel_size, build_tile_maps), triton_convolve
+
+    def takes_cast(self, device: torch.device, dtype: torch.dtype) -> bool:
+        return self.kernel.dtype != dtype and unsupported(device, dtype) is None
 
 
 class Convolution(_Tiled, modules.Convolution):
@@ -52,6 +59,14 @@ class BatchNorm(modules.BatchNorm):
 
     def _kernels(self, x: Tensor) -> NormKernels:
         return triton_normalize if triton_normalize.supports(x) else super()._kernels(x)
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, weight: Tensor, offset: Tensor | None, label_smoothing: float
+) -> Tensor:
+    """See ``ceco3d.sparse.cross_entropy``."""
+    compute = triton_cross_entropy.cross_entropy if triton_cross_entropy.supports(logits) else plain_cross_entropy
+    return compute(logits, labels, weight, offset, label_smoothing)
 
 
 @cache

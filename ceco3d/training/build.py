@@ -67,10 +67,12 @@ def with_features(settings: Run, folders: Sequence[Path]) -> Run:
 
 def _engine(settings: RunSettings) -> str | Engine:
     """The network's argument ``engine``: a name for ``build_model``, an Engine for other classes."""
-    if settings.model.target is build_model:
-        return settings.engine
+    return settings.engine if settings.model.target is build_model else _layers(settings.engine)
+
+
+def _layers(engine: str) -> Engine:
     try:
-        return load_engine(settings.engine)
+        return load_engine(engine)
     except ValueError as error:
         raise UserError(str(error)) from error
 
@@ -128,7 +130,13 @@ def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]
     """The loss for features of ``in_channels``, with class counts from ``folders``, the training scenes."""
     space = settings.dataset.space()
     scenes, points = class_frequency(folders, space)
-    return settings.loss(num_classes=len(space), in_channels=in_channels, class_points=points, class_counts=scenes)
+    return settings.loss(
+        num_classes=len(space),
+        in_channels=in_channels,
+        class_points=points,
+        class_counts=scenes,
+        engine=_layers(settings.engine),
+    )
 
 
 def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:

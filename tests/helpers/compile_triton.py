@@ -23,10 +23,15 @@ import triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ceco3d.sparse.kernels import triton_gemm, triton_map_kernels, triton_normalize_kernels
+from ceco3d.sparse.kernels import (
+    triton_cross_entropy_kernels,
+    triton_gemm,
+    triton_map_kernels,
+    triton_normalize_kernels,
+)
 from ceco3d.sparse.kernels.triton_config import convolve_config, gradient_config
 from ceco3d.sparse.kernels.triton_map import SEARCH_ROWS, tile_rows
-from ceco3d.sparse.kernels.triton_normalize import BLOCK_VALUES
+from ceco3d.sparse.kernels.triton_normalize import BLOCK_CHANNELS, BLOCK_VALUES
 
 # (output rows, Cin, Cout, K): shapes of MinkUNet34C in a batch of 8 scenes of 120k voxels, then unusual ones.
 SHAPES = (
@@ -36,7 +41,7 @@ SHAPES = (
 )
 TYPES = {"fp32": "fp32", "tf32": "fp32", "fp16": "fp16", "bf16": "bf16"}
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-MULTIPLES = ("channels", "grad_stride")  # arguments that are multiples of 16, as in most layers
+MULTIPLES = ("channels", "grad_stride")  # arguments that are multiples of 16 in most layers
 PTXAS = sorted((Path(triton.backends.nvidia.__file__).parent / "bin").glob("ptxas*"))[-1]  # the newest
 
 
@@ -126,22 +131,33 @@ def compile_norms(capability: int, precision: str) -> Iterator[dict[str, Any]]:
     sums = ("sums", "pivot", "moments", "weight", "bias", "running_mean", "running_var", "grad_weight", "grad_bias")
     numbers = dict.fromkeys(("rows", "channels", "steps", "grad_stride"), "i32") | {"momentum": "fp32", "eps": "fp32"}
     types = rows | dict.fromkeys(sums, "*fp32") | numbers | {"batches": "*i64"}
-    ends = [(residual, relu) for residual in (False, True) for relu in (False, True)]
     ways: list[tuple[str, dict[str, Any]]] = [("statistics", {})]
     for training in (True, False):
-        for residual, relu in ends:
+        for residual, relu in ((False, False), (False, True), (True, True)):
+            absent = ([] if residual else ["residual"]) + ([] if training else ["sums", "pivot"])
             way = {"TRAINING": training, "RESIDUAL": residual, "RELU": relu}
-            absent = [] if residual else ["residual"]
-            absent += [] if training else ["sums", "pivot"]
             ways.append(("normalize", way | dict.fromkeys(absent)))
         ways += [("gradient", {"TRAINING": training, "MASK": mask}) for mask in ("", "input")]
     ways += [("gradient_sums", {"MASK": mask, "out": None, "passed": None}) for mask in ("", "input")]
     ways.append(("gradient_sums", {"MASK": "output"}))
-    for channels in (32, 128):
-        for name, way in ways:
-            sizes = {"BLOCK_ROWS": BLOCK_VALUES // channels, "BLOCK_CHANNELS": channels}
-            found = compile_kernel(getattr(triton_normalize_kernels, name), types, way | sizes, 4, capability)
-            yield {"kernel": name, "precision": precision} | way | sizes | found
+    sizes = {"BLOCK_ROWS": BLOCK_VALUES // BLOCK_CHANNELS, "BLOCK_CHANNELS": BLOCK_CHANNELS}
+    for name, way in ways:
+        found = compile_kernel(getattr(triton_normalize_kernels, name), types, way | sizes, 4, capability)
+        yield {"kernel": name, "precision": precision} | way | found
+
+
+def compile_losses(capability: int, precision: str) -> Iterator[dict[str, Any]]:
+    """Resources of the cross-entropy's kernels for 20 and 200 classes."""
+    values = dict.fromkeys(("logits", "grad_logits"), "*" + TYPES[precision])
+    sums = dict.fromkeys(("weight", "offset", "out", "normalizers", "grad"), "*fp32")
+    types = values | sums | {"labels": "*i64", "smoothing": "fp32", "rows": "i32", "grad_stride": "i32"}
+    for classes in (20, 200):
+        block = 1 << (classes - 1).bit_length()
+        sizes = {"CLASSES": classes, "SMOOTH": True, "BLOCK_ROWS": 4096 // block, "BLOCK_CLASSES": block}
+        for name in ("losses", "gradient"):
+            kernel = getattr(triton_cross_entropy_kernels, name)
+            found = compile_kernel(kernel, types, sizes, 4, capability)
+            yield {"kernel": f"cross-entropy {name}", "precision": precision} | sizes | found
 
 
 if __name__ == "__main__":
@@ -150,7 +166,7 @@ if __name__ == "__main__":
     for result in compile_maps(int(capability)):
         print(json.dumps(result))
     for precision in precisions:
-        for result in compile_norms(int(capability), precision):
+        for result in (*compile_norms(int(capability), precision), *compile_losses(int(capability), precision)):
             print(json.dumps(result), flush=True)
         for result in compile_network(int(capability), precision):
             print(json.dumps(result), flush=True)

@@ -114,7 +114,7 @@ class Step:
 
     def __init__(self, variant: Variant, side: int) -> None:
         self.model = MinkUNet(variant, 9, CLASSES, stem_kernel=5, engine=ceco3d.sparse.triton)
-        self.loss = SegmentationLoss(PointLoss(CLASSES))
+        self.loss = SegmentationLoss(PointLoss(CLASSES, engine=ceco3d.sparse.triton))
         self.coordinates = walls(side)
         count = len(self.coordinates)
         self.features, self.labels = torch.zeros(count, 9), torch.zeros(count, dtype=torch.int64)

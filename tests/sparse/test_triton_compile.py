@@ -51,6 +51,7 @@ def test_later_steps_compile_few_new_kernels():
     assert set(first) == {
         *("search_columns", "row_signatures", "active_offsets", "fill_tiles"),
         *("convolve", "weight_gradient"),
+        *("statistics", "normalize", "gradient_sums", "gradient"),
     }
     assert first["convolve"] > 15
     assert first["weight_gradient"] > 15
