@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,8 @@ from torch.autograd.function import once_differentiable
 
 from ceco3d.sparse.kernels import normalize
 from ceco3d.sparse.kernels.protocol import Norm, NormKernels, Running
+
+Values = tuple[Tensor, Tensor, Tensor, Tensor]  # weight, bias, running mean and variance
 
 
 def batch_norm(
@@ -26,8 +28,9 @@ def batch_norm(
     Computed by ``kernels`` where they can, else by plain torch. Fewer than two rows have no variance: they use the
     running statistics, in training too.
     """
-    if _fuses(bn, x, residual) and kernels.supports(x):
-        return _fused(bn, x, residual, relu, kernels)
+    values = bn.weight, bn.bias, bn.running_mean, bn.running_var
+    if _fuses(bn, values, x, residual) and kernels.supports(x):
+        return _fused(bn, cast(Values, values), x, residual, relu, kernels)
     # Other classes may synchronize across processes: each process has to call them, whatever its number of voxels.
     if len(x) < 2 and type(bn) is nn.BatchNorm1d:
         out = F.batch_norm(x, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
@@ -38,35 +41,34 @@ def batch_norm(
     return F.relu_(out) if relu else out
 
 
-def _fuses(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None) -> bool:
-    """Whether the kernels compute what ``bn`` would."""
-    if type(bn) is not nn.BatchNorm1d or bn.running_mean is None or bn.running_var is None or bn.momentum is None:
-        return False
-    if x.ndim != 2 or len(x) < 2:
+def _fuses(bn: nn.BatchNorm1d, values: Sequence[Tensor | None], x: Tensor, residual: Tensor | None) -> bool:
+    """Whether kernels may compute what ``bn`` would."""
+    if type(bn) is not nn.BatchNorm1d or bn.momentum is None or x.ndim != 2 or len(x) < 2:
         return False
     if residual is not None and (residual.shape, residual.dtype, residual.device) != (x.shape, x.dtype, x.device):
         return False
-    if any((bn._forward_hooks, bn._forward_pre_hooks, bn._backward_hooks, bn._backward_pre_hooks)):
+    if bn._forward_hooks or bn._forward_pre_hooks or bn._backward_hooks or bn._backward_pre_hooks:
         return False
-    values = (bn.weight, bn.bias, bn.running_mean, bn.running_var)
-    return all(
-        value is not None
-        and (value.shape, value.dtype, value.device) == (x.shape[1:], torch.float32, x.device)
-        and value.is_contiguous()
-        for value in values
-    )
+    shape, device = x.shape[1:], x.device
+    for value in values:
+        if value is None or value.shape != shape or value.dtype != torch.float32 or value.device != device:
+            return False
+        if not value.is_contiguous():
+            return False
+    return True
 
 
-def _fused(bn: nn.BatchNorm1d, x: Tensor, residual: Tensor | None, relu: bool, kernels: NormKernels) -> Tensor:
-    assert bn.running_mean is not None
-    assert bn.running_var is not None
+def _fused(
+    bn: nn.BatchNorm1d, values: Values, x: Tensor, residual: Tensor | None, relu: bool, kernels: NormKernels
+) -> Tensor:
+    weight, bias, mean, variance = values
     assert bn.num_batches_tracked is not None
     assert bn.momentum is not None
-    norm = Norm(bn.weight, bn.bias, bn.eps, relu, bn.training)
-    running = Running(bn.running_mean, bn.running_var, bn.num_batches_tracked, bn.momentum)
+    norm = Norm(weight, bias, bn.eps, relu, bn.training)
+    running = Running(mean, variance, bn.num_batches_tracked, bn.momentum)
     residual = None if residual is None else residual.contiguous()
     out: Tensor = _Normalization.apply(  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
-        x.contiguous(), bn.weight, bn.bias, residual, norm, running, kernels
+        x.contiguous(), weight, bias, residual, norm, running, kernels
     )
     return out
 
@@ -87,14 +89,14 @@ class _Normalization(torch.autograd.Function):
         out, statistics = kernels.forward(norm, running, x, residual)
         # Without a residual, the backward pass computes from x which outputs ReLU set to zero.
         ctx.save_for_backward(x, weight, bias, statistics, out if norm.relu and residual is not None else None)
-        ctx.norm, ctx.kernels = norm, kernels
+        ctx.options, ctx.kernels = norm[2:], kernels
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, statistics, out = ctx.saved_tensors
-        norm = replace(ctx.norm, weight=weight, bias=bias)
+        norm = Norm(weight, bias, *ctx.options)
         gradients = ctx.kernels.backward(norm, statistics, grad.to(x.dtype), x, out)
         needed = ctx.needs_input_grad
         return *(gradient if needs else None for gradient, needs in zip(gradients, needed, strict=False)), *[None] * 3

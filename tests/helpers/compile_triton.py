@@ -128,13 +128,13 @@ def compile_norms(capability: int, precision: str) -> Iterator[dict[str, Any]]:
     """Resources of the batch norms' kernels, in every way that a network launches them."""
     values = "*" + TYPES[precision]
     rows = dict.fromkeys(("x", "residual", "out", "grad", "passed", "grad_x"), values)
-    sums = ("sums", "pivot", "moments", "weight", "bias", "running_mean", "running_var", "grad_weight", "grad_bias")
+    sums = ("sums", "moments", "weight", "bias", "running_mean", "running_var", "grad_weight", "grad_bias")
     numbers = dict.fromkeys(("rows", "channels", "steps", "grad_stride"), "i32") | {"momentum": "fp32", "eps": "fp32"}
     types = rows | dict.fromkeys(sums, "*fp32") | numbers | {"batches": "*i64"}
     ways: list[tuple[str, dict[str, Any]]] = [("statistics", {})]
     for training in (True, False):
         for residual, relu in ((False, False), (False, True), (True, True)):
-            absent = ([] if residual else ["residual"]) + ([] if training else ["sums", "pivot"])
+            absent = ([] if residual else ["residual"]) + ([] if training else ["sums"])
             way = {"TRAINING": training, "RESIDUAL": residual, "RELU": relu}
             ways.append(("normalize", way | dict.fromkeys(absent)))
         ways += [("gradient", {"TRAINING": training, "MASK": mask}) for mask in ("", "input")]

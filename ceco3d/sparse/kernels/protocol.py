@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -44,8 +43,7 @@ class Kernels(Protocol[Map]):
         ...
 
 
-@dataclass(frozen=True)
-class Norm:
+class Norm(NamedTuple):
     """What a batch norm does to its rows.
 
     weight, bias  (C,) float32
@@ -61,8 +59,7 @@ class Norm:
     training: bool
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(NamedTuple):
     """The running statistics of a batch norm: (C,) float32 mean and unbiased variance; the number of batches, ()."""
 
     mean: Tensor

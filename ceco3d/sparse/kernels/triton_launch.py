@@ -12,6 +12,7 @@ from torch import Tensor
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MIN_CAPABILITY = (8, 0)
+_HERE = nullcontext()
 
 
 def unsupported(device: torch.device, dtype: torch.dtype = torch.float32) -> str | None:
@@ -50,6 +51,8 @@ def cdiv(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def device_of(tensor: Tensor) -> AbstractContextManager[None]:
+def device_of(tensor: Tensor) -> AbstractContextManager[object]:
     """Within it kernels launch on the GPU of ``tensor``, which need not be the current one."""
-    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
+    if not tensor.is_cuda or tensor.get_device() == torch.cuda.current_device():
+        return _HERE
+    return torch.cuda.device(tensor.device)

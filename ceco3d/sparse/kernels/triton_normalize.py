@@ -6,7 +6,7 @@ number of rows alone, so every run and every GPU adds in the same order.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -27,15 +27,14 @@ def supports(x: Tensor) -> bool:
 
 def forward(norm: Norm, running: Running, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
     """See ``NormKernels.forward``."""
-    grid, sizes = _launch(x)
-    sums = pivot = None
+    grid, sizes = _launch(*x.shape)
+    sums = _sums(grid, x) if norm.training else None
     out, moments = torch.empty_like(x), x.new_empty(3, x.shape[1], dtype=torch.float32)
     with device_of(x):
         if norm.training:
-            sums, pivot = _sums(grid, x), x.new_empty(x.shape[1], dtype=torch.float32)
-            kernels.statistics[grid](x, sums, pivot, **sizes)
+            kernels.statistics[grid](x, sums, **sizes)
         kernels.normalize[grid](
-            *(x, residual, out, sums, pivot, moments, norm.weight, norm.bias),
+            *(x, residual, out, sums, moments, norm.weight, norm.bias),
             *(running.mean, running.variance, running.batches, running.momentum, norm.eps),
             **sizes,
             TRAINING=norm.training,
@@ -50,7 +49,7 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See ``NormKernels.backward``."""
     grad = grad if grad.stride(1) == 1 else grad.contiguous()
-    grid, sizes = _launch(x)
+    grid, sizes = _launch(*x.shape)
     sums, passed = _sums(grid, x), None if out is None else torch.empty_like(x)
     grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.empty_like(norm.weight), torch.empty_like(norm.bias)
     mask = "" if not norm.relu else "input" if out is None else "output"
@@ -69,16 +68,17 @@ def backward(
     return grad_x, grad_weight, grad_bias, grad
 
 
-def _launch(x: Tensor) -> tuple[tuple[int, int], dict[str, Any]]:
+@lru_cache(maxsize=1024)  # the layers of a level share it
+def _launch(rows: int, channels: int) -> tuple[tuple[int, int], dict[str, int]]:
     """The grid (parts, blocks of channels), and the arguments that all kernels share."""
-    rows, channels = x.shape
     block_channels = min(1 << (channels - 1).bit_length(), BLOCK_CHANNELS)
     block_rows = BLOCK_VALUES // block_channels
     steps = max(STEPS, cdiv(rows, block_rows * PARTS))
-    sizes = {"rows": rows, "channels": channels, "steps": steps}
     grid = cdiv(rows, steps * block_rows), cdiv(channels, block_channels)
-    return grid, sizes | {"BLOCK_ROWS": block_rows, "BLOCK_CHANNELS": block_channels}
+    blocks = {"BLOCK_ROWS": block_rows, "BLOCK_CHANNELS": block_channels}
+    return grid, {"rows": rows, "channels": channels, "steps": steps} | blocks
 
 
 def _sums(grid: tuple[int, int], x: Tensor) -> Tensor:
-    return x.new_empty(2, grid[0], x.shape[1], dtype=torch.float32)
+    """Memory for two sums of each part, and for the pivot."""
+    return x.new_empty(2 * grid[0] + 1, x.shape[1], dtype=torch.float32)

@@ -57,10 +57,10 @@ def _transform(moments, weight, bias, channels, channel, inside):
 
 
 @triton.jit(do_not_specialize=["rows", "steps"])
-def statistics(x, sums, pivot, rows, channels, steps, BLOCK_ROWS: tl.constexpr, BLOCK_CHANNELS: tl.constexpr):
-    """Sums (2, parts, C) of x - pivot and of its square.
+def statistics(x, sums, rows, channels, steps, BLOCK_ROWS: tl.constexpr, BLOCK_CHANNELS: tl.constexpr):
+    """Sums (2, parts, C) of x - pivot and of its square, followed by the pivot (C,).
 
-    The pivot (C,) is the mean of a few rows spread over all, so that small sums round little.
+    The pivot is the mean of a few rows spread over all, so that small sums round little.
     """
     channel, inside, first = _channels(channels, BLOCK_CHANNELS)
     spread = tl.arange(0, PIVOT_ROWS).to(tl.int64) * rows // PIVOT_ROWS
@@ -73,10 +73,10 @@ def statistics(x, sums, pivot, rows, channels, steps, BLOCK_ROWS: tl.constexpr, 
         away = tl.where(mask, _values(x + at, mask) - center[None, :], 0.0)
         total += away
         square += away * away
-    part = tl.program_id(0) * channels + channel
+    part, parts = tl.program_id(0) * channels + channel, tl.num_programs(0)
     tl.store(sums + part, tl.sum(total, 0), mask=inside)
-    tl.store(sums + tl.num_programs(0) * channels + part, tl.sum(square, 0), mask=inside)
-    tl.store(pivot + channel, center, mask=first)
+    tl.store(sums + parts * channels + part, tl.sum(square, 0), mask=inside)
+    tl.store(sums + 2 * parts * channels + channel, center, mask=first)
 
 
 @triton.jit(do_not_specialize=["rows", "steps"])
@@ -85,7 +85,6 @@ def normalize(
     residual,
     out,
     sums,
-    pivot,
     moments,
     weight,
     bias,
@@ -115,7 +114,7 @@ def normalize(
         square = _sum_of_parts(sums + parts * channels, parts, channels, channel, inside, BLOCK_CHANNELS) / rows
         variance = square - mean * mean
         variance = tl.where(variance < 0, 0.0, variance)  # NaN stays
-        start = tl.load(pivot + channel, mask=inside, other=0.0)
+        start = tl.load(sums + 2 * parts * channels + channel, mask=inside, other=0.0)
         center = start + mean
         # The rounding error of that sum (Knuth).
         virtual = center - start
