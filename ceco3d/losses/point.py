@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ceco3d import sparse
 from ceco3d.losses.class_weights import read_weights, weights_from_counts
+from ceco3d.sparse import Engine
 from ceco3d.utils.distributed import reduce
 
 
@@ -29,6 +30,7 @@ class PointLoss(nn.Module):
     weights          a file with the weights of the classes instead, taken as they are (``class_weights.read_weights``)
     class_points     (K,) n of each class; needed for tau, beta and power. A class without points counts as having one.
     class_names      (K,) needed for weights
+    engine           of the network: its ``cross_entropy`` computes the loss, if it has one
     """
 
     offset: Tensor
@@ -45,6 +47,7 @@ class PointLoss(nn.Module):
         weights: Path | None = None,
         class_points: Tensor | None = None,
         class_names: Sequence[str] | None = None,
+        engine: Engine | None = None,
     ) -> None:
         super().__init__()
         if (tau or beta or power) and (class_points is None or class_points.shape != (num_classes,)):
@@ -56,6 +59,7 @@ class PointLoss(nn.Module):
         if weights is not None and (class_names is None or beta or power):
             raise ValueError(f"weights={weights} needs class_names, and neither beta nor power")
         self.label_smoothing, self.gamma = label_smoothing, gamma
+        self.cross_entropy = getattr(engine, "cross_entropy", sparse.cross_entropy)
         points = torch.ones(num_classes) if class_points is None else class_points.double().clamp(min=1)
         frequency = points / points.sum()
         if weights is not None and class_names is not None:
@@ -68,10 +72,10 @@ class PointLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(N, K), (N,) -> scalar, float32 or wider."""
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) + self.offset
-        weight = self.weight.to(logits.dtype)
-        smoothing = self.label_smoothing
-        losses = F.cross_entropy(logits, labels, weight, ignore_index=-1, label_smoothing=smoothing, reduction="none")
+        offset: Tensor | None = self.offset
+        if self.gamma:
+            logits, offset = logits.to(torch.promote_types(logits.dtype, torch.float32)) + self.offset, None
+        losses: Tensor = self.cross_entropy(logits, labels, self.weight, offset, self.label_smoothing)
         if self.gamma:
             true = logits.log_softmax(1).gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
             losses = losses * (1 - true.exp()) ** self.gamma

@@ -18,7 +18,7 @@ from ceco3d import sparse
 from ceco3d.models.blocks import BasicBlock, Bottleneck, conv_norm
 from ceco3d.models.initial import INITIAL
 from ceco3d.models.network import Network
-from ceco3d.sparse import Engine, SparseTensor, cat
+from ceco3d.sparse import Engine, SparseTensor, cast_weights, cat
 
 STEM_CHANNELS = 32
 
@@ -110,6 +110,10 @@ class MinkUNet(Network):
 
     def forward_features(self, x: SparseTensor) -> SparseTensor:
         """(N, in_channels) at stride 1 -> (N, feature_channels): the input of the classifier and of the center loss."""
+        with cast_weights(self, x):
+            return self._features(x)
+
+    def _features(self, x: SparseTensor) -> SparseTensor:
         x = conv_norm(self.conv0p1s1, self.bn0, x, relu=True)
         skips = []
         for stage in range(4):

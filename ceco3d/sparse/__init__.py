@@ -5,7 +5,9 @@
 >>> y.features                                   # (N, 32), rows in the order of x
 """
 
+from ceco3d.sparse.casting import cast_weights
 from ceco3d.sparse.engine import ENGINES, Engine, load_engine
+from ceco3d.sparse.entropy import cross_entropy
 from ceco3d.sparse.modules import BatchNorm, Convolution, Layer, ReLU, TransposedConvolution
 from ceco3d.sparse.tensor import SparseTensor, cat
 
@@ -18,6 +20,8 @@ __all__ = [
     "ReLU",
     "SparseTensor",
     "TransposedConvolution",
+    "cast_weights",
     "cat",
+    "cross_entropy",
     "load_engine",
 ]

@@ -17,8 +17,16 @@ class _SparseConvolution(torch.autograd.Function):
     # ctx: torch types its own attributes only, not those that a function adds. Map and Kernels vary by engine.
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: Any, kernels: Kernels[Any]
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        kernel_map: Any,
+        kernels: Kernels[Any],
+        cast: Tensor | None,
     ) -> Tensor:
+        ctx.weight_dtype = weight.dtype
+        weight = weight if cast is None else cast
         ctx.save_for_backward(features, weight)
         ctx.kernel_map, ctx.kernels = kernel_map, kernels
         with torch.autocast(features.device.type, enabled=False):
@@ -33,9 +41,9 @@ class _SparseConvolution(torch.autograd.Function):
             grad_features, grad_weight = ctx.kernels.backward(
                 grad_out.to(features.dtype), features, weight, ctx.kernel_map, needs_features, needs_weight
             )
-        grad_weight = None if grad_weight is None else grad_weight.to(weight.dtype)
+        grad_weight = None if grad_weight is None else grad_weight.to(ctx.weight_dtype)
         grad_bias = grad_out.sum(0, dtype=torch.promote_types(grad_out.dtype, torch.float32)) if needs_bias else None
-        return grad_features, grad_weight, grad_bias, None, None
+        return grad_features, grad_weight, grad_bias, None, None, None
 
 
 def convolve(
@@ -46,6 +54,7 @@ def convolve(
     bias: Tensor | None = None,
     residual: Tensor | None = None,
     relu: bool = False,
+    cast: Tensor | None = None,
 ) -> Tensor:
     """``out[u] = bias + sum_k features[in_k(u)] @ weight[k]`` over the pairs of ``kernel_map``.
 
@@ -54,15 +63,17 @@ def convolve(
 
     In inference ``residual`` (num_out, Cout) is added and a ReLU follows, if asked to. RuntimeError where such a result
     would need gradients.
+
+    ``cast`` is the weight in the dtype of the products, if there is such a copy.
     """
     features = features.to(product_dtype(features))
     if residual is not None or relu:
         _check_inference(features, weight, bias, residual)
         residual = None if residual is None else residual.to(features.dtype)
         with torch.autocast(features.device.type, enabled=False):
-            return kernels.forward(features, weight, bias, kernel_map, residual, relu)
+            return kernels.forward(features, weight if cast is None else cast, bias, kernel_map, residual, relu)
     out: Tensor = _SparseConvolution.apply(  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
-        features, weight, bias, kernel_map, kernels
+        features, weight, bias, kernel_map, kernels, cast
     )
     return out
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ceco3d.sparse import operators
 from ceco3d.sparse.convolution import convolve, product_dtype
-from ceco3d.sparse.kernels import native
+from ceco3d.sparse.kernels import native, normalize
 from ceco3d.sparse.kernels.gather_gemm import prepare
-from ceco3d.sparse.kernels.protocol import Kernels
+from ceco3d.sparse.kernels.protocol import Kernels, NormKernels
 from ceco3d.sparse.maps.kernel_map import CoordinateManager
 from ceco3d.sparse.normalization import batch_norm
 from ceco3d.sparse.tensor import SparseTensor, check_same_voxels
@@ -35,11 +35,14 @@ class Layer(nn.Module):
 class ConvolutionBase(Layer):
     """Base of both convolutions: ``kernel`` (K^3, Cin, Cout), or (Cin, Cout) for K = 1; ``bias`` (1, Cout) or None.
 
+    ``cast`` is a copy of the kernel in the dtype of the products, where ``cast_weights`` made one.
+
     Both parameters start uniform in +-1/sqrt(channels * K^3) as in MinkowskiEngine, with channels = Cin,
     or Cout if transposed. ``engine`` is the name by which a graph of torch finds the kernels.
     """
 
     engine: ClassVar[str] = "native"
+    cast: Tensor | None = None
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, bias: bool) -> None:
         super().__init__()
@@ -105,7 +108,12 @@ class ConvolutionBase(Layer):
             product: Tensor = operators.convolve(features, weight, bias, rows, *where, relu, self.engine)
             return product
         kernel_map, kernels = self._kernel_map(x, fine, coarse)
-        return convolve(x.rows, weight, kernel_map.transposed() if transpose else kernel_map, kernels, bias, rows, relu)
+        kernel_map = kernel_map.transposed() if transpose else kernel_map
+        return convolve(x.rows, weight, kernel_map, kernels, bias, rows, relu, self.cast)
+
+    def takes_cast(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether ``cast`` saves a conversion of the weight to ``dtype``. An engine overrides this."""
+        return False
 
     def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, Kernels[Any]]:
         return self.find_map(x.manager, fine, coarse, self.kernel_size, x.rows.device, product_dtype(x.rows))
@@ -207,7 +215,12 @@ class BatchNorm(Layer):
         """
         if residual is not None:
             check_same_voxels([x, residual])
-        return x.with_rows(batch_norm(self.bn, x.rows, None if residual is None else residual.rows, relu))
+        rows = None if residual is None else residual.rows
+        return x.with_rows(batch_norm(self.bn, x.rows, rows, relu, self._kernels(x.rows)))
+
+    def _kernels(self, x: Tensor) -> NormKernels:
+        """The kernels for the rows ``x``. An engine overrides this."""
+        return normalize
 
 
 class ReLU(Layer):

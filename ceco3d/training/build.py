@@ -67,10 +67,12 @@ def with_features(settings: Run, folders: Sequence[Path]) -> Run:
 
 def _engine(settings: RunSettings) -> str | Engine:
     """The network's argument ``engine``: a name for ``build_model``, an Engine for other classes."""
-    if settings.model.target is build_model:
-        return settings.engine
+    return settings.engine if settings.model.target is build_model else _layers(settings.engine)
+
+
+def _layers(engine: str) -> Engine:
     try:
-        return load_engine(settings.engine)
+        return load_engine(engine)
     except ValueError as error:
         raise UserError(str(error)) from error
 
@@ -129,7 +131,7 @@ def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]
     space = settings.dataset.space()
     scenes, points = class_frequency(folders, space)
     known = {"num_classes": len(space), "in_channels": in_channels, "class_names": space.names}
-    return settings.loss(**known, class_points=points, class_counts=scenes)
+    return settings.loss(**known, class_points=points, class_counts=scenes, engine=_layers(settings.engine))
 
 
 def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:

@@ -23,11 +23,17 @@ import triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ceco3d.sparse.kernels import triton_gemm, triton_map_kernels
+from ceco3d.sparse.kernels import (
+    triton_cross_entropy_kernels,
+    triton_gemm,
+    triton_map_kernels,
+    triton_normalize_kernels,
+)
 from ceco3d.sparse.kernels.triton_config import convolve_config, gradient_config
 from ceco3d.sparse.kernels.triton_convolve import ADDED
 from ceco3d.sparse.kernels.triton_grouped import grouped_weight_gradient
 from ceco3d.sparse.kernels.triton_map import LISTED, SEGMENT, columns_of, fill_warps, search_rows, tile_rows
+from ceco3d.sparse.kernels.triton_normalize import BLOCK_CHANNELS, BLOCK_VALUES
 
 FINEST = (960_000, 96, 96, 27)
 # (output rows, Cin, Cout, K): shapes of MinkUNet34C in a batch of 8 scenes of 120k voxels, then unusual ones.
@@ -39,6 +45,7 @@ SHAPES = (
 TYPES = {"fp32": "fp32", "tf32": "fp32", "fp16": "fp16", "bf16": "bf16"}
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 INDEX = dict.fromkeys(("neighbors", "rows", "offsets", "counts", "blocks", "block_counts", "slots"), "*i32")
+MULTIPLES = ("channels", "grad_stride")  # arguments that are multiples of 16 in most layers
 PTXAS = sorted((Path(triton.backends.nvidia.__file__).parent / "bin").glob("ptxas*"))[-1]  # the newest
 
 
@@ -48,7 +55,11 @@ def compile_kernel(
     """Shared memory in bytes, registers per thread, spilled bytes, matrix instruction, and ``_copies_ahead``."""
     names = kernel.arg_names
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
-    aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if signature[name].startswith("*")}
+    aligned = {
+        (i,): [["tt.divisibility", 16]]
+        for i, name in enumerate(names)
+        if signature[name].startswith("*") or name in MULTIPLES
+    }
     source = ASTSource(kernel, signature, constants, aligned)
     found = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
     with tempfile.TemporaryDirectory() as folder:
@@ -165,11 +176,49 @@ def compile_maps(capability: int) -> Iterator[dict[str, Any]]:
     yield {"kernel": "list_blocks"} | found
 
 
+def compile_norms(capability: int, precision: str) -> Iterator[dict[str, Any]]:
+    """Resources of the batch norms' kernels, in every way that a network launches them."""
+    values = "*" + TYPES[precision]
+    rows = dict.fromkeys(("x", "residual", "out", "grad", "passed", "grad_x"), values)
+    sums = ("sums", "moments", "weight", "bias", "running_mean", "running_var", "grad_weight", "grad_bias")
+    numbers = dict.fromkeys(("rows", "channels", "steps", "grad_stride"), "i32") | {"momentum": "fp32", "eps": "fp32"}
+    types = rows | dict.fromkeys(sums, "*fp32") | numbers | {"batches": "*i64"}
+    ways: list[tuple[str, dict[str, Any]]] = [("statistics", {})]
+    for training in (True, False):
+        for residual, relu in ((False, False), (False, True), (True, True)):
+            absent = ([] if residual else ["residual"]) + ([] if training else ["sums"])
+            way = {"TRAINING": training, "RESIDUAL": residual, "RELU": relu}
+            ways.append(("normalize", way | dict.fromkeys(absent)))
+        ways += [("gradient", {"TRAINING": training, "MASK": mask}) for mask in ("", "input")]
+    ways += [("gradient_sums", {"MASK": mask, "out": None, "passed": None}) for mask in ("", "input")]
+    ways.append(("gradient_sums", {"MASK": "output"}))
+    sizes = {"BLOCK_ROWS": BLOCK_VALUES // BLOCK_CHANNELS, "BLOCK_CHANNELS": BLOCK_CHANNELS}
+    for name, way in ways:
+        found = compile_kernel(getattr(triton_normalize_kernels, name), types, way | sizes, 4, capability)
+        yield {"kernel": name, "precision": precision} | way | found
+
+
+def compile_losses(capability: int, precision: str) -> Iterator[dict[str, Any]]:
+    """Resources of the cross-entropy's kernels for 20 and 200 classes."""
+    values = dict.fromkeys(("logits", "grad_logits"), "*" + TYPES[precision])
+    sums = dict.fromkeys(("weight", "offset", "out", "normalizers", "grad"), "*fp32")
+    types = values | sums | {"labels": "*i64", "smoothing": "fp32", "rows": "i32", "grad_stride": "i32"}
+    for classes in (20, 200):
+        block = 1 << (classes - 1).bit_length()
+        sizes = {"CLASSES": classes, "SMOOTH": True, "BLOCK_ROWS": 4096 // block, "BLOCK_CLASSES": block}
+        for name in ("losses", "gradient"):
+            kernel = getattr(triton_cross_entropy_kernels, name)
+            found = compile_kernel(kernel, types, sizes, 4, capability)
+            yield {"kernel": f"cross-entropy {name}", "precision": precision} | sizes | found
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     capability, *precisions = sys.argv[1:]
     for result in compile_maps(int(capability)):
         print(json.dumps(result))
     for precision in precisions:
+        for result in (*compile_norms(int(capability), precision), *compile_losses(int(capability), precision)):
+            print(json.dumps(result), flush=True)
         for result in compile_network(int(capability), precision):
             print(json.dumps(result), flush=True)

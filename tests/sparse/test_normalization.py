@@ -1,6 +1,10 @@
-"""Batch norm, residual and ReLU in one pass, against torch's batch norm in float64."""
+"""Batch norm, residual and ReLU in one operation, against torch's batch norm in float64.
+
+By the kernels in C++ and those in Triton, compiled on a GPU if there is one, else interpreted.
+"""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -13,9 +17,20 @@ from ceco3d.sparse.kernels import normalize
 from ceco3d.sparse.normalization import batch_norm
 from tests.helpers.sparse import sparse_input
 
+try:
+    from ceco3d.sparse.kernels import triton_normalize
+except ModuleNotFoundError:
+    triton_normalize = None
+
 compiled = pytest.mark.skipif(library() is None, reason="no C++ compiler")
-DTYPES = [torch.float32, torch.bfloat16]
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
+every_kernel = pytest.mark.parametrize("kernels", [normalize, triton_normalize], ids=["cpp", "triton"])
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-3}
+
+
+def skip_without(kernels):
+    if kernels is None or not kernels.supports(torch.zeros(2, 1)):
+        pytest.skip("these kernels do not run here")
 
 
 def make_norm(channels, training=True, seed=0):
@@ -73,18 +88,35 @@ def fused(monkeypatch):
     monkeypatch.setattr(nn.BatchNorm1d, "forward", called)
 
 
-@compiled
-@pytest.mark.parametrize("relu", [False, True], ids=["linear", "relu"])
-@pytest.mark.parametrize("residual", [False, True], ids=["alone", "residual"])
-@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
-@pytest.mark.parametrize("shape", [(2, 3), (63, 1), (63, 200), (5000, 32), (5000, 96)], ids=str)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_output_and_gradients_equal_those_of_torch_in_float64(monkeypatch, dtype, shape, training, residual, relu):
+WAYS = [
+    (training, residual, relu) for training in (False, True) for residual in (False, True) for relu in (False, True)
+]
+CASES = [
+    *(
+        (normalize, shape, dtype)
+        for shape in [(2, 3), (63, 1), (63, 200), (5000, 32), (5000, 96)]
+        for dtype in DTYPES[:2]
+    ),
+    *((triton_normalize, shape, DTYPES[0]) for shape in [(2, 3), (63, 200), (150, 96)] if triton_normalize),
+    *((triton_normalize, (150, 32), dtype) for dtype in DTYPES[1:] if triton_normalize),
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize(
+    ("kernels", "shape", "dtype"),
+    CASES,
+    ids=[f"{'triton' if k is triton_normalize else 'cpp'}-{s}-{d}" for k, s, d in CASES],
+)
+def test_output_and_gradients_equal_those_of_torch_in_float64(fused, monkeypatch, kernels, shape, dtype, way):
+    skip_without(kernels)
+    training, residual, relu = way
     bn = make_norm(shape[1], training)
     x, other, grad = make_rows(*shape, dtype, residual)
+    monkeypatch.undo()
     expected, wanted = in_float64(bn, x, other, grad, relu)
     monkeypatch.setattr(nn.BatchNorm1d, "forward", None)
-    got = results(batch_norm, bn, x, other, grad, relu)
+    got = results(partial(batch_norm, kernels=kernels), bn, x, other, grad, relu)
     for name in ("out", "x", *["residual"] * residual):
         assert got[name].dtype == dtype
         if shape[0] > 2 or name != "x":  # the gradient of two rows is a difference of nearly equal numbers
@@ -97,42 +129,60 @@ def test_output_and_gradients_equal_those_of_torch_in_float64(monkeypatch, dtype
     assert bn.num_batches_tracked == expected.num_batches_tracked == int(training)
 
 
-@compiled
+def test_more_parts_than_are_added_at_a_time(monkeypatch):
+    skip_without(triton_normalize)
+    monkeypatch.setattr(triton_normalize, "BLOCK_VALUES", 2)
+    monkeypatch.setattr(triton_normalize, "STEPS", 1)
+    monkeypatch.setattr(triton_normalize, "_launch", triton_normalize._launch.__wrapped__)
+    x, other, grad = make_rows(65, 1, torch.float32, residual=True)
+    bn = make_norm(1)
+    expected, wanted = in_float64(bn, x, other, grad, relu=True)
+    found = results(partial(batch_norm, kernels=triton_normalize), bn, x, other, grad, relu=True)
+    for name, value in wanted.items():
+        assert_near(found[name], value, 1e-5)
+    assert_near(bn.running_var, expected.running_var, 1e-6)
+
+
+@every_kernel
 @pytest.mark.parametrize("relu", [False, True], ids=["linear", "relu"])
 @pytest.mark.parametrize("rows", [63, 5000])
-def test_a_large_mean_costs_no_digits(fused, monkeypatch, rows, relu):
+def test_a_large_mean_costs_no_digits(kernels, rows, relu):
+    skip_without(kernels)
     x, _, grad = make_rows(rows, 32, torch.float32, residual=False)
     x = (x.detach() + 1e4 + 0.1).requires_grad_()
     bn = make_norm(32)
-    monkeypatch.undo()
     expected, wanted = in_float64(bn, x, None, grad, relu)
-    got = results(batch_norm, bn, x, None, grad, relu)
+    got = results(partial(batch_norm, kernels=kernels), bn, x, None, grad, relu)
     for name in wanted:
         assert_near(got[name], wanted[name], 1e-5)
     assert_near(bn.running_var, expected.running_var, 1e-5)
 
 
-@compiled
-def test_outliers_in_the_first_rows_cost_no_digits():
+@every_kernel
+def test_outliers_in_the_first_rows_cost_no_digits(kernels):
+    skip_without(kernels)
     x = make_rows(5000, 8, torch.float32, residual=False)[0].detach()
     x[0], x[256] = 1e5, -1e4
-    wanted = x.double()
-    mean, variance = normalize.statistics(x)
-    assert torch.allclose(mean, wanted.mean(0), rtol=1e-5)
-    assert torch.allclose(variance, wanted.var(0, correction=0), rtol=1e-5)
+    bn, wanted = make_norm(8), x.double()
+    bn.momentum = 1.0
+    batch_norm(bn, x, kernels=kernels)
+    assert (bn.running_mean - wanted.mean(0)).abs().max() <= 1e-6 * wanted.std(0).min()
+    assert torch.allclose(bn.running_var.double(), wanted.var(0), rtol=1e-5)
 
 
-@compiled
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_a_constant_channel_becomes_the_bias(dtype):
+@every_kernel
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+def test_a_constant_channel_becomes_the_bias(kernels, dtype):
+    skip_without(kernels)
     x = torch.full((1000, 4), 12345.678).to(dtype)
     bn = make_norm(4)
-    assert torch.allclose(batch_norm(bn, x).float(), bn.bias.to(dtype).float().expand(1000, 4), atol=1e-5)
+    out = batch_norm(bn, x, kernels=kernels)
+    assert_near(out, bn.bias.expand(1000, 4), TOLERANCE[dtype])  # Triton's interpreter truncates to bfloat16
 
 
 @compiled
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 def test_the_number_of_threads_changes_no_bit(dtype, training):
     x, other, grad = make_rows(5000, 96, dtype, residual=True)
     before, found = torch.get_num_threads(), []
@@ -147,14 +197,18 @@ def test_the_number_of_threads_changes_no_bit(dtype, training):
         assert all(torch.equal(value, other[name]) for other in found[1:]), name
 
 
-@compiled
-def test_rows_in_any_memory_layout_give_the_same_bits(fused):
+@every_kernel
+def test_rows_in_any_memory_layout_give_the_same_bits(fused, kernels):
+    skip_without(kernels)
+    normed = partial(batch_norm, kernels=kernels)
     x, other, grad = make_rows(300, 32, torch.float32, residual=True)
-    wanted = results(batch_norm, make_norm(32), x, other, grad, True)
+    wanted = results(normed, make_norm(32), x, other, grad, True)
     strided = [rows.detach().t().contiguous().t().requires_grad_() for rows in (x, other)]
     assert not strided[0].is_contiguous()
-    got = results(batch_norm, make_norm(32), *strided, grad.t().contiguous().t(), True)
-    assert all(torch.equal(got[name], wanted[name]) for name in wanted)
+    wider = torch.cat([grad, grad], 1)[:, 32:]  # as the gradient of a concatenation
+    for same in (grad.t().contiguous().t(), wider):
+        got = results(normed, make_norm(32), *strided, same, True)
+        assert all(torch.equal(got[name], wanted[name]) for name in wanted)
 
 
 @compiled
@@ -169,15 +223,16 @@ def test_only_what_needs_a_gradient_gets_one(fused, frozen):
     assert all(torch.equal(got[name], wanted[name]) for name in got)
 
 
-@compiled
+@every_kernel
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_nan_and_infinity_spread_as_in_torch(training, value):
+def test_nan_and_infinity_spread_as_in_torch(kernels, training, value):
+    skip_without(kernels)
     x, other, grad = make_rows(300, 4, torch.float32, residual=False)
     with torch.no_grad():
         x[7, 2] = value
     wanted = results(plain, make_norm(4, training), x, other, grad, True)
-    got = results(batch_norm, make_norm(4, training), x, other, grad, True)
+    got = results(partial(batch_norm, kernels=kernels), make_norm(4, training), x, other, grad, True)
     for name in ("out", "x", "weight", "bias"):
         assert torch.equal(got[name].isfinite(), wanted[name].isfinite()), name
     assert torch.equal(got["out"].isnan(), wanted["out"].isnan())
@@ -185,7 +240,7 @@ def test_nan_and_infinity_spread_as_in_torch(training, value):
 
 @compiled
 def test_autocast_keeps_the_dtype_of_the_rows(fused):
-    for dtype in DTYPES:
+    for dtype in DTYPES[:2]:
         with torch.autocast("cpu", torch.bfloat16):
             assert batch_norm(make_norm(4), make_rows(9, 4, dtype, False)[0]).dtype == dtype
 

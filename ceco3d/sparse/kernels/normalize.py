@@ -1,4 +1,4 @@
-"""Batch normalization with a residual and ReLU on the CPU (normalize.cpp): float32 and bfloat16 rows.
+"""Batch normalization with a residual and ReLU on the CPU (normalize.cpp): ``NormKernels`` for float32 and bfloat16.
 
 Statistics and sums do not depend on the number of threads. Nothing else is as large as the rows, and bfloat16 rows are
 never copied to float32.
@@ -8,36 +8,13 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import byref, c_bool, c_double, c_int, c_int64, c_void_p
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ceco3d.sparse.cpp.build import library
 from ceco3d.sparse.kernels.arguments import cpp, pointers, threads
-
-
-@dataclass(frozen=True)
-class Norm:
-    """What one call does to its rows.
-
-    statistics    (2, C) float64: mean and biased variance
-    weight, bias  (C,) float32
-    eps           added to the variance
-    relu          whether ReLU comes last
-    training      whether the statistics are those of the rows, so that gradients flow through them
-    """
-
-    statistics: Tensor
-    weight: Tensor
-    bias: Tensor
-    eps: float
-    relu: bool
-    training: bool
-
-    def of(self, x: Tensor) -> _Norm:
-        """The call on the rows ``x`` as C++ sees it."""
-        return _Norm(*pointers(self.statistics, self.weight, self.bias), *x.shape, self.eps, self.relu, self.training)
+from ceco3d.sparse.kernels.protocol import Norm, Running
 
 
 class _Norm(ctypes.Structure):
@@ -56,7 +33,7 @@ class _Norm(ctypes.Structure):
 
 
 def supports(x: Tensor) -> bool:
-    """Whether these kernels take the rows ``x`` here: they need a compiler."""
+    """See ``NormKernels.supports``: they need a compiler."""
     return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and library() is not None
 
 
@@ -67,20 +44,42 @@ def statistics(x: Tensor) -> Tensor:
     return out
 
 
-def forward(norm: Norm, x: Tensor, residual: Tensor | None) -> Tensor:
-    """(N, C) contiguous, with a residual of its shape and dtype or None -> (N, C)."""
+def forward(norm: Norm, running: Running, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
+    """See ``NormKernels.forward``."""
+    if norm.training:
+        found = statistics(x)
+        _track(running, found, len(x))
+    else:
+        found = torch.stack([running.mean, running.variance]).double()
     out = torch.empty_like(x)
-    cpp().ceco3d_normalize(*_mode(x), byref(norm.of(x)), *pointers(x, residual, out))
-    return out
+    cpp().ceco3d_normalize(*_mode(x), byref(_call(norm, found, x)), *pointers(x, residual, out))
+    return out, found
 
 
-def backward(norm: Norm, grad: Tensor, x: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients of x, weight, bias and residual; ``out`` is what ``forward`` returned with a residual and ReLU."""
+def backward(
+    norm: Norm, statistics: Tensor, grad: Tensor, x: Tensor, out: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """See ``NormKernels.backward``."""
+    grad = grad.contiguous()
     grad_x, passed = torch.empty_like(x), None if out is None else torch.empty_like(x)
     grad_weight, grad_bias = torch.empty_like(norm.weight), torch.empty_like(norm.bias)
     rows = pointers(x, out, grad, grad_x, passed)
-    cpp().ceco3d_normalize_gradient(*_mode(x), byref(norm.of(x)), *rows, *pointers(grad_weight, grad_bias))
+    call = _call(norm, statistics, x)
+    cpp().ceco3d_normalize_gradient(*_mode(x), byref(call), *rows, *pointers(grad_weight, grad_bias))
     return grad_x, grad_weight, grad_bias, grad if passed is None else passed
+
+
+def _track(running: Running, statistics: Tensor, rows: int) -> None:
+    """Update the running statistics, with the unbiased variance."""
+    mean, variance = statistics
+    running.mean.lerp_(mean.float(), running.momentum)
+    running.variance.lerp_((variance * (rows / (rows - 1))).float(), running.momentum)
+    running.batches.add_(1)
+
+
+def _call(norm: Norm, statistics: Tensor, x: Tensor) -> _Norm:
+    values = pointers(statistics, norm.weight, norm.bias)
+    return _Norm(*values, *x.shape, norm.eps, norm.relu, norm.training)
 
 
 def _mode(x: Tensor) -> tuple[c_bool, c_int]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MIN_CAPABILITY = (8, 0)
+_HERE = nullcontext()
 
 
 @cache
@@ -61,6 +62,8 @@ def cdiv(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def device_of(tensor: Tensor) -> AbstractContextManager[None]:
+def device_of(tensor: Tensor) -> AbstractContextManager[object]:
     """Within it kernels launch on the GPU of ``tensor``, which need not be the current one."""
-    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
+    if not tensor.is_cuda or tensor.get_device() == torch.cuda.current_device():
+        return _HERE
+    return torch.cuda.device(tensor.device)
