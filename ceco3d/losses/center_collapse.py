@@ -64,7 +64,9 @@ class CenterCollapseLoss(nn.Module):
     It also takes images, features (B, in_channels, H, W) and labels (B, H, W). Their centers average all pixels of the
     batch.
 
-    Every choice of the released 2D code is a parameter. Where a default differs from it, the reason is given:
+    Most choices of the released 2D code are parameters (``UPerHead_ceco``, GPaCo/Seg, at fe56535). Two are not: its
+    frozen bottleneck before the centers (a random 1x1 convolution to 128 channels with batch norm) and the dropout on
+    the projected centers. Where a default differs from it, the reason is given:
 
     projector     "linear" (default), "mlp" (Linear, ReLU, Linear) or "none". An ETF of 200 classes needs 199
                   dimensions, and MinkUNet34C ends in 96 channels. A linear map of 96 channels has rank 96, so 200
