@@ -1,10 +1,10 @@
 """The keys of evaluate, export and predict that say how a scene is predicted: views and fragments."""
 
 import pytest
-from tests.helpers.commands import settings_of
 
 from ceco3d.inference import View
 from ceco3d.utils.errors import UserError
+from tests.helpers.commands import settings_of
 
 HEADINGS = [0.0, 90.0, 180.0, 270.0]
 
