@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 
 from ceco3d.cli.app import command
 from ceco3d.cli.executor import ExecutorSettings
-from ceco3d.cli.scoring import ViewSettings
+from ceco3d.cli.scoring import FragmentPasses, ViewSettings
 from ceco3d.data.pointclouds.files import find_scans
 from ceco3d.inference.on_cluster import label_scans_on_cluster, predictor_source
 from ceco3d.inference.predictor import load_predictor
@@ -42,6 +42,7 @@ class PredictSettings(ExecutorSettings, CommonSettings):
     overlap: Index | None = 64
     voxel_size: Positive | None = None
     head: str | None = None
+    fragments: FragmentPasses = 4
     overwrite: bool = False
 
 
@@ -57,7 +58,8 @@ def main(settings: PredictSettings) -> None:
     with settings.connected() as cluster:
         device = choose_device("cpu" if cluster else settings.device)  # workers have their own
         dtype = choose_precision("fp32" if cluster else settings.precision, device)
-        predictor, space = load_predictor(settings.checkpoint, device, views, dtype, size, settings.head)
+        own = size, settings.head, None, settings.fragments
+        predictor, space = load_predictor(settings.checkpoint, device, views, dtype, *own)
         if cluster is None:
             label_scans(predictor, space, scans, settings.out, options, settings.checkpoint)
         else:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ceco3d.cli.app import command
-from ceco3d.reports.leaderboard import leaderboard_csv, leaderboard_markdown, read_leaderboard
+from ceco3d.reports.leaderboard import LEADING, leaderboard_csv, leaderboard_markdown, read_leaderboard
 from ceco3d.reports.leaderboard_html import leaderboard_html
 from ceco3d.reports.study import read_study, study_markdown
 from ceco3d.utils.atomic import check_writable, encoded, write_files, write_text
@@ -35,7 +35,7 @@ class ReportSettings(CommonSettings):
     runs: Sequence[FilePath] | None = None
     labels: Sequence[Text] | None = None
     out: FilePath
-    convention: Literal["present", "union", "zero_filled"] = "present"
+    convention: Literal["present", "union", "zero_filled"] | None = None
 
 
 @command("report", ReportSettings, first="what")
@@ -59,7 +59,7 @@ def study(settings: ReportSettings) -> None:
     """Write ``study.md`` beside the runs of a study and print it."""
     if settings.study is None:
         raise UserError("study is not set: pass the folder with the runs, e.g. study=outputs/longtail")
-    text = study_markdown(read_study(settings.study, settings.convention), settings.baseline)
+    text = study_markdown(read_study(settings.study, settings.convention or "present"), settings.baseline)
     write_text(settings.study / "study.md", text)
     print(visible(text, LINES))
     logger.info(f"written to {settings.study / 'study.md'}")
@@ -71,7 +71,7 @@ def table(settings: ReportSettings) -> None:
         raise UserError("runs is not set: pass the folders of finished runs, e.g. runs=[outputs/ceco,outputs/csc]")
     out = settings.out
     check_writable(out)
-    board = read_leaderboard(settings.runs, settings.convention, settings.labels)
+    board = read_leaderboard(settings.runs, settings.convention or LEADING, settings.labels)
     text = leaderboard_markdown(board)
     pages = {"html": leaderboard_html(board), "csv": leaderboard_csv(board), "md": text}
     write_files({out / f"leaderboard.{kind}": encoded(page) for kind, page in pages.items()})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
@@ -37,10 +39,23 @@ class ViewSettings:
     rotations: Sequence[float] = (0.0,)
     flips: Sequence[str] = ("",)
     scales: Sequence[float] = (1.0,)
+    more: Sequence[Mapping[str, Any]] = ()
 
     def views(self) -> list[View]:
-        """Every combination."""
-        return make_views(self.rotations, self.flips, self.scales)
+        """Every combination, and ``more``."""
+        return make_views(self.rotations, self.flips, self.scales, self.more)
+
+
+def _passes(value: Any) -> int | None:
+    """The key `fragments` as ``Predictor`` takes it."""
+    if isinstance(value, bool):
+        return None if value else 1
+    if isinstance(value, int) and value > 0:
+        return value
+    raise ValueError("must be true, false or a number of passes, 1 or more")
+
+
+FragmentPasses = Annotated[int | None, BeforeValidator(_passes)]
 
 
 @settings
@@ -53,6 +68,7 @@ class ScoringSettings(CommonSettings):
     split: Literal["train", "val", "test"]
     voxel_size: Positive | None = None
     head: str | None = None
+    fragments: FragmentPasses = 4
     out: FilePath | None = None
 
     @property
@@ -88,6 +104,7 @@ class ScoringSettings(CommonSettings):
         scenes = partial(processed_scenes, self.dataset, (self.split,), self.workers)
         made = scenes() if isinstance(self.dataset, LabeledScans) else None  # whose classes are known only then
         views, own = self.tta.views(), self.dataset.space()
-        predictor, space = load_predictor(self.weights, device, views, dtype, self.voxel_size, self.head, own)
+        chosen = self.voxel_size, self.head, own, self.fragments
+        predictor, space = load_predictor(self.weights, device, views, dtype, *chosen)
         check_same_classes(space, own, self.weights, self.dataset.name)
         return predictor, (made or scenes())[self.split], space

@@ -1,6 +1,7 @@
 """Labels from a trained network: for processed scenes, scan files and benchmark submissions.
 
 ``predictor``      a network that labels the points of one scene, with test-time augmentation
+``fragments``      passes in which other points represent the voxels
 ``chunks``         scenes too large for one forward pass
 ``evaluation``     scores and neural-collapse measures on labeled scenes; ``joint``: on several data sets
 ``heads``          the outputs of one part of a joint training

@@ -7,7 +7,7 @@ field, so chunks that overlap by that much get the labels of the whole scene.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +16,11 @@ from torch import Tensor
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import Voxels, voxelize
 from ceco3d.data.transforms.geometric import bounds
-from ceco3d.inference.predictor import Predictor, View
+from ceco3d.inference.fragments import make_fragments
+from ceco3d.inference.predictor import Predictor
 from ceco3d.utils.progress import track
+
+ROWS = 4  # of probabilities for each voxel of a chunk, at most: with fragments many points of a voxel have their own
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,14 @@ def predict_in_chunks(
     """Training index (N,) int16 and its probability (N,) float32 for every point of ``scene``.
 
     voxels      of the scene
-    max_voxels  per forward pass; see ``split_into_boxes``
+    max_voxels  per forward pass, and what the memory for probabilities depends on; see ``split_into_boxes``
     overlap     voxels around a chunk that the network sees too; with ``receptive_field`` the result is exact
     """
     margin = overlap + 1  # in the outermost voxels, points may be missing
-    boxes = list(split_into_boxes(voxels.coord, max_voxels, margin))
-    extent = extent_points(scene, predictor.views, predictor.voxel_size) if len(boxes) > 1 else None
+    single = predictor.fragments == 1
+    rows = None if single else make_fragments(voxels.inverse, len(voxels), predictor.fragments).rows()
+    boxes = list(split_into_boxes(voxels.coord, max_voxels, margin, rows))
+    extent = extent_points(scene, predictor) if len(boxes) > 1 else None
     labels = torch.empty(len(scene), dtype=torch.int16)
     confidence = torch.empty(len(scene))
     for box in track(boxes, len(boxes), f"labeling {scene.name}, chunk"):
@@ -61,24 +66,26 @@ def predict_in_chunks(
         if extent is not None:
             seen[extent] = True
         points = seen.nonzero().squeeze(1)
-        core = box.contains(voxels.coord)[voxels.inverse[points]]
-        chunk_labels, chunk_confidence = predictor.predict(scene.select(points))
-        labels[points[core]] = chunk_labels[core].short()
-        confidence[points[core]] = chunk_confidence[core]
+        core = box.contains(voxels.coord)[voxels.inverse[points]].nonzero().squeeze(1)
+        chunk_labels, chunk_confidence = predictor.predict(scene.select(points), wanted=core)
+        labels[points[core]] = chunk_labels.short()
+        confidence[points[core]] = chunk_confidence
     return labels, confidence
 
 
-def split_into_boxes(coord: Tensor, max_voxels: int, margin: int) -> Iterator[Box]:
+def split_into_boxes(coord: Tensor, max_voxels: int, margin: int, rows: Tensor | None = None) -> Iterator[Box]:
     """Boxes that contain every voxel (M, 3) once and, with ``margin`` voxels around them, at most ``max_voxels`` each.
 
     Boxes are halved across their longest side. One no longer than the margin stays whole: its halves would see nearly
-    the same voxels.
+    the same voxels. It is halved all the same while its points have more than ROWS * ``max_voxels`` rows of
+    probabilities; ``rows`` (M,) are those of each voxel.
     """
     pending = [Box(*bounds(coord))] if len(coord) else []
     while pending:
         box = pending.pop()
         longest = int((box.high - box.low).max())
-        if longest <= margin or box.contains(coord, margin).sum() <= max_voxels:
+        crowded = rows is not None and bool(rows[box.contains(coord)].sum() > ROWS * max_voxels) and longest > 0
+        if not crowded and (longest <= margin or box.contains(coord, margin).sum() <= max_voxels):
             yield box
             continue
         inside = coord[box.contains(coord)]
@@ -89,19 +96,21 @@ def split_into_boxes(coord: Tensor, max_voxels: int, margin: int) -> Iterator[Bo
         pending += [Box(*bounds(inside[~left])), Box(*bounds(inside[left]))]
 
 
-def extent_points(scene: Scene, views: Sequence[View], voxel_size: float) -> Tensor:
-    """Indices of the points that span the bounding box of ``scene``, as it is and in every view.
+def extent_points(scene: Scene, predictor: Predictor) -> Tensor:
+    """Indices of the points that give a chunk the center, the voxel grid and the number of passes of the whole scene.
 
-    A chunk with these points has the center and the voxel grid of the whole scene. Both depend on the bounding box of
-    all points and on that of the points that represent the voxels (the first of each).
+    In each view these depend on the bounding box of all points, on that of the points that represent the voxels in each
+    pass, and on the fullest voxel. Their voxels are complete, so that the same points represent them.
     """
     extent = [_extremes(scene.coord)]
-    for view in views:
+    for view in predictor.views:
         coord = view(scene).coord
-        voxels = voxelize(coord, voxel_size)
-        outermost = _extremes(coord)
-        representative = voxels.index[_extremes(coord[voxels.index])]
-        extent += [outermost, voxels.index[voxels.inverse[outermost]], representative]
+        voxels = voxelize(coord, predictor.voxel_size)
+        fragments = make_fragments(voxels.inverse, len(voxels), predictor.fragments)
+        found = [voxels.inverse[_extremes(coord)], fragments.count.argmax()[None]]
+        for number in range(fragments.passes):
+            found.append(_extremes(coord[fragments.representatives(number)]))
+        extent.append(torch.isin(voxels.inverse, torch.cat(found)).nonzero().squeeze(1))
     points: Tensor = torch.unique(torch.cat(extent))
     return points
 

@@ -35,7 +35,7 @@ class Evaluation:
     moments   of the voxels' features, from which ``collapse`` is computed
     counts    (K, K + 1) int64, see ``metrics.Confusion``
     scenes    by scene name: mIoU over the classes present in the scene, None without ground truth
-    protocol  how it was measured: voxel size, views of test-time augmentation, precision
+    protocol  how it was measured: voxel size, views of test-time augmentation, fragments, precision
     """
 
     scores: dict[str, Any]
@@ -111,6 +111,7 @@ def summarize(
         "voxel_size": predictor.voxel_size,
         "precision": str(predictor.dtype).removeprefix("torch."),
         "views": [asdict(view) for view in predictor.views],
+        "fragments": predictor.fragments,
     }
     return Evaluation(scores, collapse, moments, confusion.counts, scenes, protocol)
 

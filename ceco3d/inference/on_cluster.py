@@ -44,6 +44,7 @@ class PredictorSource:
     voxel_size: float
     classes: str
     head: str | None = None
+    fragments: int | None = 1
 
     def load(self) -> tuple[Predictor, LabelSpace]:
         """The predictor and its label space; a process keeps the last one. UserError if the file is not the same."""
@@ -58,7 +59,8 @@ def _load(source: PredictorSource) -> tuple[Predictor, LabelSpace]:
         raise UserError(f"{source.checkpoint}: worker {platform.node()} sees another file there, or it has changed")
     device = choose_device(source.device)
     dtype, wanted = choose_precision(source.precision, device), restored_space(json.loads(source.classes))
-    predictor, space = load_predictor(source.checkpoint, device, source.views, dtype, None, source.head, wanted)
+    own = None, source.head, wanted, source.fragments
+    predictor, space = load_predictor(source.checkpoint, device, source.views, dtype, *own)
     predictor.voxel_size = source.voxel_size  # the caller has warned if it is not the checkpoint's
     return predictor, space
 
@@ -77,6 +79,7 @@ def predictor_source(
         predictor.voxel_size,
         json.dumps(stored_space(space)),
         head,
+        predictor.fragments,
     )
 
 

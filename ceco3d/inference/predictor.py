@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ceco3d.data.batch import Batch, make_batch
+from ceco3d.data.batch import Batch, make_batch, point_features
 from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms import center_shift, flip, rotate, rotation_matrix, scale
+from ceco3d.inference.fragments import make_fragments
 from ceco3d.inference.heads import choose_head
 from ceco3d.metrics import ClassMoments
 from ceco3d.models import Network, load_trained
@@ -42,15 +44,26 @@ class View:
 
 
 def make_views(
-    rotations: Sequence[float] = (0.0,), flips: Sequence[str] = ("",), scales: Sequence[float] = (1.0,)
+    rotations: Sequence[float] = (0.0,),
+    flips: Sequence[str] = ("",),
+    scales: Sequence[float] = (1.0,),
+    more: Sequence[Mapping[str, Any]] = (),
 ) -> list[View]:
-    """Every combination of ``rotations`` (degrees about z), ``flips`` ("", x, y, xy) and ``scales``.
+    """Every combination of ``rotations`` (degrees about z), ``flips`` ("", x, y, xy) and ``scales``; and ``more``.
 
     UserError when there is none, or one that makes no sense.
     """
     views = [View(float(r), str(f), float(s)) for r, f, s in product(rotations, flips, scales)]
-    if not views or any(view.scale <= 0 or set(view.flip) - set("xy") for view in views):
-        raise UserError("tta: needs rotations (degrees), flips out of '', x, y, xy and scales above 0")
+    try:
+        views += [View(**entry) for entry in more]
+        sensible = all(math.isfinite(v.rotation) and v.scale > 0 and not set(v.flip) - set("xy") for v in views)
+    except TypeError:
+        sensible = False
+    if not views or not sensible:
+        raise UserError(
+            "tta: needs rotations (degrees), flips out of '', x, y, xy and scales above 0; "
+            "more is a list of views such as {rotation: 90, flip: xy, scale: 0.9}"
+        )
     return views
 
 
@@ -60,9 +73,11 @@ class Predictor:
     features    its inputs, in this order: names out of color, normal and coord (``data.batch.point_features``)
     voxel_size  meters
     device      where to compute: the network is moved there; None: where the network is
-    views       averages their softmax
+    views       adds up their softmax
     dtype       of the convolutions
     outputs     of the classifier that count: those of one part of a joint training, or all
+    fragments   passes in each view at most, with other points of the voxels in each (``inference.fragments``); None: as
+                many as the fullest voxel has points
 
     >>> model = build_model("MinkUNet14A", in_channels=3, out_channels=20, stem_kernel=3)
     >>> labels, confidence = Predictor(model, ["color"], voxel_size=0.05).predict(scene)
@@ -77,15 +92,17 @@ class Predictor:
         views: Sequence[View] = (View(),),
         dtype: torch.dtype = torch.float32,
         outputs: slice = slice(None),
+        fragments: int | None = 1,
     ) -> None:
         self.device = next(model.parameters()).device if device is None else torch.device(device)
         self.model = model.to(self.device)
         self.features, self.voxel_size, self.views, self.dtype = list(features), voxel_size, views, dtype
-        self.outputs = outputs
+        self.outputs, self.fragments = outputs, fragments
 
     def with_outputs(self, outputs: slice) -> Predictor:
         """The same network, with other outputs."""
-        return Predictor(self.model, self.features, self.voxel_size, self.device, self.views, self.dtype, outputs)
+        own = self.features, self.voxel_size, self.device, self.views, self.dtype
+        return Predictor(self.model, *own, outputs, self.fragments)
 
     @property
     def classifier(self) -> tuple[Tensor, Tensor]:
@@ -95,40 +112,71 @@ class Predictor:
         return final.kernel.T[self.outputs], final.bias.flatten()[self.outputs]
 
     @torch.inference_mode()
-    def predict(self, scene: Scene, moments: ClassMoments | None = None) -> tuple[Tensor, Tensor]:
+    def predict(
+        self, scene: Scene, moments: ClassMoments | None = None, wanted: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Training index (N,) int64 of every point and its probability (N,) float32, on the CPU.
 
-        A point gets the probabilities of its voxel. ``moments`` adds the voxels' features before the classifier, in
-        the first view.
+        A point gets the mean probabilities of its voxel over the passes that predict it, in all views.
+
+        moments  adds the voxels' features before the classifier, in the first pass of the first view
+        wanted   (W,) points whose labels are returned; None: all
         """
         self.model.eval()
         scene = scene.to(self.device)
         batches = [make_batch([view(scene)], self.voxel_size, self.features) for view in self.views]
-        row, first = _shared_rows([batch.inverse for batch in batches])
-        total = self._probabilities(batches[0], moments)[batches[0].inverse[first]]
-        for batch in batches[1:]:
-            total.add_(self._probabilities(batch)[batch.inverse[first]])
-        confidence, labels = total.div_(len(batches)).max(1)
+        wanted = torch.arange(len(scene), device=self.device) if wanted is None else wanted.to(self.device)
+        row, first = _shared_rows([self._groups(batch)[wanted] for batch in batches])
+        points = wanted[first]
+        total = torch.zeros(len(points), len(self.classifier[1]), device=self.device)
+        passes = total.new_zeros(len(points), 1)
+        for view, batch in zip(self.views, batches, strict=True):
+            for rows, probabilities in self._passes(scene, view, batch, points, moments):
+                total[rows] += probabilities
+                passes[rows] += 1
+            moments = None
+        confidence, labels = total.div_(passes).max(1)
         return labels[row].cpu(), confidence[row].cpu()
 
-    def _probabilities(self, batch: Batch, moments: ClassMoments | None = None) -> Tensor:
-        """(M, K) float32 of the batch's voxels."""
+    def _groups(self, batch: Batch) -> Tensor:
+        """(N,) int64: points of the same group get the same probabilities in this view."""
+        if self.fragments == 1:
+            return batch.inverse
+        return make_fragments(batch.inverse, len(batch), self.fragments).groups()
+
+    def _passes(
+        self, scene: Scene, view: View, batch: Batch, points: Tensor, moments: ClassMoments | None
+    ) -> Iterator[tuple[Tensor | slice, Tensor]]:
+        """For each pass in a view, one after the other: the ``points`` (S,) it predicts, and their probabilities."""
+        voxels = batch.sparse()
+        if self.fragments == 1:
+            yield slice(None), self._probabilities(voxels, batch.labels, moments)[batch.inverse[points]]
+            return
+        fragments, seen = make_fragments(batch.inverse, len(batch), self.fragments), view(scene)
+        for number in range(fragments.passes):
+            features = point_features(seen, self.features, fragments.representatives(number))
+            found = self._probabilities(voxels.with_features(features), batch.labels, moments)
+            rows, moments = fragments.predicted(number, points), None
+            yield rows, found[batch.inverse[points[rows]]]
+
+    def _probabilities(self, voxels: SparseTensor, labels: Tensor, moments: ClassMoments | None) -> Tensor:
+        """(M, K) float32 of the voxels; ``moments`` adds their features and ``labels`` (M,)."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            voxels = self.model.forward_features(SparseTensor(batch.features, batch.coordinates))
-            logits = self.model.final(voxels).features[:, self.outputs]
+            found = self.model.forward_features(voxels)
+            logits = self.model.final(found).features[:, self.outputs]
         if moments is not None:
-            moments.update(voxels.features, batch.labels)
+            moments.update(found.features, labels)
         probabilities: Tensor = logits.float().softmax(1)
         return probabilities
 
 
-def _shared_rows(inverses: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Group points that share their voxels in all views: group (N,) of each point, 0..S-1, and one point (S,) of each.
+def _shared_rows(groups: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The row (N,) of each point, 0..S-1, and one point (S,) of each row.
 
-    Points of a group have the same probabilities, which are computed once.
+    Points share a row if they share their ``groups`` (N,) in all views: their probabilities are computed once.
     """
-    row = inverses[0]
-    for other in inverses[1:]:
+    row = torch.unique(groups[0], return_inverse=True)[1]
+    for other in groups[1:]:
         row = torch.unique(row * (other.max() + 1) + other, return_inverse=True)[1]
     points = torch.arange(len(row), device=row.device)
     return row, points.new_empty(int(row.max()) + 1).scatter_(0, row, points)
@@ -142,11 +190,12 @@ def load_predictor(
     voxel_size: float | None = None,
     head: str | None = None,
     space: LabelSpace | None = None,
+    fragments: int | None = 1,
 ) -> tuple[Predictor, LabelSpace]:
     """Load the network of a checkpoint of ceco3d.train, with the label space it predicts.
 
     device        "auto": the GPU if there is one, else the CPU
-    views, dtype  see ``Predictor``
+    views, dtype, fragments  see ``Predictor``
     voxel_size    meters; None: that of the training. A warning tells when they differ
     head          the part of a joint training whose classes are predicted; None: the one with the classes of ``space``
 
@@ -163,4 +212,5 @@ def load_predictor(
     if voxel_size is not None and voxel_size != trained:
         logger.warning(f"voxel_size={voxel_size:g}: {path} was trained at {trained:g} m; expect other scores")
     folded = fold_batch_norms(model)
-    return Predictor(folded, setup["features"], voxel_size or trained, device, views, dtype, outputs), predicted
+    size = voxel_size or trained
+    return Predictor(folded, setup["features"], size, device, views, dtype, outputs, fragments), predicted

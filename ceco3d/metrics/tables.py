@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from ceco3d.data.labels import GROUPS, LabelSpace
-from ceco3d.metrics.published import published_results
+from ceco3d.metrics.published import published_note, published_results
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.utils.plain_console import PlainConsole
 from ceco3d.utils.plain_text import visible
@@ -36,18 +36,11 @@ def scores_markdown(scores: dict[str, Any], space: LabelSpace, title: str) -> st
     lines = ["# Scores", "", "IoU in percent on the mesh vertices.", "", *markdown_table(header, own), "", *notes]
     if space.grouping:
         lines += ["", space.grouping]
-    rows = [
-        (r.method, f"{r.miou:.1f}", f"{r.head:.1f}", f"{r.common:.1f}", f"{r.tail:.1f}")
-        for r in published_results(space)
-    ]
-    if rows:
-        lines += [
-            "",
-            "## Published",
-            "",
-            "ScanNet200 test set: data other than above, unless the rows above are also on its test scenes.",
-            "",
-        ]
+    published = published_results(space)
+    if published:
+        data = "The data are others than above, unless the rows above are also on its test scenes."
+        lines += ["", "## Published", "", f"{published_note(published)} {data}", ""]
+        rows = [(r.method, *(f"{value:.1f}" for value in (r.miou, r.head, r.common, r.tail))) for r in published]
         lines += markdown_table(header, rows)
     group_of = {index: group for group, members in space.groups.items() for index in members}
     classes = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ceco3d.reports.leaderboard import HEADINGS, OVERVIEW, PUBLISHED_NOTE, Leaderboard, Row
+from ceco3d.reports.leaderboard import PUBLISHED_NOTE, Leaderboard, Row
 from ceco3d.reports.page_style import asset
 from ceco3d.utils.page_policy import policy_tag
 from ceco3d.utils.plain_text import html_text
@@ -34,7 +34,7 @@ document.querySelectorAll("thead th").forEach((head, column) => head.addEventLis
 
 def leaderboard_html(board: Leaderboard) -> str:
     """Return the page: one column per average and class, with the rank as a superscript."""
-    headings = (*HEADINGS.values(), *(f"{name} %" for name in board.classes), "evaluation")
+    headings = (*board.headings.values(), *(f"{name} %" for name in board.classes), "evaluation")
     heads = "".join(f'<th scope="col"><button>{html_text(name)}</button></th>' for name in ("name", *headings))
     groups = [f'<tbody class="rows">{"".join(_line(row, board) for row in board.rows)}</tbody>']
     if board.published:
@@ -54,12 +54,12 @@ def leaderboard_html(board: Leaderboard) -> str:
 
 
 def _line(row: Row, board: Leaderboard) -> str:
-    cells = "".join(_cell(row, column) for column in board.columns)
+    cells = "".join(_cell(row, column, column in board.headings) for column in board.columns)
     return f'<tr><th scope="row">{html_text(row.name)}</th>{cells}<td>{html_text(row.how)}</td></tr>'
 
 
-def _cell(row: Row, column: str) -> str:
-    overview = " overview" if column in OVERVIEW else ""
+def _cell(row: Row, column: str, mean: bool) -> str:
+    overview = " overview" if mean else ""
     if column not in row.values:
         return f'<td class="{overview.strip()}" data-value="-1">-</td>'
     value, rank = row.values[column], row.ranks[column]

@@ -37,6 +37,9 @@ def how_scored(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     tta = "none: each scene is predicted once, as it is"
     if views > 1:
         tta = f"{views} views: each scene is turned, mirrored or scaled; the probabilities of all views are averaged"
+    if record is not None and record.fragments != 1:
+        most = "as many as the fullest voxel has points" if record.fragments is None else f"{record.fragments} at most"
+        tta += f"; fragments: passes with other points of the voxels, {most}"
     facts = {
         "split": f"{split}: {SPLITS[split]}" if split in SPLITS else split,
         "test-time augmentation": tta,

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ceco3d.data.labels import GROUPS, LabelSpace
-from ceco3d.metrics.published import published_results
+from ceco3d.metrics.published import published_note, published_results
 from ceco3d.metrics.tables import CONVENTION_NOTES, percent, scores_rows
 from ceco3d.runs.folder import Scores
 from ceco3d.utils.plain_text import html_text
 
-PUBLISHED = "Published results on the ScanNet200 test set; the rows above are on other data."
+PUBLISHED = "Published results; the rows above are on other data."
 WORST, COLUMNS = 10, 12  # rows and columns of the confusion matrix
 MISTAKES = 12  # in the list of the most frequent ones
 ENDS = 8  # best and worst classes
@@ -43,7 +43,7 @@ def scores_table(tables: Mapping[str, Scores], space: LabelSpace | None) -> str:
         rows = [
             (html_text(r.method), *(f"{value:.1f}" for value in (r.miou, r.head, r.common, r.tail))) for r in published
         ]
-        note = f'<tr><th colspan="5">{PUBLISHED}</th></tr>'
+        note = f'<tr><th colspan="5">{html_text(f"{PUBLISHED} {published_note(published)}")}</th></tr>'
         body += f'<tbody class="note">{note}</tbody><tbody>{_rows(rows)}</tbody>'
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead>{body}</table></div>'
 

@@ -126,11 +126,13 @@ class EvaluationRecord:
     split       that was scored
     views       of each scene, whose probabilities were averaged
     voxel_size  meters; None if the record does not say
+    fragments   passes in each view at most, None for as many as the fullest voxel had points
     """
 
     split: str
     views: int
     voxel_size: float | None
+    fragments: int | None = 1
 
 
 def read_evaluation(folder: Path) -> EvaluationRecord | None:
@@ -144,7 +146,10 @@ def read_evaluation(folder: Path) -> EvaluationRecord | None:
         if not isinstance(split, str) or not isinstance(views, list):
             raise ValueError("split is not a text, or views is not a list")
         size = None if voxel_size is None else number(voxel_size, "voxel_size")
-        return EvaluationRecord(one_line(split), len(views), size)
+        fragments = content.get("fragments", 1)  # older versions had none
+        if fragments is not None and (isinstance(fragments, bool) or not isinstance(fragments, int)):
+            raise ValueError("fragments is neither a whole number nor null")
+        return EvaluationRecord(one_line(split), len(views), size, fragments)
 
 
 def read_collapse(folder: Path, keys: Sequence[str], of_centers: Sequence[str]) -> dict[str, float]:

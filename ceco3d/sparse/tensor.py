@@ -52,6 +52,13 @@ class SparseTensor:
         """The same voxels with the features ``rows``, in key order."""
         return self.at_stride(self.stride, rows)
 
+    def with_features(self, features: Tensor) -> SparseTensor:
+        """The same voxels at stride 1 with ``features`` (N, C), rows as in ``coordinates``; errors as of a new one."""
+        _check_features(features, self.manager.keys(1))
+        position = self._position
+        rows = features if position is None else torch.empty_like(features).index_copy_(0, position, features)
+        return self.at_stride(1, rows)
+
     def at_stride(self, stride: int, rows: Tensor) -> SparseTensor:
         """The voxels of the level at ``stride`` with the features ``rows``, in key order."""
         new = object.__new__(SparseTensor)

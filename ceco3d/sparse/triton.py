@@ -20,7 +20,6 @@ from ceco3d.sparse.entropy import cross_entropy as plain_cross_entropy
 from ceco3d.sparse.kernels.protocol import Kernels, NormKernels
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.sparse.maps.kernel_map import CoordinateManager
-from ceco3d.sparse.tensor import SparseTensor
 
 try:
     from ceco3d.sparse.kernels import triton_convolve, triton_cross_entropy, triton_normalize

@@ -200,6 +200,7 @@ def test_point_loss_equals_its_formulas():
         ("gamma", 2.0): -((1 - np.exp(plain)) ** 2 * plain).mean(),
         ("beta", 0.99): -(weight[y] * plain).mean(),
     }
+    wanted |= {("divide_by", "all"): -plain.sum() / 50}
     for options, value in wanted.items():
         loss = PointLoss(4, class_points=points, **dict([options] if options else []))
         assert loss(logits, labels).item() == pytest.approx(value, rel=1e-5)

@@ -25,7 +25,10 @@ def write_run(folder, name, miou, dataset="rooms200", **classes):
 def write_scores(folder, miou, **classes):
     folder.mkdir(exist_ok=True)
     means = {"miou": miou, "head": 2 * miou, "common": miou, "tail": None}
-    scores = {key: dict.fromkeys(("present", "union", "zero_filled"), value) for key, value in means.items()}
+    scores = {
+        key: {"present": value and 1.25 * value, "union": value and 1.1 * value, "zero_filled": value}
+        for key, value in means.items()
+    }
     scores["per_class"] = {name: classes.get(name) for name in SPACE.names}
     (folder / "metrics.json").write_text(json.dumps(scores))
 
@@ -62,8 +65,8 @@ def test_command_writes_page_table_and_csv(run_command, runs, tmp_path):
     out = tmp_path / "out"
     outcome = run_command("report", "table", f"runs=[{','.join(map(str, runs))}]", f"out={out}")
     assert outcome.code == 0, outcome.err
-    assert "| Second | 20.0 (1) | 40.0 (1) | 20.0 (1) | - |" in outcome.out
-    assert "| CeCo | 34.0 (1) | 55.1 (1) | 24.7 (1) | 18.1 (1) |" in outcome.out
+    assert "| Second | 20.0 (1) | 40.0 (1) | 20.0 (1) | - | 25.0 (1) |" in outcome.out
+    assert "| CeCo | 34.0 (1) | 55.1 (1) | 24.7 (1) | 18.1 (1) | - | published, ScanNet200 test, union;" in outcome.out
     assert "| wall | 75.0 (1) | 25.0 (3) | 50.0 (2) | - | - | - | - |" in (out / "leaderboard.md").read_text()
     page = (out / "leaderboard.html").read_text()
     assert "Third &lt;b&gt;" in page
@@ -72,9 +75,21 @@ def test_command_writes_page_table_and_csv(run_command, runs, tmp_path):
     with (out / "leaderboard.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["data"] for line in lines] == ["run"] * 3 + ["published"] * 4
-    assert (float(lines[0]["miou"]), float(lines[0]["wall"])) == (0.2, 0.75)
+    assert (float(lines[0]["miou"]), float(lines[0]["miou_present"]), float(lines[0]["wall"])) == (0.2, 0.25, 0.75)
     assert float(lines[3]["miou"]) == 0.34
+    assert [line["convention"] for line in lines] == ["zero_filled"] * 3 + ["union"] * 4
+    assert ["test protocol" in line["evaluation"] for line in lines] == [False] * 3 + [True] + [False] * 3
     assert lines[2]["tail"] == ""
+
+
+def test_the_mean_of_pointcept_leads_with_the_other_beside_it(runs):
+    boards = {name: read_leaderboard(runs, name) for name in ("zero_filled", "present", "union")}
+    assert read_leaderboard(runs) == boards["zero_filled"]
+    found = {name: board.rows[0].values for name, board in boards.items()}
+    assert found["zero_filled"]["miou"] == found["present"]["miou_zero_filled"] == pytest.approx(20)
+    assert found["zero_filled"]["miou_present"] == found["present"]["miou"] == pytest.approx(25)
+    assert (found["union"]["miou"], found["union"]["miou_present"]) == (pytest.approx(22), pytest.approx(25))
+    assert all(board.title.endswith(name) for name, board in boards.items())
 
 
 def test_equal_names_are_told_apart_by_folder(tmp_path):
@@ -112,8 +127,8 @@ def test_unfinished_and_damaged_runs(runs):
         read_leaderboard(runs)
 
 
-def record(folder, split="val", views=1, voxel_size=0.02):
-    content = {"split": split, "voxel_size": voxel_size, "precision": "float32", "views": [{}] * views}
+def record(folder, split="val", views=1, voxel_size=0.02, **more):
+    content = {"split": split, "voxel_size": voxel_size, "precision": "float32", "views": [{}] * views, **more}
     (folder / "evaluation.json").write_text(json.dumps(content))
 
 
@@ -128,12 +143,18 @@ def test_each_row_says_which_evaluation_it_took(run_command, runs, tmp_path):
         "Third <b>": "end of training, val, 1 view",  # of an older version
     }
     outcome = run_command("report", "table", f"runs=[{','.join(map(str, runs))}]", f"out={tmp_path / 'out'}")
-    assert "|  | mIoU % | head % | common % | tail % | evaluation |" in outcome.out
-    assert "| - | evaluate, val, 4 views, 4 cm |" in outcome.out
+    assert "|  | mIoU % | head % | common % | tail % | mIoU % (present) | evaluation |" in outcome.out
+    assert "| 62.5 (1) | evaluate, val, 4 views, 4 cm |" in outcome.out
     assert "evaluated in different ways" in outcome.out
     assert "evaluated in different ways" in (tmp_path / "out/leaderboard.html").read_text()
     with (tmp_path / "out/leaderboard.csv").open(newline="") as file:
         assert next(line["evaluation"] for line in csv.DictReader(file)) == "evaluate, val, 4 views, 4 cm"
+
+
+@pytest.mark.parametrize(("fragments", "said"), [(1, ""), (None, ", fragments"), (4, ", 4 fragments at most")])
+def test_each_row_says_whether_it_has_fragments(runs, fragments, said):
+    record(runs[0], fragments=fragments)
+    assert {row.how for row in read_leaderboard(runs[:1]).rows} == {f"end of training, val, 1 view{said}, 2 cm"}
 
 
 def test_runs_that_were_evaluated_alike_need_no_note(runs):
@@ -142,7 +163,10 @@ def test_runs_that_were_evaluated_alike_need_no_note(runs):
     assert read_leaderboard(runs).note == ""
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"split": 1, "views": [], "voxel_size": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"split": 1, "views": [], "voxel_size": 1}', '{"split": "val", "views": [], "fragments": "many"}'],
+)
 def test_a_damaged_record_of_an_evaluation_is_named(runs, text):
     (runs[0] / "evaluation.json").write_text(text)
     with pytest.raises(UserError, match=r"evaluation\.json is damaged"):

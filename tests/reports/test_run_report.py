@@ -66,7 +66,7 @@ def test_training_ends_with_a_whole_page(project, tiny, run_command, tmp_path):
     assert "<one>" not in page
     assert pictures(page) == 2 * VIEWS
     assert len(re.findall(r'<tr><th scope="row">[^<]*</th><td>', page.partition('class="classes"')[2])) == 200
-    assert "Published results on the ScanNet200 test set" in page
+    assert "ScanNet200 test set, scored by the benchmark&#x27;s server (union)" in page
     assert '<th scope="row">CeCo</th><td>34.0</td>' in page
     assert 'class="banner"' not in page
     scenes = json.loads((run / "scenes.json").read_text())
