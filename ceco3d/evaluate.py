@@ -58,7 +58,7 @@ def main(settings: EvaluateSettings) -> None:
         if cluster is None:
             evaluation = evaluate_scenes(predictor, folders, space)
         else:
-            own = settings.device, settings.precision
+            own = settings.device, settings.precision or "fp32"  # workers may differ
             source = predictor_source(predictor, settings.weights, *own, space, settings.head)
             evaluation = evaluate_on_cluster(cluster, source, predictor, folders, space)
         if is_main():

@@ -61,7 +61,7 @@ def main(settings: PredictSettings) -> None:
         if cluster is None:
             label_scans(predictor, space, scans, settings.out, options, settings.checkpoint)
         else:
-            own = settings.device, settings.precision
+            own = settings.device, settings.precision or "fp32"  # workers may differ
             source = predictor_source(predictor, settings.checkpoint, *own, space, settings.head)
             label_scans_on_cluster(cluster, source, scans, settings.out, options, settings.checkpoint)
     logger.info(f"written to {settings.out}")

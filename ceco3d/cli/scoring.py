@@ -84,7 +84,7 @@ class ScoringSettings(CommonSettings):
         device = choose_device("cpu" if on_cluster else self.device)
         if on_cluster and self.precision == "auto":
             raise UserError("precision=auto: workers may differ, so name a precision: fp32, bf16, tf32 or fp16")
-        dtype = PRECISIONS[self.precision] if on_cluster else choose_precision(self.precision, device)
+        dtype = PRECISIONS[self.precision or "fp32"] if on_cluster else choose_precision(self.precision, device)
         scenes = partial(processed_scenes, self.dataset, (self.split,), self.workers)
         made = scenes() if isinstance(self.dataset, LabeledScans) else None  # whose classes are known only then
         views, own = self.tta.views(), self.dataset.space()

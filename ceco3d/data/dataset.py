@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 
 from ceco3d.data.labels import LabelSpace
 from ceco3d.data.scenes.blocks import Piece
+from ceco3d.data.scenes.device_cache import DeviceCache
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import FEATURES, Load, read_scene
 from ceco3d.data.scenes.scene import Scene
@@ -56,6 +58,7 @@ class SceneDataset(SeededDataset[Sample]):
     crop        chooses the points to read from each scene; None reads them all
     load        reads one array from its path, for example through a ``ceco3d.data.scenes.cache.ArrayCache``
     features    that the network needs; warns of scenes without them
+    kept        where scenes stay once they were read; ValueError together with ``crop``, which reads parts of them
 
     If a scene cannot be read, the next readable one replaces it, so batches stay full and all processes take the same
     number of steps. Raises UserError if no scene can be read.
@@ -71,8 +74,11 @@ class SceneDataset(SeededDataset[Sample]):
         crop: SphereCrop | None = None,
         load: Load = read_npy,
         features: Sequence[str] = FEATURES,
+        kept: DeviceCache | None = None,
     ) -> None:
         super().__init__(seed)
+        if kept is not None and crop is not None:
+            raise ValueError("SceneDataset: keeps whole scenes or reads parts of them, not both")
         self.pieces = [folder if isinstance(folder, Piece) else Piece(Path(folder)) for folder in folders]
         self.space = space
         self.transforms = transforms
@@ -80,6 +86,7 @@ class SceneDataset(SeededDataset[Sample]):
         self.crop = crop
         self.load = load
         self.features = tuple(features)
+        self.kept = kept
         warn_missing(list(dict.fromkeys(piece.folder for piece in self.pieces)), self.features)
 
     def __len__(self) -> int:
@@ -116,7 +123,8 @@ class SceneDataset(SeededDataset[Sample]):
             chosen = self.crop.rows(torch.from_numpy(coord if block is None else coord[block]), rng)
             return block if chosen is None else chosen.numpy() if block is None else block[chosen.numpy()]
 
-        scene = read_scene(piece.folder, self.space, rows, self.load, self.features)
+        read = partial(read_scene, piece.folder, self.space, rows, self.load, self.features)
+        scene = read() if self.kept is None else self.kept(piece, read)
         return augment(scene, self.transforms, self.seed, epoch, index)
 
 

@@ -21,7 +21,7 @@ def build_model(
     out_channels: int,
     stem_kernel: int = 5,
     bn_momentum: float = 0.1,
-    engine: str = "native",
+    engine: str = "auto",
 ) -> MinkUNet:
     """A network of the MinkUNet family by name, e.g. ``MinkUNet34C``.
 
@@ -34,7 +34,7 @@ def build_model(
     return MinkUNet(VARIANTS[name], in_channels, out_channels, stem_kernel, bn_momentum, load_engine(engine))
 
 
-def build_network(settings: Mapping[str, Any], in_channels: int, out_channels: int, engine: str = "native") -> Network:
+def build_network(settings: Mapping[str, Any], in_channels: int, out_channels: int, engine: str = "auto") -> Network:
     """The network that ``settings`` describe.
 
     settings  arguments of ``build_model``, or ``{"_target_": "package.module.Class", **arguments}`` for a subclass of

@@ -72,8 +72,11 @@ class ContrastiveSceneContexts:
 
     def build(self, settings: PretrainSettings, device: torch.device) -> Pretraining:
         """The objective and its batches; UserError on bad settings or data."""
-        if settings.trainer.augment_on != "loader":
-            raise UserError("trainer.augment_on=device: method=csc makes its views in the loader; choose loader")
+        if settings.trainer.augment_on == "device" or settings.trainer.cache == "device":
+            raise UserError(
+                "trainer.augment_on=device and trainer.cache=device: method=csc makes its views in the loader; leave "
+                "them out"
+            )
         model = make_network(settings, out_channels=self.out_channels)
         try:
             criterion = SceneContextLoss(Partition(**asdict(self.partition)), self.temperature)

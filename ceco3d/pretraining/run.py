@@ -20,6 +20,7 @@ from ceco3d.training.loggers import CsvLogger
 from ceco3d.training.loop import Trainer
 from ceco3d.training.optimizer import make_optimizer
 from ceco3d.training.random_state import seed_all
+from ceco3d.training.reporting import describe_machinery
 from ceco3d.training.resuming import find_checkpoint, resume
 from ceco3d.training.run_trainer import run_trainer
 from ceco3d.utils.atomic import retry_on_disk_error, write_json
@@ -76,7 +77,8 @@ def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
         return result
     samples = parts.prefetcher.samples
     size = f"{settings.model.name}, {count_parameters(objective.model):,} parameters, {samples} samples"
-    title = f"pretraining {settings.method.name}: {size}, on {device}; run {run_dir}"
+    how = describe_machinery(settings, device, dtype, trainer.prefetcher.augments)
+    title = f"pretraining {settings.method.name}: {size}, {how}; run {run_dir}"
     run_trainer(trainer, settings, {"csv": CsvLogger, **settings.logger}, title)  # the summary below reads the CSV file
     with main_first():  # the other processes continue once the checkpoint exists
         if is_main():  # metrics.json marks the run as finished

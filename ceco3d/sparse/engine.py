@@ -1,21 +1,27 @@
 """Engines: interchangeable implementations of the sparse layers, chosen by name.
 
-To add one, write a module with the names of ``Engine`` and pass its dotted path: ``engine=mypackage.engine``.
+``auto`` stands for ``triton`` where there is a GPU, else ``native``. To add one, write a module with the names of
+``Engine`` and pass its dotted path: ``engine=mypackage.engine``.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol, cast
 
+import torch
 from torch import Tensor
 
+from ceco3d.sparse.kernels.triton_launch import interpreted, missing, unsupported
 from ceco3d.sparse.modules import BatchNorm, Convolution, ReLU, TransposedConvolution
 from ceco3d.sparse.tensor import SparseTensor
 
+AUTO = "auto"
 ENGINES = {
     "native": "ceco3d.sparse",
     "triton": "ceco3d.sparse.triton",
@@ -58,21 +64,55 @@ _LAYERS = ("SparseTensor", "Convolution", "TransposedConvolution", "BatchNorm", 
 
 
 def load_engine(name: str) -> Engine:
-    """The engine ``name``: one of ENGINES, or the dotted path of an object with the names of ``Engine``.
+    """The engine ``name``: "auto", one of ENGINES, or the dotted path of an object with the names of ``Engine``.
 
     Imports what the path names, so never pass a name that comes from a file. ValueError when the name is unknown,
     when the engine is not installed and when the object lacks a layer.
     """
+    if name == AUTO:
+        name = _engine_here()
+    elif name == "triton" and not (torch.cuda.is_available() or interpreted()):
+        _warn_once("engine=triton computes as engine=native: torch sees no GPU here")
     if name not in ENGINES and "." not in name:
-        raise ValueError(f"unknown engine {name!r}; {choices(name, ENGINES)} or a dotted path such as mypackage.engine")
+        known = choices(name, [AUTO, *ENGINES])
+        raise ValueError(f"unknown engine {name!r}; {known} or a dotted path such as mypackage.engine")
     try:
         engine = import_module(ENGINES[name]) if name in ENGINES else _find(name)
     except ImportError as error:
         raise ValueError(f"engine {name}: {error}") from error
-    missing = [layer for layer in _LAYERS if not hasattr(engine, layer)]
-    if missing:
-        raise ValueError(f"engine {name}: it has no {', '.join(missing)} (see ceco3d.sparse.Engine)")
+    absent = [layer for layer in _LAYERS if not hasattr(engine, layer)]
+    if absent:
+        raise ValueError(f"engine {name}: it has no {', '.join(absent)} (see ceco3d.sparse.Engine)")
     return cast(Engine, engine)
+
+
+def describe_engine(name: str, device: torch.device, dtype: torch.dtype) -> str:
+    """What computes on ``device`` in ``dtype`` if ``name`` is chosen, and why if it was not named."""
+    if name not in (AUTO, "triton"):
+        return name
+    if name == AUTO and device.type == "cpu":
+        return "native (on a CPU)"
+    reason = missing() if name == AUTO else None
+    reason = reason or unsupported(device, dtype)
+    if reason is not None:
+        return f"native ({reason})"
+    return name if name == "triton" else "triton (on a GPU that runs its kernels)"
+
+
+def _engine_here() -> str:
+    """The engine that "auto" stands for. Its layers still compute as native ones where Triton's kernels cannot run."""
+    if not torch.cuda.is_available():
+        return "native"
+    reason = missing()
+    if reason is None:
+        return "triton"
+    _warn_once(f"engine=auto takes the slower engine=native: {reason}")
+    return "native"
+
+
+@cache
+def _warn_once(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
 
 
 def choices(name: str, known: Iterable[str]) -> str:

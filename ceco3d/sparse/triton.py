@@ -1,7 +1,7 @@
 """``engine=triton``: the layers of ``ceco3d.sparse`` with Triton kernels, under the same names.
 
-Where the kernels cannot run (``unsupported`` gives the reason), the layers fall back to ``engine=native`` with one
-warning. Parameters, results and row order are the same.
+Where the kernels cannot run (``unsupported`` gives the reason), the layers compute as those of ``engine=native``, on a
+GPU with one warning. Parameters, results and row order are the same.
 
 Importing this module raises a one-line ImportError when Triton is missing.
 """
@@ -32,7 +32,8 @@ class _Tiled(modules.ConvolutionBase):
     def _kernel_map(self, x: SparseTensor, fine: int, coarse: int) -> tuple[Any, Kernels[Any]]:
         reason = unsupported(x.rows.device, product_dtype(x.rows))
         if reason is not None:
-            _warn_once(reason)
+            if x.rows.device.type != "cpu":  # on a CPU it is what ``engine=auto`` means
+                _warn_once(reason)
             return super()._kernel_map(x, fine, coarse)
         return x.manager.kernel_map(fine, coarse, self.kernel_size, build_tile_maps), triton_convolve
 

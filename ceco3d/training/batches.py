@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from ceco3d.data.dataset import Sample, SceneDataset
 from ceco3d.data.labels import LabelSpace
 from ceco3d.data.loader import make_loader
 from ceco3d.data.sampler import VoxelCap, count_voxels
-from ceco3d.data.scenes.blocks import find_pieces
+from ceco3d.data.scenes.blocks import Piece, find_pieces
 from ceco3d.data.scenes.cache import ArrayCache
+from ceco3d.data.scenes.device_cache import SHARE, DeviceCache, cached_bytes, device_bytes
 from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.processed import FEATURES, Load
 from ceco3d.data.seeded import SeededDataset
@@ -26,26 +28,60 @@ from ceco3d.utils.distributed import rank, world
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import read_npy
 
+logger = logging.getLogger(__name__)
+
 
 def training_batches(settings: RunSettings, folders: Sequence[Path], device: torch.device) -> Prefetcher:
     """Augmented batches of the training scenes, made where ``trainer.augment_on`` says."""
     trainer, space = settings.trainer, settings.dataset.space()
     transforms = augmentation(settings, folders, space)
     pieces = find_pieces(folders, settings.transforms.block)
+    kept = device_cache(settings, pieces, device)
     dataset = SceneDataset(
         pieces,
         space,
-        transforms if trainer.augment_on == "loader" else None,
+        None if augments_on_device(trainer, device) else transforms,
         settings.seed,
         trainer.repeat,
         settings.transforms.crop,
         array_reader(trainer, folders),
         settings.features,
+        kept,
     )
     cap = None
     if trainer.batch_voxels is not None:
         cap = VoxelCap(count_voxels(pieces, space, settings.voxel_size), trainer.batch_voxels)
-    return collated(settings, dataset, transforms, device, cap)
+    return collated(settings, dataset, transforms, device, cap, kept)
+
+
+def augments_on_device(trainer: TrainerSettings, device: torch.device) -> bool:
+    """Whether ``device`` augments, not the loader processes. "auto": a GPU, and the device that keeps the scenes."""
+    return trainer.augment_on == "device" or (
+        trainer.augment_on == "auto" and (device.type == "cuda" or trainer.cache == "device")
+    )
+
+
+def device_cache(settings: RunSettings, pieces: Sequence[Piece], device: torch.device) -> DeviceCache | None:
+    """The memory for all ``pieces`` on ``device`` if ``trainer.cache`` asks for it and they fit; logs what it takes.
+
+    UserError if other settings exclude it.
+    """
+    if settings.trainer.cache != "device":
+        return None
+    if settings.trainer.augment_on == "loader":
+        raise UserError("trainer.cache=device: the scenes are on the device; set trainer.augment_on=auto or device")
+    if settings.transforms.crop is not None:
+        raise UserError(
+            "trainer.cache=device: keeps whole scenes, but transforms.crop reads parts; move it to transforms.train"
+        )
+    size, memory = cached_bytes(pieces, settings.features), device_bytes(device)
+    text = f"trainer.cache=device: {len(pieces):,} scenes, about {size / 1e9:.2g} GB"
+    if size > SHARE * memory:
+        share = f"{SHARE:.0%} of the {memory / 1e9:.0f} GB of {device}"
+        logger.warning(f"{text}, are more than {share}: they are read each time")
+        return None
+    logger.info(f"{text}, stay on {device}")
+    return DeviceCache(device)
 
 
 def augmentation(settings: RunSettings, folders: Sequence[Path], space: LabelSpace) -> Transforms:
@@ -57,7 +93,7 @@ def augmentation(settings: RunSettings, folders: Sequence[Path], space: LabelSpa
 
 def array_reader(trainer: TrainerSettings, folders: Sequence[Path]) -> Load:
     """Reads the arrays of the scenes in ``folders``, through a cache if ``trainer.cache`` is set."""
-    return read_npy if trainer.cache is None else ArrayCache(folders, int(trainer.cache * 1e9))
+    return ArrayCache(folders, int(trainer.cache * 1e9)) if isinstance(trainer.cache, float) else read_npy
 
 
 def collated(
@@ -66,11 +102,15 @@ def collated(
     transforms: Transform,
     device: torch.device,
     cap: VoxelCap | None = None,
+    kept: DeviceCache | None = None,
 ) -> Prefetcher:
-    """Batches of the scenes of ``dataset``; ``transforms`` that it has not applied run on the device."""
-    trainer = settings.trainer
+    """Batches of the scenes of ``dataset``; ``transforms`` that it has not applied run on the device.
+
+    kept  that ``dataset`` has: then it needs no loader processes
+    """
+    trainer = settings.trainer if kept is None else replace(settings.trainer, workers=0)
     collate = Collate(settings.voxel_size, list(settings.features), settings.transforms.mix_prob, settings.seed)
-    if trainer.augment_on == "device":
+    if augments_on_device(trainer, device):
         finish = replace(collate, transforms=transforms, device=device)
         return make_prefetcher(trainer, dataset, list, finish, device, cap)
     return make_prefetcher(trainer, dataset, collate, lambda batch: batch.to(device), device, cap)

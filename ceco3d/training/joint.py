@@ -24,7 +24,7 @@ from ceco3d.models import Network
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.preprocessing.joint import Joint
 from ceco3d.training import build
-from ceco3d.training.batches import array_reader, augmentation, collated
+from ceco3d.training.batches import array_reader, augmentation, augments_on_device, collated, device_cache
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.results import Results
 from ceco3d.training.settings import TrainSettings
@@ -80,15 +80,16 @@ class JointSegmentation:
         load = array_reader(trainer, [*chain(*(part.train for part in parts))])
         crop, features = settings.transforms.crop, settings.features
         pieces = [find_pieces(part.train, settings.transforms.block) for part in parts]
+        kept = device_cache(settings, [*chain(*pieces)], device)
         read = [
-            SceneDataset(own, part.space, None, settings.seed, 1, crop, load, features)
+            SceneDataset(own, part.space, None, settings.seed, 1, crop, load, features, kept)
             for own, part in zip(pieces, parts, strict=True)
         ]
         own = [augmentation(part.settings, part.train, part.space) for part in parts]
         transforms = PartTransforms(self.blocks, own)
-        applied = transforms if trainer.augment_on == "loader" else None
+        applied = None if augments_on_device(trainer, device) else transforms
         dataset = JointDataset(read, self.blocks, self.shares, applied, settings.seed, trainer.repeat)
-        return collated(settings, dataset, transforms, device)
+        return collated(settings, dataset, transforms, device, kept=kept)
 
     def setup(self) -> dict[str, Any]:
         """See Task."""

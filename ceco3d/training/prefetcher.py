@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, cast
 import torch
 from torch.utils.data import DataLoader
 
+from ceco3d.data.collate import Collate
 from ceco3d.training.objective import B
 
 
@@ -52,6 +53,11 @@ class Prefetcher(Generic[B]):
     def sources(self) -> int:
         """Number of distinct scenes, or frame pairs."""
         return self._dataset.sources
+
+    @property
+    def augments(self) -> bool:
+        """Whether the device augments and voxelizes, not the loader processes."""
+        return isinstance(self.finish, Collate)
 
     @property
     def samples(self) -> int:

@@ -10,10 +10,21 @@ import torch
 
 from ceco3d.inference.evaluation import Evaluation
 from ceco3d.runs.metrics_csv import LOOP_COLUMNS, VALIDATION
+from ceco3d.sparse.engine import describe_engine
+from ceco3d.training.settings import RunSettings
+from ceco3d.utils.device import describe_precision
 from ceco3d.utils.distributed import reduce
 from ceco3d.utils.errors import UserError
 
 POSITION = ("epoch", "seconds")  # where every row is in the run, besides its step
+
+
+def describe_machinery(settings: RunSettings, device: torch.device, dtype: torch.dtype, augments: bool) -> str:
+    """How a run computes and why, for its title; ``augments``: as in ``Prefetcher``."""
+    parts = [f"engine {describe_engine(settings.engine, device, dtype)}"]
+    parts += [describe_precision(settings.precision, device, dtype)]
+    parts += [f"augmented {'there' if augments else 'by the loader'}"]
+    return f"on {device}: {', '.join(parts)}"
 
 
 def check_terms(names: Iterable[str]) -> None:

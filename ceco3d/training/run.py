@@ -22,6 +22,7 @@ from ceco3d.training.loop import Trainer
 from ceco3d.training.objective import Objective
 from ceco3d.training.optimizer import make_optimizer
 from ceco3d.training.random_state import seed_all
+from ceco3d.training.reporting import describe_machinery
 from ceco3d.training.resuming import find_checkpoint, resume
 from ceco3d.training.run_trainer import run_trainer
 from ceco3d.training.settings import TrainSettings
@@ -79,7 +80,8 @@ def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device:
         return read_all_scores(run_dir)
     count, trained = sum(parameter.numel() for parameter in model.parameters()), count_parameters(model)
     size = f"{settings.model.name}, {count:,} parameters" + (f" ({trained:,} trained)" if trained < count else "")
-    title = f"{size}, loss {settings.loss.name}, on {device}; run {run_dir}"
+    how = describe_machinery(settings, device, dtype, trainer.prefetcher.augments)
+    title = f"{size}, loss {settings.loss.name}, {how}; run {run_dir}"
 
     if is_main():
         task.write_classes(run_dir)

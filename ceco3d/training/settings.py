@@ -46,9 +46,9 @@ class TrainerSettings:
     clip_grad_norm: Positive | None = 10.0
     ema: Decay | None = None
     workers: Index = 0
-    cache: Positive | None = None
+    cache: Positive | Literal["device"] | None = None
     batch_voxels: Count | None = None
-    augment_on: Literal["loader", "device"] = "loader"
+    augment_on: Literal["auto", "loader", "device"] = "auto"
     sync_batch_norm: bool = False
     freeze: Sequence[str] = ()
     layer_decay: LayerDecay | None = None
@@ -116,7 +116,7 @@ class RunSettings(CommonSettings):
     init: FilePath | None = None
     init_leave_out: Sequence[str] = ()
     init_minkowski: Annotated[Literal["auto", "0.4", "0.5"], BeforeValidator(str)] = "auto"
-    engine: str = "native"
+    engine: str = "auto"
     voxel_size: Positive
     features: Annotated[Sequence[str], Field(min_length=1), BeforeValidator(_auto_list)]
     config: Mapping[str, Any]

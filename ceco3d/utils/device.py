@@ -29,13 +29,16 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name, int(os.environ.get("LOCAL_RANK", 0))) if name == "cuda" else torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
+def choose_precision(name: str | None, device: torch.device) -> torch.dtype:
     """The dtype in which convolutions compute; UserError for an unknown name.
 
-    "auto" is bfloat16 where the device computes faster in it, else float32. "tf32" is float32 with products rounded to
-    10 bits of mantissa: it sets torch's own switch, which all engines obey. Warns where 16 bits gain nothing.
+    None is bfloat16 on a GPU that has it, else float32, which gives the same bits on every processor. "auto" is
+    bfloat16 where the device computes faster in it, else float32. "tf32" is float32 with products rounded to 10 bits of
+    mantissa: it sets torch's own switch, which all engines obey. Warns where 16 bits gain nothing.
     """
-    if name == "auto":
+    if name is None and device.type == "cpu":
+        name = "fp32"
+    elif name is None or name == "auto":
         name = "bf16" if _multiplies_bf16(device) else "fp32"
     if name not in PRECISIONS:
         raise UserError(f"precision={name}: choose one of auto, {', '.join(PRECISIONS)}")
@@ -46,6 +49,20 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cpu" and dtype != torch.float32 and bf16_gain() <= 1:
         logger.warning("precision=%s is no faster than fp32 on this processor", name)
     return dtype
+
+
+def describe_precision(name: str | None, device: torch.device, dtype: torch.dtype) -> str:
+    """The ``dtype`` that ``choose_precision`` found for ``name``, and why if it was left to it."""
+    if name in PRECISIONS:
+        return name
+    found = "fp32" if dtype == torch.float32 else "bf16"
+    if name == "auto":
+        return f"{found} (faster here)"
+    if device.type == "cpu":
+        return f"{found} (on a CPU)"
+    if dtype == torch.bfloat16:
+        return f"{found} (on a GPU that has it)"
+    return f"{found} ({torch.cuda.get_device_name(device)} has no bfloat16; try precision=fp16)"
 
 
 def _multiplies_bf16(device: torch.device) -> bool:

@@ -68,7 +68,7 @@ class CommonSettings:
     """Settings of every command (conf/common.yaml)."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] | None = None
     seed: Index = 0
     workers: Count | None = None
     log_level: Literal["debug", "info", "warning"] = "info"

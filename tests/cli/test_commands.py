@@ -137,7 +137,7 @@ def test_help_and_cfg_explain_a_command(run_command, command):
         ("train", ["features=color"], r"features=color: must be a list, e\.g\. features=\[color\]"),
         ("train", ["trainer=5"], "chosen by a name, not a number"),
         ("train", ["trainer.ema=2"], r"trainer\.ema=2: must be less than 1"),
-        ("train", ["trainer.augment_on=moon"], r"trainer\.augment_on=moon: choose loader or device"),
+        ("train", ["trainer.augment_on=moon"], r"trainer\.augment_on=moon: choose auto, loader or device"),
         ("train", ["loss._target_=os.nothing"], r"loss\._target_=os\.nothing: cannot be imported"),
         ("train", ["model=resnet"], "model=resnet: no such choice; choose .*minkunet34c"),
         ("train", ["model.name=Mink"], "unknown model 'Mink'.*MinkUNet34C"),

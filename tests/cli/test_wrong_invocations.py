@@ -53,7 +53,7 @@ WRONG = [
     ("train", ["optimizer.lr=true"], "optimizer.lr=true: must be a number"),
     ("train", ["trainer.epochs=range(1,3)"], "trainer.epochs=range(1,3)' requires --multirun"),
     ("train", ["precision=fp8"], "precision=fp8: choose auto, fp32, tf32, bf16 or fp16"),
-    ("train", ["engine=foo"], "unknown engine 'foo'; choose one of native"),
+    ("train", ["engine=foo"], "unknown engine 'foo'; choose one of auto, native"),
     ("train", ["run_dir=${nme}"], "Interpolation key 'nme' not found"),
     ("train", ["run_dir={tmp}/" + "x" * 300], "File name too long"),
     ("train", ["run_dir=/proc/x"], "/proc/x: cannot write there (/proc is not a writable folder)"),

@@ -56,7 +56,7 @@ def test_an_engine_of_ones_own_may_be_a_module(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("spconv", r"unknown engine 'spconv'; choose one of native, triton, minkowski or a dotted path"),
+        ("spconv", r"unknown engine 'spconv'; choose one of auto, native, triton, minkowski or a dotted path"),
         ("Native", r"did you mean native\? choose one of"),
         ("no_such_package.engine", "no_such_package"),
         ("ceco3d.sparse.nothing", "ceco3d.sparse has no nothing"),

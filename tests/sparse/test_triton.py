@@ -10,6 +10,7 @@ from ceco3d.sparse import SparseTensor
 from ceco3d.sparse.kernels import gather_gemm
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.sparse.maps.kernel_map import build_kernel_map
+from tests.helpers.pretend_gpu import pretend_gpu
 from tests.helpers.sparse import sparse_input
 
 tiled = pytest.importorskip("ceco3d.sparse.triton")
@@ -194,17 +195,24 @@ def test_network_equals_native():
         assert (got.grad - wanted.grad).abs().max() <= 1e-3 * wanted.grad.abs().max(), name
 
 
-def test_unsupported_devices_fall_back_to_native_with_one_warning(monkeypatch):
-    cpu = torch.device("cpu")
-    assert "float64" in unsupported(cpu, torch.float64)
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert "run on a GPU" in unsupported(cpu)
+def test_a_gpu_that_cannot_run_the_kernels_falls_back_to_native_with_one_warning(monkeypatch):
     x, _ = sparse_input(0)
-    x = SparseTensor(x.features.detach().float(), x.coordinates)
-    tiled._warn_once.cache_clear()
+    features, coordinates = x.features.detach().float(), x.coordinates
+    torch.manual_seed(0)
     layer = tiled.Convolution(3, 4, 3)
-    with pytest.warns(UserWarning, match="falls back to engine=native: the Triton kernels run on a GPU"):
-        out = layer(x).features
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert "run on a GPU" in unsupported(torch.device("cpu"))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # warned once
-        assert torch.equal(layer(x).features, out)
+        warnings.simplefilter("error")  # on a CPU, that is how engine=auto computes
+        expected = layer(SparseTensor(features, coordinates)).features
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert "float64" in unsupported(torch.device("cpu"), torch.float64)
+    tiled._warn_once.cache_clear()
+    with pretend_gpu():
+        x, layer = SparseTensor(features.to("cuda:0"), coordinates.to("cuda:0")), layer.to("cuda:0")
+        with pytest.warns(UserWarning, match="falls back to engine=native: TRITON_INTERPRET=1"):
+            out = layer(x).features
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # warned once
+            assert torch.equal(layer(x).features, out)
+        assert torch.equal(out.cpu(), expected)

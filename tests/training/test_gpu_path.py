@@ -5,20 +5,21 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from ceco3d.data import dataset as scenes
 from ceco3d.data.labels import label_space
 from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.inference.predictor import Predictor, View
 from ceco3d.models import build_model
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.sparse import SparseTensor
-from ceco3d.training import build
+from ceco3d.training import batches, build
 from ceco3d.training.batches import training_batches
 from ceco3d.training.objective import Objective
 from tests.helpers.commands import settings_of
 from tests.helpers.pretend_gpu import DEVICE, OnGPU, pretend_gpu
 from tests.helpers.sparse import sparse_input
 
-SMALL = ["model=minkunet14a", "voxel_size=0.25", "trainer.batch_size=4", "trainer.augment_on=device"]
+SMALL = ["model=minkunet14a", "voxel_size=0.25", "trainer.batch_size=4"]  # augment_on=auto: on the device
 
 
 def test_the_pretended_gpu_catches_what_a_real_one_would():
@@ -55,15 +56,26 @@ def test_every_loss(tiny, loss, waits):
     assert take_steps(settings_of("train", *tiny, *SMALL, "transforms=none", f"loss={loss}")) <= waits
 
 
+@pytest.mark.filterwarnings("ignore:'pin_memory'")
+def test_scenes_that_stay_on_the_device(tiny, monkeypatch):
+    read, original = [], scenes.read_scene
+    monkeypatch.setattr(scenes, "read_scene", lambda folder, *rest: read.append(folder) or original(folder, *rest))
+    monkeypatch.setattr(batches, "device_bytes", lambda device: 1 << 30)
+    keys = [*SMALL, "trainer.cache=device", "trainer.repeat=3", "transforms=pointcept", "loss=ce"]
+    assert take_steps(settings_of("train", *tiny, *keys)) <= 4
+    assert len(read) == len(set(read)) > 4
+
+
 def take_steps(cfg) -> int:
     """An epoch of updates from raw scenes on; how often one waits for the device, at most."""
-    scenes, most = processed_scenes(cfg.dataset, ("train",), 1)["train"], 0
-    loss, model = build.make_loss(cfg, 96, scenes), build.make_network(cfg)
+    folders, most = processed_scenes(cfg.dataset, ("train",), 1)["train"], 0
+    loss, model = build.make_loss(cfg, 96, folders), build.make_network(cfg)
     with pretend_gpu() as gpu:
         objective = Objective(model, loss).to(DEVICE)
         optimizer = torch.optim.SGD(objective.parameters(), lr=0.01)
-        batches = training_batches(cfg, scenes, DEVICE)
-        for (batch,) in batches.steps(0, 0, objective.prepare):
+        feed = training_batches(cfg, folders, DEVICE)
+        assert feed.augments
+        for (batch,) in feed.steps(0, 0, objective.prepare):
             assert isinstance(batch.features, OnGPU)
             gpu.waits.clear()
             losses = objective(batch)
@@ -77,11 +89,11 @@ def take_steps(cfg) -> int:
 @pytest.mark.filterwarnings("ignore:'pin_memory'")
 @pytest.mark.parametrize("method", ["csc", "lground"])
 def test_pretraining(tiny, method):
-    cfg = settings_of("pretrain", *tiny, *SMALL[:-1], f"method={method}", "trainer.repeat=1")
+    cfg = settings_of("pretrain", *tiny, *SMALL, f"method={method}", "trainer.repeat=1")
     with pretend_gpu():
         parts = cfg.method.build(cfg, DEVICE)
-        batches = next(parts.prefetcher.steps(0, 0, parts.objective.prepare))
-        losses = parts.objective(batches[0])
+        (batch,) = next(parts.prefetcher.steps(0, 0, parts.objective.prepare))
+        losses = parts.objective(batch)
         losses["loss"].backward()
         assert losses["loss"].device == DEVICE
         assert losses["loss"].isfinite()
@@ -89,12 +101,12 @@ def test_pretraining(tiny, method):
 
 def test_validation(tiny):
     cfg = settings_of("train", *tiny, *SMALL)
-    scenes = processed_scenes(cfg.dataset, ("val",), 1)["val"]
+    folders = processed_scenes(cfg.dataset, ("val",), 1)["val"]
     model = build.make_network(cfg)
 
     def score(device):
         predictor = Predictor(model.to(device), cfg.features, 0.25, device, [View(), View(90.0, "x")])
-        return evaluate_scenes(predictor, scenes, label_space("scannet200"), lambda failed: None)
+        return evaluate_scenes(predictor, folders, label_space("scannet200"), lambda failed: None)
 
     expected = score(torch.device("cpu"))
     with pretend_gpu():

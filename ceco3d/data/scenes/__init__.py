@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ceco3d.data.scenes.cache import ArrayCache as ArrayCache
     from ceco3d.data.scenes.colors import GRAY as GRAY
     from ceco3d.data.scenes.colors import has_colors as has_colors
+    from ceco3d.data.scenes.device_cache import DeviceCache as DeviceCache
     from ceco3d.data.scenes.frequency import class_frequency as class_frequency
     from ceco3d.data.scenes.instance_bank import InstanceBank as InstanceBank
     from ceco3d.data.scenes.missing import warn_missing as warn_missing
@@ -24,6 +25,7 @@ __getattr__, __all__ = lazy_exports(
     {
         "cache": ("ArrayCache",),
         "colors": ("GRAY", "has_colors"),
+        "device_cache": ("DeviceCache",),
         "frequency": ("class_frequency",),
         "instance_bank": ("InstanceBank",),
         "missing": ("warn_missing",),

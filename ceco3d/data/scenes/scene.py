@@ -52,7 +52,9 @@ class Scene:
         return self.replace(**{name: take_rows(tensor, index) for name, tensor in self.tensors().items()})
 
     def pin_memory(self) -> Scene:
-        """The scene in page-locked memory, so that copies to a GPU overlap with other work."""
+        """The scene in page-locked memory, so that copies to a GPU overlap with other work; on a GPU as it is."""
+        if self.coord.device.type != "cpu":
+            return self
         return self.replace(**{name: tensor.pin_memory() for name, tensor in self.tensors().items()})
 
     def to(self, device: torch.device | str) -> Scene:

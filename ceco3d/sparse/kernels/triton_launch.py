@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -13,13 +15,28 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MIN_CAPABILITY = (8, 0)
 
 
-def unsupported(device: torch.device, dtype: torch.dtype = torch.float32) -> str | None:
-    """Why the Triton kernels cannot compute in ``dtype`` on ``device``; None if they can."""
+@cache
+def missing() -> str | None:
+    """What Triton lacks on this machine, and how to get it; None if nothing."""
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed (pip install triton; it has wheels for Linux only)"
+    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+        return "Triton compiles a C file once and finds no compiler (apt-get install gcc, or set CC)"
+    return None
+
+
+def unsupported(device: torch.device, dtype: torch.dtype = torch.float32) -> str | None:
+    """Why the Triton kernels cannot compute in ``dtype`` on ``device``; None if they can."""
+    return _unsupported(device, dtype, interpreted())
+
+
+@cache  # a step asks a hundred times
+def _unsupported(device: torch.device, dtype: torch.dtype, interpreted: bool) -> str | None:
+    if importlib.util.find_spec("triton") is None:
+        return missing()
     if dtype not in DTYPES:
         return f"the Triton kernels do not support {str(dtype).removeprefix('torch.')}"
-    if interpreted():
+    if interpreted:
         return None if device.type == "cpu" else "TRITON_INTERPRET=1 is set: the kernels run on the CPU"
     if device.type != "cuda":
         return (
