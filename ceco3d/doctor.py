@@ -11,6 +11,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +21,13 @@ from ceco3d.cli.app import command
 from ceco3d.cli.catalog import config_dir
 from ceco3d.sparse.cpp.build import READY, best_level, cache_folder, load
 from ceco3d.sparse.cpp.trust import find_weakness
+from ceco3d.sparse.engine import describe_engine
 from ceco3d.sparse.kernels.cpu_rates import bf16_gain, rates
 from ceco3d.sparse.kernels.triton_launch import unsupported
-from ceco3d.utils.settings import CommonSettings, FilePath, settings
+from ceco3d.utils.components import Component
+from ceco3d.utils.device import choose_precision, describe_precision
+from ceco3d.utils.errors import UserError
+from ceco3d.utils.settings import CommonSettings, Count, FilePath, settings
 
 CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors")
 EXTRAS = {
@@ -44,11 +49,18 @@ class DoctorSettings(CommonSettings):
     """conf/doctor.yaml."""
 
     data: FilePath
+    model: Component
+    warm: bool = False
+    channels: Count = 9
+    classes: Count = 200
+    voxels: Count = 1_000_000
 
 
 @command("doctor", DoctorSettings)
 def main(settings: DoctorSettings) -> None:
-    """Print the report; exit code 0 whatever is missing."""
+    """Print the report; exit code 0 whatever is missing. With ``warm=true``, compile the Triton kernels first."""
+    if settings.warm:
+        print(f"kernels\n  {warm_kernels(settings)}")
     for title, lines in (
         ("ceco3d", system_lines()),
         ("packages", package_lines()),
@@ -94,6 +106,8 @@ def engine_lines() -> Iterator[str]:
     yield from cache_lines()
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
     for device in devices:
+        yield f"default on {device}: {default_choices(torch.device(device))}"
+    for device in devices:
         yield f"native on {device}: {try_engine('native', device)}"
     for device in devices:
         reason = unsupported(torch.device(device))
@@ -103,6 +117,34 @@ def engine_lines() -> Iterator[str]:
         return
     for device in devices:
         yield f"minkowski on {device}: {try_engine('minkowski', device)}"
+
+
+def default_choices(device: torch.device) -> str:
+    """What computes on ``device`` unless keys say otherwise, and why."""
+    dtype = choose_precision(None, device)
+    return f"engine {describe_engine('auto', device, dtype)}, precision {describe_precision(None, device, dtype)}"
+
+
+def warm_kernels(settings: DoctorSettings) -> str:
+    """Compile the Triton kernels of ``settings.model`` for this GPU; UserError without one that runs them."""
+    from ceco3d.models.warm import Warming, warm
+    from ceco3d.training.build import network_arguments
+
+    device = torch.device("cuda", 0)
+    reason = unsupported(device) if torch.cuda.is_available() else "torch sees none here"
+    if reason is not None:
+        raise UserError(f"warm=true: needs a GPU that runs the Triton kernels, but {reason}")
+    major, minor = torch.cuda.get_device_capability(device)
+    dtype, started = choose_precision(settings.precision, device), time.monotonic()
+    network = {
+        "settings": network_arguments(settings.model),
+        "in_channels": settings.channels,
+        "out_channels": settings.classes,
+    }
+    what = Warming(network, dtype, settings.precision == "tf32", settings.voxels, 10 * major + minor)
+    variants, new = warm(what, settings.workers or os.cpu_count() or 1)
+    seconds = time.monotonic() - started
+    return f"{variants} Triton kernels of {settings.model.name}, {new} of them compiled now, in {seconds:.0f} s"
 
 
 def cpu_kernels() -> str:

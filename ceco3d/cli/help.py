@@ -22,7 +22,7 @@ UNUSED = {
     "predict": ("seed", "workers"),
     "visualize": ("workers",),
     "report": ("precision", "seed", "workers"),
-    "doctor": ("device", "precision", "seed", "workers"),
+    "doctor": ("device", "seed"),
 }
 
 

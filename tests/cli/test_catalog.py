@@ -68,7 +68,7 @@ def test_a_folder_of_ones_own_adds_choices_keys_and_presets(own_conf, run_comman
         ("evaluate", ["dataset=rooms200", "voxel_size=null"], ["dataset.voxel_size", "trainer."]),
         ("report", ["device=auto"], ["precision=", "workers="]),
         ("train", ["dataset.voxel_size=0.07", "trainer.epochs=10 ", "loss.center.dim=512"], ["tta", "_target_"]),
-        ("doctor", ["data=data"], ["device=", "precision="]),
+        ("doctor", ["data=data", "warm=false", "precision=null"], ["device=", "seed="]),
     ],
 )
 def test_help_shows_the_keys_that_apply_with_their_values(command, shown, hidden):

@@ -16,28 +16,12 @@ from unittest.mock import patch
 
 import torch
 import triton
-from triton.backends.compiler import GPUTarget
 from triton.runtime.jit import JITFunction
 
 import ceco3d.sparse.triton
 from ceco3d.models import MinkUNet, build_model
 from ceco3d.sparse import SparseTensor
-
-
-class Driver:
-    """Triton's driver for one GPU of a compute capability."""
-
-    def __init__(self, capability: int) -> None:
-        self.target = GPUTarget("cuda", capability, 32)
-
-    def get_current_target(self) -> GPUTarget:
-        return self.target
-
-    def get_current_device(self) -> int:
-        return 0
-
-    def get_current_stream(self, device: int) -> int:
-        return 0
+from ceco3d.sparse.kernels.triton_ahead import Driver
 
 
 def take_step(model: MinkUNet, seed: int, size: int) -> None:

@@ -27,16 +27,16 @@ def missing() -> str | None:
 
 def unsupported(device: torch.device, dtype: torch.dtype = torch.float32) -> str | None:
     """Why the Triton kernels cannot compute in ``dtype`` on ``device``; None if they can."""
-    return _unsupported(device, dtype, interpreted())
+    return _reason(device, dtype, interpreted())
 
 
-@cache  # a step asks a hundred times
-def _unsupported(device: torch.device, dtype: torch.dtype, interpreted: bool) -> str | None:
+@cache  # every layer asks in every pass
+def _reason(device: torch.device, dtype: torch.dtype, interprets: bool) -> str | None:
     if importlib.util.find_spec("triton") is None:
         return missing()
     if dtype not in DTYPES:
         return f"the Triton kernels do not support {str(dtype).removeprefix('torch.')}"
-    if interpreted:
+    if interprets:
         return None if device.type == "cpu" else "TRITON_INTERPRET=1 is set: the kernels run on the CPU"
     if device.type != "cuda":
         return (
