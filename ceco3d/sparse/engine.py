@@ -101,7 +101,7 @@ def describe_engine(name: str, device: torch.device, dtype: torch.dtype) -> str:
 
 def _engine_here() -> str:
     """The engine that "auto" stands for. Its layers still compute as native ones where Triton's kernels cannot run."""
-    if not torch.cuda.is_available():
+    if not torch.cuda.is_available() or interpreted():
         return "native"
     reason = missing()
     if reason is None:

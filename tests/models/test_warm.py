@@ -26,6 +26,6 @@ def test_no_later_process_compiles_what_was_compiled_ahead(tmp_path):
 
     found = compile_ahead()
     (variants, new), (needed, compiled_late) = found["ahead"], found["step"]
-    assert variants == new >= needed > 6  # two processes shared them without repeating one
+    assert variants == new >= needed > 4  # two processes shared them without repeating one
     assert compiled_late == 0
     assert compile_ahead() == {"ahead": [variants, 0], "step": [needed, 0]}

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import torch
 from ceco3d import sparse
 from ceco3d.models import build_model
 from ceco3d.models.blocks import BasicBlock
-from ceco3d.sparse import SparseTensor, load_engine
+from ceco3d.sparse import SparseTensor, engine, load_engine
+from ceco3d.sparse.kernels import triton_launch
 from tests.helpers.extensions import CountingEngine
 from tests.helpers.sparse import sparse_input
 
@@ -42,6 +44,44 @@ def test_an_engine_of_ones_own_is_named_by_its_path():
     blocks = [block for block in model.modules() if isinstance(block, BasicBlock)]
     shortcuts = sum(block.downsample is not None for block in blocks)
     assert counting.calls - before == 1 + 4 + 2 * len(blocks) + shortcuts + 1  # stem, down, blocks, classifier
+
+
+def test_auto_is_triton_where_there_is_a_gpu(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(engine, "missing", lambda: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert load_engine("auto") is sparse
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert load_engine("auto").__name__ == "ceco3d.sparse.triton"
+    monkeypatch.setattr(engine, "missing", lambda: "the package triton is not installed (pip install triton)")
+    engine._warn_once.cache_clear()
+    with pytest.warns(UserWarning, match=r"engine=auto takes the slower engine=native: .*pip install triton"):
+        assert load_engine("auto") is sparse
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # warned once
+        assert load_engine("auto") is sparse
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "dtype", "described"),
+    [
+        ("auto", "cpu", torch.float32, "native (on a CPU)"),
+        ("triton", "cpu", torch.float32, "native (the Triton kernels run on a GPU, not on cpu"),
+        ("native", "cuda", torch.float32, "native"),
+        ("auto", "cuda", torch.bfloat16, "triton (on a GPU that runs its kernels)"),
+        ("triton", "cuda", torch.bfloat16, "triton"),
+        ("auto", "cuda", torch.float64, "native (the Triton kernels do not support float64)"),
+        ("mypackage.engine", "cuda", torch.float32, "mypackage.engine"),
+    ],
+)
+def test_an_engine_is_described_with_the_reason(monkeypatch, name, device, dtype, described):
+    pytest.importorskip("triton")
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(engine, "missing", lambda: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    triton_launch._reason.cache_clear()
+    assert engine.describe_engine(name, torch.device(device), dtype).startswith(described)
+    triton_launch._reason.cache_clear()
 
 
 def test_an_engine_of_ones_own_may_be_a_module(tmp_path, monkeypatch):

@@ -180,7 +180,7 @@ def test_network_equals_native():
     coordinates = x.coordinates.to(DEVICE)
     features = torch.randn(len(coordinates), 3, generator=torch.Generator().manual_seed(1)).to(DEVICE)
     torch.manual_seed(0)
-    native = build_model("MinkUNet14A", 3, 20, stem_kernel=3).to(DEVICE)
+    native = build_model("MinkUNet14A", 3, 20, stem_kernel=3, engine="native").to(DEVICE)
     ours = build_model("MinkUNet14A", 3, 20, stem_kernel=3, engine="triton").to(DEVICE)
     ours.load_state_dict(native.state_dict())
     inputs = SparseTensor(features, coordinates)
