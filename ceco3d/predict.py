@@ -58,8 +58,8 @@ def main(settings: PredictSettings) -> None:
     with settings.connected() as cluster:
         device = choose_device("cpu" if cluster else settings.device)  # workers have their own
         dtype = choose_precision("fp32" if cluster else settings.precision, device)
-        own = size, settings.head, None, settings.fragments
-        predictor, space = load_predictor(settings.checkpoint, device, views, dtype, *own)
+        rest = size, settings.head, None, settings.fragments
+        predictor, space = load_predictor(settings.checkpoint, device, views, dtype, *rest)
         if cluster is None:
             label_scans(predictor, space, scans, settings.out, options, settings.checkpoint)
         else:

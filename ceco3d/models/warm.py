@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -18,6 +17,7 @@ from ceco3d.models.fold import fold_batch_norms
 from ceco3d.models.network import Network
 from ceco3d.sparse import SparseTensor
 from ceco3d.sparse.kernels import normalize, triton_launch
+from ceco3d.sparse.kernels.triton_launch import replaced
 from ceco3d.sparse.maps.kernel_map import CoordinateManager
 from ceco3d.utils.parallel import run_parallel
 
@@ -73,8 +73,8 @@ def warm_part(what: Warming, parts: int, part: int) -> tuple[int, int]:
 @contextmanager
 def _without_values() -> Iterator[None]:
     """Make new tensors fake, with sizes but no values, and let the Triton kernels take them, although on the CPU."""
-    supported = patch.object(triton_launch, "_reason", lambda device, dtype, interprets: None)
-    with FakeTensorMode(allow_non_fake_inputs=True), supported, patch.object(normalize, "supports", lambda x: False):
+    supported = replaced(triton_launch, "_reason", lambda device, dtype, interprets: None)
+    with FakeTensorMode(allow_non_fake_inputs=True), supported, replaced(normalize, "supports", lambda x: False):
         yield
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from unittest.mock import patch
 
 import triton
 from torch._subclasses.fake_tensor import FakeTensor
 from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.runtime.jit import JITFunction, MockTensor
+
+from ceco3d.sparse.kernels.triton_launch import replaced
 
 
 class Driver:
@@ -71,8 +72,8 @@ def compile_only(capability: int, part: int = 0, parts: int = 1) -> Iterator[Com
 
     triton.runtime.driver.set_active(Driver(capability))
     with (
-        patch.object(JITFunction, "run", run),
-        patch.object(knobs.runtime, "jit_cache_hook", others),
-        patch.object(knobs.compilation, "listener", count),
+        replaced(JITFunction, "run", run),
+        replaced(knobs.runtime, "jit_cache_hook", others),
+        replaced(knobs.compilation, "listener", count),
     ):
         yield found

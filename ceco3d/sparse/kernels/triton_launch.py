@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,6 +52,17 @@ def _reason(device: torch.device, dtype: torch.dtype, interprets: bool) -> str |
         name = torch.cuda.get_device_name(device)
         return f"{name} has compute capability {found[0]}.{found[1]}, the Triton kernels need 8.0"
     return None
+
+
+@contextmanager
+def replaced(owner: object, name: str, value: Any) -> Iterator[None]:
+    """A context in which an attribute has another value."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def interpreted() -> bool:
