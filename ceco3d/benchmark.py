@@ -86,7 +86,7 @@ class BenchmarkSettings(CommonSettings):
     scene: FilePath | None
     data: DataSettings
     utilization: UtilizationSettings
-    measure: Annotated[Sequence[Literal["maps", "forward", "training", "memory"]], Field(min_length=1)]
+    measure: Annotated[Sequence[Literal["maps", "forward", "inference", "training", "memory"]], Field(min_length=1)]
     repeats: Count
     threads: Count | None
     out: FilePath

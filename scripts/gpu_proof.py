@@ -29,7 +29,7 @@ GRACE = 15  # seconds to save and end after SIGTERM
 DRY_PATIENCE = 10  # times the limit of a part, on a CPU that may be slow
 
 ENGINES = "[triton-bf16,triton-fp16,triton-tf32,native-bf16]"
-TIMES = "measure=[maps,forward,training]"
+TIMES = "measure=[maps,forward,inference,training]"
 REAL = ["dataset=rooms200", "dataset.size=large"]
 DRY = ["dataset=rooms200", "dataset.size=tiny"]
 

@@ -8,19 +8,19 @@ from typing import Any
 import torch
 
 from ceco3d.benchmarks.convolutions import measure_convolutions
-from ceco3d.benchmarks.engines import measure, peak_memory, working
+from ceco3d.benchmarks.engines import PASSES, measure, peak_memory, working
 from ceco3d.benchmarks.systems import System, float32_matmul_precision
 from ceco3d.benchmarks.timing import Times, gemm_rate
 from ceco3d.benchmarks.workload import Workload
 from ceco3d.utils.device import PRECISIONS
 
-HEADER = ("system", "maps", "forward", "training", "voxels/s", "peak GiB", "first call")
+HEADER = ("system", "maps", *PASSES, "voxels/s", "peak GiB", "first call")
 
 
 def compare_engines(workload: Workload, systems: Sequence[System], repeats: int, what: Sequence[str]) -> dict[str, Any]:
     """All measurements on one workload, as written to JSON; times in seconds, memory in GiB.
 
-    ``what`` selects among "maps", "forward", "training" and "memory".
+    ``what`` selects among "maps", the names of PASSES and "memory".
     """
     systems = working(workload, systems)
     sizes = measure_convolutions(workload).values()
@@ -53,8 +53,8 @@ def _summary(times: dict[str, Times], memory: dict[str, float], operations: floa
         "median": {name: measured.median for name, measured in times.items()},
         "peak_gib": memory,
         "gemm_share": {
-            name: factor * operations / times[name].median / rate
-            for name, factor in (("forward", 1), ("training", 3))
+            name: (3 if name == "training" else 1) * operations / times[name].median / rate
+            for name in PASSES
             if name in times
         },
         "maps_share": times["maps"].median / times["training"].median if {"maps", "training"} <= times.keys() else None,
@@ -81,7 +81,7 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
     rows = []
     for name, measured in systems.items():
         cells = []
-        for key in ("maps", "forward", "training"):
+        for key in ("maps", *PASSES):
             if key not in measured["seconds"]:
                 cells.append("-")
                 continue
@@ -93,9 +93,7 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
         training = measured["median"].get("training")
         cells.append("-" if training is None else f"{result['voxels'] / training:,.0f}")
         cells.append("; ".join(f"{gib:.2f} {key}" for key, gib in measured["peak_gib"].items()) or "-")
-        firsts = [
-            f"{measured['first'][key]:.1f} s {key}" for key in ("forward", "training") if key in measured["first"]
-        ]
+        firsts = [f"{measured['first'][key]:.1f} s {key}" for key in PASSES if key in measured["first"]]
         cells.append("; ".join(firsts) or "-")
         rows.append((name, *cells))
     return rows

@@ -18,6 +18,7 @@ from ceco3d.benchmarks.systems import System
 from ceco3d.benchmarks.timing import Times, alternate, clock
 from ceco3d.benchmarks.workload import Workload
 from ceco3d.models.blocks import BasicBlock
+from ceco3d.models.fold import fold_batch_norms
 from ceco3d.models.minkunet import MinkUNet, Variant
 from ceco3d.sparse import SparseTensor
 from ceco3d.utils.allocator import keep_freed_memory
@@ -58,7 +59,7 @@ def _failure(system: System, workload: Workload, device: torch.device) -> str | 
 def measure(
     workload: Workload, systems: Sequence[System], repeats: int, what: Sequence[str]
 ) -> dict[str, dict[str, Times]]:
-    """{"maps" | "forward" | "training": {system: times}} for the names in ``what``."""
+    """{"maps" | name of PASSES: {system: times}} for the names in ``what``."""
     results = {}
     if "maps" in what:
         times = alternate({system.engine: map_clock(workload, system) for system in systems}, repeats)
@@ -78,8 +79,9 @@ def measure(
 
 
 def network(workload: Workload, system: System, name: str) -> MinkUNet:
-    """The network for one of PASSES."""
-    return workload.network(system, inference=name == "forward")
+    """The network for one of PASSES: for inference with folded batch norms, which baselines have no way to fold."""
+    model = workload.network(system, inference=name != "training")
+    return fold_batch_norms(model) if name == "inference" and not system.is_baseline else model
 
 
 def forward(network: MinkUNet, workload: Workload, system: System) -> Tensor:
@@ -100,11 +102,15 @@ def training_step(network: MinkUNet, workload: Workload, system: System) -> None
         torch.autograd.backward(F.cross_entropy(logits.float(), workload.labels))
 
 
-PASSES: dict[str, Callable[[MinkUNet, Workload, System], object]] = {"forward": forward, "training": training_step}
+PASSES: dict[str, Callable[[MinkUNet, Workload, System], object]] = {
+    "forward": forward,
+    "inference": forward,
+    "training": training_step,
+}
 
 
 def peak_memory(workload: Workload, systems: Sequence[System], what: Sequence[str]) -> dict[str, dict[str, float]]:
-    """{"forward" | "training": {system: GiB}}: the peak of a process that does it twice and nothing else.
+    """{name of PASSES: {system: GiB}}: the peak of a process that does it twice and nothing else.
 
     On a GPU, the memory that torch allocates there; on a CPU, the whole process with its libraries (Linux).
     """

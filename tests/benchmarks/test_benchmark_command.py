@@ -17,7 +17,7 @@ def test_every_system_is_measured(run_command, tiny, tmp_path):
     assert result["neighbors"] > 3
     assert set(result["systems"]) == {"native-bf16", "native-fp32"}
     for system in result["systems"].values():
-        assert set(system["seconds"]) == {"maps", "forward", "training"}
+        assert set(system["seconds"]) == {"maps", "forward", "inference", "training"}
         assert all(len(times) == 2 and min(times) > 0 for times in system["seconds"].values())
         assert 0 < system["maps_share"] < 1
         assert system["first"].keys() == system["seconds"].keys()
@@ -88,7 +88,7 @@ def test_the_data_path_is_measured(run_command, tiny, tmp_path):
         ("systems=native-fp32", "must be a list"),
         ("utilization.skip=1", "utilization.skip=1: must be at least 2"),
         ("voxels=[10]", r"voxels\[0\]=10: must be at least 1000"),
-        ("measure=[speed]", "choose maps, forward, training or memory"),
+        ("measure=[speed]", "choose maps, forward, inference, training or memory"),
         ("repeats=0", "repeats=0"),
         ("scene=/none", "/none"),
     ],
