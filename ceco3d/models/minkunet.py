@@ -11,6 +11,7 @@ directions. The encoder halves the resolution four times; the decoder doubles it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from torch import nn
 
@@ -158,8 +159,7 @@ class MinkUNet(Network):
         return radius
 
     def _sampled(self, x: SparseTensor, convolution: str, norm: str) -> SparseTensor:
-        layer = self.get_submodule(convolution)
-        assert isinstance(layer, sparse.Convolution | sparse.TransposedConvolution)
+        layer = cast(sparse.Convolution, self.get_submodule(convolution))  # or an engine's own layer
         return conv_norm(layer, self.get_submodule(norm), x, relu=True)
 
 

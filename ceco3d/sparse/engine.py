@@ -32,6 +32,7 @@ ENGINES = {
 class Engine(Protocol):
     """The layers that a network is built from: a module, or any object with these classes or functions.
 
+    It may have a ``cross_entropy`` too, of the arguments of ``ceco3d.sparse.cross_entropy``; the losses then use it.
     Layers keep the parameter names, shapes and initial values of ``ceco3d.sparse``, so weights load into any engine.
     """
 

@@ -20,6 +20,8 @@ from ceco3d.sparse.entropy import cross_entropy as plain_cross_entropy
 from ceco3d.sparse.kernels.protocol import Kernels, NormKernels
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.sparse.maps.kernel_map import CoordinateManager
+from ceco3d.sparse.modules import ReLU
+from ceco3d.sparse.tensor import SparseTensor, cat
 
 try:
     from ceco3d.sparse.kernels import triton_convolve, triton_cross_entropy, triton_normalize
@@ -28,8 +30,14 @@ except ModuleNotFoundError as error:
     raise ImportError(f"{error}: pip install triton, which has wheels for Linux") from error
 
 __all__ = [
-    *("BatchNorm", "Convolution", "ReLU", "SparseTensor", "TransposedConvolution"),
-    *("cat", "cross_entropy", "unsupported"),
+    "BatchNorm",
+    "Convolution",
+    "ReLU",
+    "SparseTensor",
+    "TransposedConvolution",
+    "cat",
+    "cross_entropy",
+    "unsupported",
 ]
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ceco3d.training.objective import TrainingBatch
 from ceco3d.utils.distributed import rank
@@ -96,3 +97,11 @@ class NonFiniteGuard:
     def finite(self) -> None:
         """Reset the count after a finite step."""
         self.in_a_row = 0
+
+
+@torch.no_grad()
+def copy_all(to: Sequence[Tensor], source: Sequence[Tensor]) -> None:
+    """Copy each tensor of ``source`` into that of ``to``, in few launches: a network has hundreds of buffers."""
+    for dtype in {tensor.dtype for tensor in source}:
+        pairs = [(copy, tensor) for copy, tensor in zip(to, source, strict=True) if tensor.dtype == dtype]
+        torch._foreach_copy_(*map(list, zip(*pairs, strict=True)))

@@ -20,7 +20,7 @@ from ceco3d.inference.evaluation import Evaluation, ReportFailed
 from ceco3d.metrics.neural_collapse import summary
 from ceco3d.training.checkpoint import BEST, LAST, Position, inference_state, training_state
 from ceco3d.training.checkpoint_writer import CheckpointWriter
-from ceco3d.training.guards import NonFiniteGuard, UnreadableSceneGuard, loader_guard
+from ceco3d.training.guards import NonFiniteGuard, UnreadableSceneGuard, copy_all, loader_guard
 from ceco3d.training.interrupt import Interrupt
 from ceco3d.training.loggers import Logger
 from ceco3d.training.objective import TrainingBatch, TrainingObjective
@@ -163,15 +163,16 @@ class Trainer:
         If the loss of any process is not finite, the step is skipped and leaves everything as it was, running
         statistics of batch norms included.
         """
-        buffers = [buffer.clone() for buffer in self.objective.buffers()]
+        buffers = list(self.objective.buffers())
+        before = [torch.empty_like(buffer) for buffer in buffers]
+        copy_all(before, buffers)
         losses = self._compute_gradients(batches)
         # Infinite gradients are normal in float16: the scaler skips such a step by itself and lowers its factor.
         scaled = self.scaler.is_enabled() and self.scaler.get_scale() > 1
         bad = not math.isfinite(losses["loss"]) or not (scaled or math.isfinite(losses["grad_norm"]))
         any_bad, signal = (int(flag) for flag in reduce(torch.tensor([bad, interrupt.signal or 0]), "max"))
         if any_bad:
-            for buffer, before in zip(self.objective.buffers(), buffers, strict=True):
-                buffer.copy_(before)
+            copy_all(buffers, before)
             self.scaler.update(self.scaler.get_scale())  # keep the factor, but drop these gradients
             self.step_guard.skip(self.position.step + 1, batches, bad)
             return losses, signal

@@ -36,7 +36,7 @@ def same_scores(scores, in_training):
 
 
 def test_evaluate_scores_a_checkpoint(run_command, tiny, trained):
-    outcome = run_command("evaluate", f"checkpoint={trained}/checkpoints/last.pt", *tiny)
+    outcome = run_command("evaluate", f"checkpoint={trained}/checkpoints/last.pt", *tiny, "fragments=false")
     assert outcome.code == 0, outcome.err
     for word in ("present", "union", "zero_filled", "head", "tail"):
         assert word in outcome.out
@@ -84,7 +84,8 @@ def test_export_writes_every_vertex_of_the_raw_mesh(run_command, tiny, tiny_raw,
 
 def test_export_of_a_labelled_split_is_scored_like_evaluate(run_command, tiny, trained, tmp_path):
     checkpoint = f"checkpoint={trained}/checkpoints/last.pt"
-    outcome = run_command("export", checkpoint, *tiny, "split=val", f"out={tmp_path}", "tta=none")
+    options = "split=val", f"out={tmp_path}", "tta=none", "fragments=false"
+    outcome = run_command("export", checkpoint, *tiny, *options)
     assert outcome.code == 0, outcome.err
     same_scores(*(json.loads(path.read_text()) for path in (tmp_path / "scores.json", trained / "metrics.json")))
     # The same scores once more, from the submission and the processed labels alone.

@@ -11,6 +11,7 @@ import json
 import sys
 import warnings
 from collections import defaultdict
+from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from triton.runtime.jit import JITFunction
 import ceco3d.sparse.triton
 from ceco3d.models import MinkUNet, build_model
 from ceco3d.sparse import SparseTensor
+from ceco3d.sparse.kernels import triton_normalize
 from ceco3d.sparse.kernels.triton_ahead import Driver
 
 
@@ -44,7 +46,9 @@ def main(capability: int, steps: int = 3) -> None:
         compiled[kernel.fn.__name__].add(made.hash)
         return made
 
-    supported = patch.object(ceco3d.sparse.triton, "unsupported", lambda device, dtype: None)
+    supported = ExitStack()
+    for module in (ceco3d.sparse.triton, triton_normalize):
+        supported.enter_context(patch.object(module, "unsupported", lambda device, dtype: None))
     # No kernel fills the tables: zeros, because garbage would name rows that do not exist.
     with patch.object(JITFunction, "run", run), patch.object(torch, "empty", torch.zeros), supported:
         model = build_model("MinkUNet14A", 9, 200, engine="triton")

@@ -130,14 +130,15 @@ def test_validation(tiny):
 @pytest.mark.slow
 def test_triton_waits_for_the_sizes_of_four_levels_alone(monkeypatch):
     tiled = pytest.importorskip("ceco3d.sparse.triton")
-    from ceco3d.sparse.kernels import triton_convolve, triton_map, triton_tuned
+    from ceco3d.sparse.kernels import triton_convolve, triton_map, triton_normalize, triton_tuned
 
     if torch.cuda.is_available():
         pytest.skip("the kernels are not interpreted here")
-    monkeypatch.setattr(tiled, "unsupported", lambda device, dtype: None)
+    for module in (tiled, triton_normalize):
+        monkeypatch.setattr(module, "unsupported", lambda device, dtype: None)
     monkeypatch.setattr(triton_tuned, "tuned_config", lambda *call: None)
     monkeypatch.setattr(triton_convolve, "tuned_config", lambda *call: None)
-    for module in (triton_map, triton_convolve):
+    for module in (triton_map, triton_convolve, triton_normalize):
         monkeypatch.setattr(module, "device_of", lambda tensor: nullcontext())
     x, _ = sparse_input(0, density=0.02)
     coordinates, features = x.coordinates, torch.randn(len(x), 3)

@@ -70,6 +70,8 @@ def plain_loss(recipe, logits, features, labels, criterion, points):
         loss = cross_entropy(logits, labels, 0.1) + lovasz(logits, labels)
     else:
         loss = cross_entropy(logits, labels)
+    if recipe in ("lground_ce", "csc"):  # divided by all voxels
+        return loss * (labels >= 0).double().mean()
     if recipe == "ours":
         means, classes = centers(features, labels)
         (layer,) = center.projector
