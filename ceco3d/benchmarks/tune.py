@@ -132,6 +132,8 @@ def variations(config: Config, field: str, call: Call) -> Iterator[Config]:
         others = [other for other in halved_doubled if SMALLEST[field] <= other <= MOST]
     for other in others:
         changed: Config = replace(config, **{field: other})  # type: ignore[arg-type]  # the fields are integers
+        if field == "CHUNKS":  # larger steps, fewer of them in flight
+            changed = replace(changed, num_stages=min(changed.num_stages, 5))
         if other != value and _suits(changed, call):
             yield changed
 

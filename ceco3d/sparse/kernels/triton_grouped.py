@@ -37,7 +37,8 @@ def grouped_weight_gradient(
     """``triton_gemm.weight_gradient`` of OFFSETS offsets: reads a row of ``grad_out`` once for all of them.
 
     slots (tiles, VOLUME) int32: for each tile the block of each offset, or -1. A program owns all input channels,
-    BLOCK_M with padding, and walks through all tiles of its part, whether they use its offsets or not.
+    BLOCK_M with padding, and walks through all tiles of its part, whether they use its offsets or not. A gradient that
+    is not finite reaches all its offsets.
     """
     column = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     k = tl.program_id(1) * OFFSETS + tl.arange(0, OFFSETS)
