@@ -147,7 +147,7 @@ def _ranked(entries: list[tuple[str, dict[str, float], str, str]]) -> tuple[Row,
     rows = []
     for name, values, how, convention in entries:
         ranks = {
-            key: 1 + sum(other.get(key, value) > value for _, other, *_ in entries) for key, value in values.items()
+            key: 1 + sum(other.get(key, value) > value for _, other, _, _ in entries) for key, value in values.items()
         }
         rows.append(Row(name, values, ranks, how, convention))
     return tuple(sorted(rows, key=lambda row: -row.values.get("miou", -1.0)))
