@@ -103,5 +103,5 @@ class NonFiniteGuard:
 def copy_all(to: Sequence[Tensor], source: Sequence[Tensor]) -> None:
     """Copy each tensor of ``source`` into that of ``to``, in few launches: a network has hundreds of buffers."""
     for dtype in {tensor.dtype for tensor in source}:
-        pairs = [(copy, tensor) for copy, tensor in zip(to, source, strict=True) if tensor.dtype == dtype]
-        torch._foreach_copy_(*map(list, zip(*pairs, strict=True)))
+        alike = [i for i, tensor in enumerate(source) if tensor.dtype == dtype]
+        torch._foreach_copy_([to[i] for i in alike], [source[i] for i in alike])

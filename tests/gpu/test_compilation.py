@@ -1,6 +1,5 @@
 """A second process takes the compiled kernels from Triton's cache."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.gpu import ON_GPU, cases
+from tests.helpers.gpu import cases
 
 pytest.importorskip("triton")
 ROOT = Path(__file__).parents[2]
@@ -26,17 +25,15 @@ torch.cuda.synchronize()
 """
 
 
-@cases("command", [["-m", "tests.helpers.launch_triton", "90", "1"]], [["-c", STEP]], slow=True)
+@cases("command", [], [["-c", STEP]], slow=True)
 def test_a_second_process_compiles_nothing(command, tmp_path):
-    """A training step; where there is no GPU, its kernels are compiled for compute capability 9.0 and not run."""
+    """A training step; tests/models/test_warm.py shows the same without a GPU."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["TRITON_CACHE_DIR"] = str(tmp_path)
 
     def files():
         run = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr[-2000:]
-        if not ON_GPU:
-            assert json.loads(run.stdout.splitlines()[0])["convolve"] > 10
         return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
 
     first = files()

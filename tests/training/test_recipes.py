@@ -37,6 +37,7 @@ def test_a_recipe_runs_from_nothing_and_resumes_bit_for_bit(tiny, tmp_path, monk
     options = [*tiny, *SMALL]
     if recipe in ("csc", "lground"):
         options += ["pretrain.epochs=1", "pretrain.voxel_size=0.25", f"pretrain.run_dir={tmp_path}/pretrain"]
+    options.append("model.name=MinkUNet14A")
     whole, parts = (settings(recipe, *options, f"run_dir={tmp_path}/{name}") for name in ("whole", "parts"))
     train(whole, pretraining(whole))
     with monkeypatch.context() as patch:
