@@ -70,7 +70,14 @@ def benchmark(
 def training(out: Path, dry: bool) -> list[str]:
     """Overrides of a training at 2 cm."""
     if dry:
-        return [*DRY, "voxel_size=0.25", "model=minkunet14a", "device=cpu", "trainer.batch_size=7", "trainer.epochs=2"]
+        small = [
+            "voxel_size=0.25",
+            "model=minkunet14a",
+            "trainer.batch_size=7",
+            "trainer.epochs=2",
+            "trainer.log_every=1",
+        ]
+        return [*DRY, *small, "device=cpu"]
     data = [*REAL, "voxel_size=0.02", "model=minkunet34c", "precision=bf16", "engine=triton"]
     return [*data, "trainer.batch_size=8", "trainer.augment_on=device", "trainer.epochs=100", "trainer.log_every=10"]
 
