@@ -93,7 +93,7 @@ def augmentation(settings: RunSettings, folders: Sequence[Path], space: LabelSpa
 
 def array_reader(trainer: TrainerSettings, folders: Sequence[Path]) -> Load:
     """Reads the arrays of the scenes in ``folders``, through a cache if ``trainer.cache`` is set."""
-    return ArrayCache(folders, int(trainer.cache * 1e9)) if isinstance(trainer.cache, float) else read_npy
+    return ArrayCache(folders, int(trainer.cache * 1e9)) if isinstance(trainer.cache, int | float) else read_npy
 
 
 def collated(
