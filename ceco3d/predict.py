@@ -20,9 +20,11 @@ from ceco3d.data.pointclouds.files import find_scans
 from ceco3d.inference.on_cluster import label_scans_on_cluster, predictor_source
 from ceco3d.inference.predictor import load_predictor
 from ceco3d.inference.scan_labeling import LabelingOptions, label_scans
+from ceco3d.models.pretrained import WeightsPath
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, Positive, as_texts, settings
+from ceco3d.visualization.scan_page import write_page
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class PredictSettings(ExecutorSettings, CommonSettings):
     """conf/predict.yaml."""
 
     tta: ViewSettings
-    checkpoint: FilePath
+    checkpoint: WeightsPath
     input: Annotated[Sequence[str], BeforeValidator(as_texts)]
     out: FilePath
     unit: Literal["m", "cm", "mm"] = "m"
@@ -44,6 +46,7 @@ class PredictSettings(ExecutorSettings, CommonSettings):
     head: str | None = None
     fragments: FragmentPasses = 4
     overwrite: bool = False
+    page: bool = True
 
 
 @command("predict", PredictSettings)
@@ -51,8 +54,9 @@ def main(settings: PredictSettings) -> None:
     """Find the scans, load the network, label one scan after the other, or all of them on a cluster."""
     scans = find_scans(settings.input)
     check_writable(settings.out)
+    files = settings.overwrite, write_page if settings.page else None
     options = LabelingOptions(
-        settings.unit, settings.up, settings.columns, settings.max_voxels, settings.overlap, settings.overwrite
+        settings.unit, settings.up, settings.columns, settings.max_voxels, settings.overlap, *files
     )
     views, size = settings.tta.views(), settings.voxel_size
     with settings.connected() as cluster:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 
 from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
+from ceco3d.models.pretrained import PRETRAINED, WeightsPath, weights_name
 from ceco3d.preprocessing.datasets import DataSet, processed_scenes
 from ceco3d.preprocessing.labeled.dataset import LabeledScans
 from ceco3d.utils.atomic import check_writable
@@ -64,7 +65,7 @@ class ScoringSettings(CommonSettings):
 
     dataset: Annotated[DataSet, BUILT]
     tta: ViewSettings
-    checkpoint: FilePath | None = None
+    checkpoint: WeightsPath | None = None
     split: Literal["train", "val", "test"]
     voxel_size: Positive | None = None
     head: str | None = None
@@ -82,11 +83,16 @@ class ScoringSettings(CommonSettings):
     def title(self) -> str:
         """The title of the result in tables."""
         size = "" if self.voxel_size is None else f", voxels of {self.voxel_size:g} m"
-        return f"{self.weights} on {self.dataset.name} {self.split}{size}"
+        return f"{weights_name(self.weights)} on {self.dataset.name} {self.split}{size}"
 
     def output_folder(self, command: str) -> Path:
-        """``out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable."""
-        out = self.out or self.weights.absolute().parent.parent / f"{command}-{self.split}"
+        """``out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable.
+
+        The weights that come with the package belong to no run: ``outputs/pretrained``.
+        """
+        shipped = weights_name(self.weights) == PRETRAINED
+        run = Path("outputs", PRETRAINED) if shipped else self.weights.absolute().parent.parent
+        out = self.out or run / f"{command}-{self.split}"
         check_writable(out)
         return out
 

@@ -14,9 +14,10 @@ from ceco3d.utils.errors import UserError
 BLOCK = 1 << 20
 
 
-def name_outputs(scans: Sequence[Path], out: Path) -> dict[Path, str]:
+def name_outputs(scans: Sequence[Path], out: Path, page: bool = False) -> dict[Path, str]:
     """The base name of each scan's files in ``out``: its stem, numbered if several scans share it.
 
+    page  whether a page is among them
     UserError if an output would replace an input.
     """
     names: dict[Path, str] = {}
@@ -24,13 +25,13 @@ def name_outputs(scans: Sequence[Path], out: Path) -> dict[Path, str]:
     for path in scans:
         stem = path.resolve().name if path.is_dir() else path.stem
         name, number = stem, 1
-        while taken & {target.name.lower() for target in _outputs(path, name, out)}:  # some file systems ignore case
+        while taken & _lowered(_outputs(path, name, out, page)):
             number += 1
             name = f"{stem}-{number}"
-        taken |= {target.name.lower() for target in _outputs(path, name, out)}
+        taken |= _lowered(_outputs(path, name, out, page))
         names[path] = name
     inputs = {(status.st_dev, status.st_ino) for status in map(os.stat, scans)}  # also finds links to an input
-    for target in (target for path, name in names.items() for target in _outputs(path, name, out)):
+    for target in (target for path, name in names.items() for target in _outputs(path, name, out, page)):
         if target.exists() and (target.stat().st_dev, target.stat().st_ino) in inputs:
             raise UserError(f"out={out}: {target} is an input and would be replaced; choose another folder")
     return names
@@ -45,14 +46,15 @@ def checkpoint_source(checkpoint: Path) -> dict[str, str]:
     return {"checkpoint": str(checkpoint), "checkpoint_sha256": digest.hexdigest()}
 
 
-def refuse_to_overwrite(names: Mapping[Path, str], out: Path, source: Mapping[str, str]) -> None:
+def refuse_to_overwrite(names: Mapping[Path, str], out: Path, source: Mapping[str, str], page: bool = False) -> None:
     """UserError if a file in ``out`` would be replaced that is not an earlier result of the same scan and checkpoint.
 
     names   of the outputs of each scan, see ``name_outputs``
     source  of the labels, see ``checkpoint_source``
+    page    whether a page is among them
     """
     for path, name in names.items():
-        existing = next((target for target in _outputs(path, name, out) if target.exists()), None)
+        existing = next((target for target in _outputs(path, name, out, page) if target.exists()), None)
         if existing is None:
             continue
         earlier = _read_summary(out / (name + SUMMARY))
@@ -65,9 +67,14 @@ def refuse_to_overwrite(names: Mapping[Path, str], out: Path, source: Mapping[st
         raise UserError(f"{existing} {what}: set overwrite=true to replace it, or choose another folder out=")
 
 
-def _outputs(path: Path, name: str, out: Path) -> list[Path]:
+def _lowered(paths: Sequence[Path]) -> set[str]:
+    """Their names in small letters: some file systems ignore case."""
+    return {path.name.lower() for path in paths}
+
+
+def _outputs(path: Path, name: str, out: Path, page: bool) -> list[Path]:
     """The files in ``out`` for the scan at ``path``, under the base name ``name``."""
-    return [out / (name + suffix) for suffix in output_suffixes(path)]
+    return [out / (name + suffix) for suffix in output_suffixes(path, page)]
 
 
 def _read_summary(path: Path) -> dict[str, object]:

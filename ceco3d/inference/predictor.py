@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from ceco3d.inference.heads import choose_head
 from ceco3d.metrics import ClassMoments
 from ceco3d.models import Network, load_trained
 from ceco3d.models.fold import fold_batch_norms
+from ceco3d.models.pretrained import PRETRAINED, describe_setup, weights_name
 from ceco3d.sparse import SparseTensor
 from ceco3d.utils.device import choose_device
 from ceco3d.utils.errors import UserError
@@ -78,6 +80,7 @@ class Predictor:
     outputs     of the classifier that count: those of one part of a joint training, or all
     fragments   passes in each view at most, with other points of the voxels in each (``inference.fragments``); None: as
                 many as the fullest voxel has points
+    temperature  divides the logits before the softmax
 
     >>> model = build_model("MinkUNet14A", in_channels=3, out_channels=20, stem_kernel=3)
     >>> labels, confidence = Predictor(model, ["color"], voxel_size=0.05).predict(scene)
@@ -93,16 +96,25 @@ class Predictor:
         dtype: torch.dtype = torch.float32,
         outputs: slice = slice(None),
         fragments: int | None = 1,
+        temperature: float = 1.0,
     ) -> None:
         self.device = next(model.parameters()).device if device is None else torch.device(device)
         self.model = model.to(self.device)
         self.features, self.voxel_size, self.views, self.dtype = list(features), voxel_size, views, dtype
-        self.outputs, self.fragments = outputs, fragments
+        self.outputs, self.fragments, self.temperature = outputs, fragments, temperature
 
     def with_outputs(self, outputs: slice) -> Predictor:
         """The same network, with other outputs."""
-        own = self.features, self.voxel_size, self.device, self.views, self.dtype
-        return Predictor(self.model, *own, outputs, self.fragments)
+        return self._changed(outputs=outputs)
+
+    def with_passes(self, views: Sequence[View], fragments: int | None) -> Predictor:
+        """The same network, with other passes over each scene."""
+        return self._changed(views=views, fragments=fragments)
+
+    def _changed(self, **changes: Any) -> Predictor:
+        made = copy.copy(self)  # shares the network
+        vars(made).update(changes)
+        return made
 
     @property
     def classifier(self) -> tuple[Tensor, Tensor]:
@@ -166,7 +178,8 @@ class Predictor:
             logits = self.model.final(found).features[:, self.outputs]
         if moments is not None:
             moments.update(found.features, labels)
-        probabilities: Tensor = logits.float().softmax(1)
+        logits = logits.float()
+        probabilities: Tensor = (logits if self.temperature == 1 else logits / self.temperature).softmax(1)
         return probabilities
 
 
@@ -192,7 +205,7 @@ def load_predictor(
     space: LabelSpace | None = None,
     fragments: int | None = 1,
 ) -> tuple[Predictor, LabelSpace]:
-    """Load the network of a checkpoint of ceco3d.train, with the label space it predicts.
+    """Load the network of a checkpoint (``load_trained``), with the label space it predicts.
 
     device        "auto": the GPU if there is one, else the CPU
     views, dtype, fragments  see ``Predictor``
@@ -211,6 +224,7 @@ def load_predictor(
     trained = setup["voxel_size"]
     if voxel_size is not None and voxel_size != trained:
         logger.warning(f"voxel_size={voxel_size:g}: {path} was trained at {trained:g} m; expect other scores")
-    folded = fold_batch_norms(model)
-    size = voxel_size or trained
-    return Predictor(folded, setup["features"], size, device, views, dtype, outputs, fragments), predicted
+    if weights_name(path) == PRETRAINED:
+        logger.info(f"weights: {PRETRAINED}, {describe_setup(setup)}; their limits: docs/pretrained.md")
+    own = setup["features"], voxel_size or trained, device, views, dtype, outputs, fragments
+    return Predictor(fold_batch_norms(model), *own, float(setup.get("temperature", 1))), predicted

@@ -12,6 +12,7 @@ from typing import Any
 
 from ceco3d.data.labels import LabelSpace, stored_space
 from ceco3d.data.pointclouds.files import read_scan
+from ceco3d.data.pointclouds.scan import Scan
 from ceco3d.data.pointclouds.scan_to_scene import to_scene
 from ceco3d.data.transforms import voxelize
 from ceco3d.inference.chunks import predict_in_chunks, receptive_field
@@ -37,6 +38,7 @@ class LabelingOptions:
     max_voxels  per forward pass; larger scans are split into chunks
     overlap     voxels around a chunk that the network sees too; None: its receptive field
     overwrite   results of another checkpoint or scan
+    page        writes the page of a labeled scan beside its files, whose path without suffix is given; None: no page
     """
 
     unit: str = "m"
@@ -45,6 +47,7 @@ class LabelingOptions:
     max_voxels: int = 500_000
     overlap: int | None = 64
     overwrite: bool = False
+    page: Callable[[LabeledScan, Path], None] | None = None
 
 
 def label_scans(
@@ -71,10 +74,11 @@ def plan_outputs(
 
     UserError if a file would be replaced that must not be.
     """
-    names = name_outputs(scans, out)
+    page = options.page is not None
+    names = name_outputs(scans, out, page)
     source = checkpoint_source(checkpoint)
     if not options.overwrite:
-        refuse_to_overwrite(names, out, source)
+        refuse_to_overwrite(names, out, source, page)
     return names, source
 
 
@@ -112,14 +116,52 @@ def label_scan(
     scan = read_scan(path, options.columns)
     if scan.layout:
         logger.info(f"{path}: columns: {scan.layout}")
+    result = predict_scan(predictor, space, scan, target.name, options, path)
+    classes = result.classes()
+    summary = {
+        "input": os.path.abspath(path),
+        **source,
+        "label_space": stored_space(space),
+        "voxel_size": predictor.voxel_size,
+        "points": len(scan),
+        "unlabelled": int((~result.usable).sum()),
+        "mean_confidence": result.mean_confidence,
+        "warnings": [],
+        "classes": classes,
+    }
+    try:
+        for warning in result.write(target, summary):
+            logger.warning(f"{path}: {warning}")
+        if options.page is not None:
+            options.page(result, target)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from None
+    return classes, f"{target.name}: {len(scan):,} points"
+
+
+def predict_scan(
+    predictor: Predictor,
+    space: LabelSpace,
+    scan: Scan,
+    name: str,
+    options: LabelingOptions,
+    path: Path | None = None,
+) -> LabeledScan:
+    """Label the points of a scan; logs the warnings.
+
+    name  of the scan, for progress and titles
+    path  that it was read from
+    UserError if it has no usable points or is too large for the voxel grid.
+    """
+    shown = path or name
     try:
         scene, usable, warnings = to_scene(
-            scan, target.name, options.unit, options.up, predictor.features, predictor.voxel_size
+            scan, name, options.unit, options.up, predictor.features, predictor.voxel_size
         )
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{shown}: {error}") from None
     for warning in warnings:
-        logger.warning(f"{path}: {warning}")
+        logger.warning(f"{shown}: {warning}")
     voxels = voxelize(scene.coord, predictor.voxel_size)
     overlap = receptive_field(predictor) if options.overlap is None else options.overlap
     labels, confidence = predict_in_chunks(predictor, scene, voxels, options.max_voxels, overlap)
@@ -129,23 +171,6 @@ def label_scan(
             f"the mean confidence is {percent(mean)} %: the network hardly knows such scans; "
             "check unit, up and colors, and look at the labels before you use them"
         )
-        logger.warning(f"{path}: {warnings[-1]}")
-    result = LabeledScan(path, scan, usable, labels.numpy(), confidence.numpy(), space)
-    classes = result.classes(voxels.index.numpy(), predictor.voxel_size)
-    summary = {
-        "input": os.path.abspath(path),
-        **source,
-        "label_space": stored_space(space),
-        "voxel_size": predictor.voxel_size,
-        "points": len(scan),
-        "unlabelled": int((~usable).sum()),
-        "mean_confidence": mean,
-        "warnings": warnings,
-        "classes": classes,
-    }
-    try:
-        for warning in result.write(target, summary):
-            logger.warning(f"{path}: {warning}")
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from None
-    return classes, f"{target.name}: {len(scan):,} points"
+        logger.warning(f"{shown}: {warnings[-1]}")
+    own = voxels.index.numpy(), predictor.voxel_size, space, warnings
+    return LabeledScan(path, scan, scene, usable, labels.numpy(), confidence.numpy(), *own)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from safetensors import safe_open
 
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.file_kind import CUT, is_safetensors
 from ceco3d.utils.torch_file import read_torch_file
 from ceco3d.utils.untrusted import RefusedError, one_line, reading
+
+METADATA = "ceco3d"  # in the metadata of a safetensors file: the setup of its network as JSON, see `models.pretrained`
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +64,23 @@ def _read(path: Path) -> tuple[Any, list[str]]:
         if header + 8 > path.stat().st_size:
             raise RefusedError(CUT)
         try:
-            return load_file(path), []
+            return _read_safetensors(path), []
         except Exception as error:
             cut = "MetadataIncompleteBuffer" in str(error) or "not fully covered" in str(error)
             if cut:
                 raise RefusedError(CUT) from error
             raise ValueError(f"a damaged safetensors file: {one_line(error, 80)}") from error
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """The tensors; below ``model`` and in float32, beside ``setup``, if the metadata has a setup."""
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+        stored = (file.metadata() or {}).get(METADATA)
+    if stored is None:
+        return tensors
+    wide = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    return {"setup": json.loads(stored), "model": wide}
 
 
 def list_names(names: list[str], count: int = 5) -> str:

@@ -1,4 +1,4 @@
-"""Load a network from the checkpoint of a training run."""
+"""Load a network from the checkpoint of a training run, or from a file of weights with their setup."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ceco3d.models.build import build_network
 from ceco3d.models.checkpoint_file import read_file
 from ceco3d.models.matching import OPTIONAL
 from ceco3d.models.network import Network
+from ceco3d.models.pretrained import is_temperature
 from ceco3d.models.weights import check_finite
 from ceco3d.utils.components import TARGET
 from ceco3d.utils.errors import UserError
@@ -23,10 +24,11 @@ _FAMILY = {"name", "stem_kernel", "bn_momentum"}  # the settings of a MinkUNet
 
 
 def load_trained(path: str | Path) -> tuple[Network, dict[str, Any]]:
-    """The network of a checkpoint of ceco3d.train with its weights, on the CPU, and its setup.
+    """The network of a checkpoint of ceco3d.train, or of a file of ``save_weights``, on the CPU, and its setup.
 
     The setup holds "model" (see ``build_network``; with in_channels and out_channels), "label_space", "features" and
-    "voxel_size" (meters). The file is untrusted: it can name no engine, and no class but a subclass of Network.
+    "voxel_size" (meters), and can hold "temperature" and "trained_on" (see ``models.pretrained``). The file is
+    untrusted: it can name no engine, and no class but a subclass of Network.
 
     UserError when the file is missing, damaged or not such a checkpoint, or when weights are NaN or infinite.
     """
@@ -80,6 +82,8 @@ def _check_setup(setup: Mapping[str, Any]) -> None:
         raise ValueError("features are not names")
     if not isinstance(setup["voxel_size"], int | float) or not 0 < setup["voxel_size"] < 1000:
         raise ValueError("voxel_size is not a length in meters")
+    if not is_temperature(setup.get("temperature", 1)):
+        raise ValueError("temperature is not a number within 0.01 and 100")
     if is_joint(setup["label_space"]):
         classes = restored_blocks(setup["label_space"])[-1].outputs.stop
         if classes != setup["model"]["out_channels"]:

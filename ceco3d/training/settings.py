@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from ceco3d.data.batch import OFFSET_RANGE
 from ceco3d.data.transforms import SphereCrop
+from ceco3d.models.pretrained import WeightsPath
 from ceco3d.preprocessing.datasets import DataSet
 from ceco3d.training.schedule import Schedule
 from ceco3d.utils.components import Component
@@ -105,7 +106,7 @@ class RunSettings(CommonSettings):
     logger: Mapping[str, Factory]
     run_dir: FilePath
     resume: Literal["auto"] | None = None
-    init: FilePath | None = None
+    init: WeightsPath | None = None
     init_leave_out: Sequence[str] = ()
     init_minkowski: Annotated[Literal["auto", "0.4", "0.5"], BeforeValidator(str)] = "auto"
     engine: str = "auto"
