@@ -10,10 +10,11 @@ if __name__ == "__main__":
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from ceco3d.api.calls import callable_module, settings_from
 from ceco3d.cli.app import command
 from ceco3d.cli.executor import ExecutorSettings
 from ceco3d.cli.scoring import ScoringSettings
@@ -42,12 +43,25 @@ class EvaluateSettings(ExecutorSettings, ScoringSettings):
     classes: FilePath | None = None
 
 
+def call(*overrides: str, **keys: Any) -> dict[str, Any]:
+    """Evaluate, as ``python -m ceco3d.evaluate`` does with the same keys; returns the scores, as in ``metrics.json``.
+
+    overrides, keys  see ``api.settings_from``: ``ceco3d.evaluate(checkpoint="pretrained", dataset="rooms200")``
+    UserError if a key does not exist, or a value makes no sense.
+    """
+    return run(settings_from("evaluate", EvaluateSettings, overrides, keys))
+
+
 @command("evaluate", EvaluateSettings)
 def main(settings: EvaluateSettings) -> None:
+    """Evaluate a network, or labeled files."""
+    run(settings)
+
+
+def run(settings: EvaluateSettings) -> dict[str, Any]:
     """Evaluate, write ``metrics.json``, ``scores.md``, ``report.html`` and what they are made of, print the scores."""
     if settings.pred is not None or settings.truth is not None:
-        compare(settings)
-        return
+        return compare(settings)
     out = settings.output_folder("evaluate")
     with (
         settings.connected() as cluster,
@@ -68,9 +82,10 @@ def main(settings: EvaluateSettings) -> None:
             report_evaluation(out, space, settings.title)
         print_scores(evaluation.scores, settings.title, space)
         logger.info(f"written to {out}")
+    return evaluation.scores
 
 
-def compare(settings: EvaluateSettings) -> None:
+def compare(settings: EvaluateSettings) -> dict[str, Any]:
     """Score labeled files; write the scores into ``out`` if it is set."""
     if settings.pred is None or settings.truth is None:
         missing = "truth" if settings.truth is None else "pred"
@@ -86,7 +101,10 @@ def compare(settings: EvaluateSettings) -> None:
         table = encoded(scores_markdown(scores, space, title))
         write_files({settings.out / "scores.md": table, settings.out / "metrics.json": json_bytes(scores)})
         logger.info(f"written to {settings.out}")
+    return scores
 
 
 if __name__ == "__main__":
     main()
+else:
+    callable_module(__name__, call)

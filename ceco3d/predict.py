@@ -9,42 +9,37 @@ if __name__ == "__main__":
 
 import logging
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
 from ceco3d.cli.app import command
 from ceco3d.cli.executor import ExecutorSettings
-from ceco3d.cli.scoring import FragmentPasses, ViewSettings
+from ceco3d.cli.labeling import LabelingKeys
+from ceco3d.cli.scoring import ViewSettings
 from ceco3d.data.pointclouds.files import find_scans
 from ceco3d.inference.on_cluster import label_scans_on_cluster, predictor_source
 from ceco3d.inference.predictor import load_predictor
-from ceco3d.inference.scan_labeling import LabelingOptions, label_scans
+from ceco3d.inference.scan_labeling import label_scans
 from ceco3d.models.pretrained import WeightsPath
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
-from ceco3d.utils.settings import CommonSettings, Count, FilePath, Index, Positive, as_texts, settings
+from ceco3d.utils.settings import CommonSettings, FilePath, Positive, as_texts, settings
 from ceco3d.visualization.scan_page import write_page
 
 logger = logging.getLogger(__name__)
 
 
 @settings
-class PredictSettings(ExecutorSettings, CommonSettings):
+class PredictSettings(LabelingKeys, ExecutorSettings, CommonSettings):
     """conf/predict.yaml."""
 
     tta: ViewSettings
     checkpoint: WeightsPath
     input: Annotated[Sequence[str], BeforeValidator(as_texts)]
     out: FilePath
-    unit: Literal["m", "cm", "mm"] = "m"
-    up: Literal["z", "y", "-y"] = "z"
-    columns: Annotated[Sequence[str] | None, BeforeValidator(as_texts)] = None
-    max_voxels: Count = 500_000
-    overlap: Index | None = 64
     voxel_size: Positive | None = None
     head: str | None = None
-    fragments: FragmentPasses = 4
     overwrite: bool = False
     page: bool = True
 
@@ -54,10 +49,7 @@ def main(settings: PredictSettings) -> None:
     """Find the scans, load the network, label one scan after the other, or all of them on a cluster."""
     scans = find_scans(settings.input)
     check_writable(settings.out)
-    files = settings.overwrite, write_page if settings.page else None
-    options = LabelingOptions(
-        settings.unit, settings.up, settings.columns, settings.max_voxels, settings.overlap, *files
-    )
+    options = settings.options(settings.overwrite, write_page if settings.page else None)
     views, size = settings.tta.views(), settings.voxel_size
     with settings.connected() as cluster:
         device = choose_device("cpu" if cluster else settings.device)  # workers have their own

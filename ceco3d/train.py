@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ceco3d.api.calls import callable_module, settings_from
 from ceco3d.cli.app import command, compose
 from ceco3d.cli.settings import to_settings
 from ceco3d.metrics.tables import print_scores
@@ -28,8 +29,24 @@ from ceco3d.utils.device import choose_device
 SHARED = ("dataset", "model", "features", "engine", "device", "precision", "seed", "workers", "log_level")
 
 
+def call(*overrides: str, **keys: Any) -> Path:
+    """Train, as ``python -m ceco3d.train`` does with the same keys; returns the folder of the run.
+
+    overrides, keys  see ``api.settings_from``: ``ceco3d.train("trainer.epochs=3", dataset="rooms200")``
+    UserError if a key does not exist, or a value makes no sense.
+    """
+    settings = settings_from("train", TrainSettings, overrides, keys)
+    run(settings)
+    return settings.run_dir
+
+
 @command("train", TrainSettings)
 def main(settings: TrainSettings) -> None:
+    """Train a network."""
+    run(settings)
+
+
+def run(settings: TrainSettings) -> None:
     """Train, then print the final validation scores; write the report of the run, also if it is interrupted."""
     if os.environ.get("RANK", "0") != "0":  # not the first of the processes that torchrun started
         train(settings, pretraining(settings))
@@ -76,3 +93,5 @@ def pretraining_config(settings: TrainSettings) -> dict[str, Any]:
 
 if __name__ == "__main__":
     main()
+else:
+    callable_module(__name__, call)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from ceco3d.cli.app import command
 from ceco3d.cli.scoring import ViewSettings
+from ceco3d.models.pretrained import WeightsPath
 from ceco3d.preprocessing.datasets import DataSet
 from ceco3d.reports.neural_collapse_geometry import choose_classes
 from ceco3d.reports.neural_collapse_runs import read_runs
@@ -34,7 +35,7 @@ class VisualizeSettings(CommonSettings):
     tta: ViewSettings
     scene: Text | None = None
     input: FilePath | None = None
-    runs: Sequence[FilePath] = ()
+    runs: Sequence[WeightsPath] = ()
     labels: Sequence[Text] | None = None
     out: FilePath
     up: Literal["z", "y", "-y"] = "z"

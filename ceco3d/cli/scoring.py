@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from ceco3d.cli.catalog import config_dir
+from ceco3d.cli.settings import to_settings
 from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
 from ceco3d.models.pretrained import PRETRAINED, WeightsPath, weights_name
@@ -18,6 +20,7 @@ from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import PRECISIONS, choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.settings import BUILT, CommonSettings, FilePath, Positive, settings
+from ceco3d.utils.untrusted import read_yaml
 
 
 def check_same_classes(predicted: LabelSpace, given: LabelSpace, checkpoint: Path, dataset: str) -> None:
@@ -45,6 +48,15 @@ class ViewSettings:
     def views(self) -> list[View]:
         """Every combination, and ``more``."""
         return make_views(self.rotations, self.flips, self.scales, self.more)
+
+
+def views_named(name: str) -> list[View]:
+    """The views of ``tta=name``, a file in conf/tta; UserError if there is none."""
+    folder = config_dir() / "tta"
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in names:
+        raise UserError(f"tta={name!r}: choose one of {', '.join(names)}")
+    return to_settings(ViewSettings, read_yaml(folder / f"{name}.yaml")).views()
 
 
 def _passes(value: Any) -> int | None:

@@ -84,7 +84,7 @@ class LabeledScan:
                 "name": self.space.names[k],
                 "id": self.space.ids[k],
                 "points": int(points[k]),
-                "share": points[k] / len(self.scan),
+                "share": float(points[k] / len(self.scan)),
                 "area_m2": round(float(voxels[k] * self.voxel_size**2), 4),
                 "confidence": float(confidence[k]),
             }

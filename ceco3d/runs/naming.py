@@ -29,12 +29,14 @@ def distinct_names(names: Sequence[str], folders: Sequence[Path], form: str) -> 
 def run_labels(folders: Sequence[Path], labels: Sequence[str] | None = None) -> list[str]:
     """Return ``labels``, or by default the names of the runs in ``folders`` (plus the folder where names repeat).
 
-    Raises UserError if a folder is missing or the number of labels is wrong.
+    A file of weights among them has its own name. Raises UserError if a folder is missing or the number of labels is
+    wrong.
     """
     for folder in folders:
-        if not folder.is_dir():
+        if not folder.exists():
             raise UserError(f"{folder}: no such run folder; pass run folders of `python -m ceco3d.train`")
     check_labels(labels, folders)
     if labels is None:
-        return distinct_names([read_config(folder).name for folder in folders], folders, "{name} {folder}")
+        names = [folder.stem if folder.is_file() else read_config(folder).name for folder in folders]
+        return distinct_names(names, folders, "{name} {folder}")
     return [visible(label) for label in labels]

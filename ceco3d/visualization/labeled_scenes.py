@@ -51,7 +51,12 @@ def find_scene(name: str, root: Path) -> Path:
 
 
 def find_checkpoint(run: Path) -> Path:
-    """Return ``checkpoints/best.pt`` of a run folder, else ``last.pt``; UserError if it has neither."""
+    """Return ``checkpoints/best.pt`` of a run folder, else ``last.pt``; UserError if it has neither.
+
+    A file, such as the weights that come with ceco3d, stands for itself.
+    """
+    if run.is_file():
+        return run
     for name in ("best.pt", "last.pt"):
         if (run / "checkpoints" / name).is_file():
             return run / "checkpoints" / name

@@ -66,6 +66,7 @@ def _is_file(uri: Any) -> bool:
 
 
 def _read_scene(path: Path) -> Scan:
+    """The scan in a file."""
     try:
         import trimesh
     except ModuleNotFoundError as error:
@@ -77,6 +78,13 @@ def _read_scene(path: Path) -> Scan:
         scene = trimesh.load_scene(path, process=False)
     finally:
         log.setLevel(level)
+    return scan_of_trimesh(scene)
+
+
+def scan_of_trimesh(scene: Any) -> Scan:
+    """All meshes and point clouds of a ``trimesh.Scene``, where its nodes place them; ValueError if it has none."""
+    import trimesh
+
     order = {name: i for i, name in enumerate(scene.geometry)}
     nodes = sorted(scene.graph.nodes_geometry, key=lambda node: (order[scene.graph[node][1]], str(node)))
     notes: list[str] = []
