@@ -27,6 +27,7 @@ from ceco3d.cli.hints import among, suggestion
 from ceco3d.cli.overrides import beside_groups, presets, with_parts
 from ceco3d.cli.quoting import quoted
 from ceco3d.cli.settings import plain, to_settings
+from ceco3d.cli.setup_values import offer_setup_values
 from ceco3d.cli.start import check, config_dirs, spelled_out, warn_of_repeats
 from ceco3d.utils.allocator import keep_freed_memory, let_segments_grow
 from ceco3d.utils.errors import UserError
@@ -65,6 +66,7 @@ def offer_models() -> None:
 def prepare(name: str, arguments: Sequence[str], folders: Sequence[Path], kind: type | None = None) -> list[str]:
     """Checked ``arguments`` of a command as Hydra needs them: values quoted, the presets of the data set added."""
     offer_models()
+    offer_setup_values()
     arguments = beside_groups(folders, name, quoted(with_parts(arguments), kind))
     # argparse wants overrides side by side, so the presets go before the first one: ``--cfg job loss=ce``.
     first = next((i for i, text in enumerate(arguments) if "=" in text and text[0] != "-"), len(arguments))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 from pydantic import TypeAdapter, ValidationError
 
 from ceco3d.cli.components import with_components
@@ -17,9 +18,14 @@ S = TypeVar("S")
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """``cfg`` as dicts, lists and values, interpolations resolved; UserError for a mandatory key that is not set."""
-    for key in sorted(OmegaConf.missing_keys(cfg)):
-        raise UserError(f"{key} is not set: pass {key}=..., see --help")
-    content = OmegaConf.to_container(cfg, resolve=True)
+    try:
+        for key in sorted(OmegaConf.missing_keys(cfg)):
+            raise UserError(f"{key} is not set: pass {key}=..., see --help")
+        content = OmegaConf.to_container(cfg, resolve=True)
+    except InterpolationResolutionError as error:
+        if isinstance(error.__cause__, UserError):  # of a resolver, such as `of_setup`
+            raise error.__cause__ from None
+        raise
     assert isinstance(content, dict)
     return {str(name): value for name, value in content.items()}
 

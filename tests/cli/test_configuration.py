@@ -95,7 +95,8 @@ CHOICES = [
 
 @pytest.mark.parametrize(("group", "name"), sorted(CHOICES))
 def test_every_choice_of_a_group_is_valid(group, name):
-    settings_of("train", f"{group}={name}", *(["dataset.parts=[rooms200,folder]"] if name == "joint" else []))
+    needed = {"joint": ["dataset.parts=[rooms200,folder]"], "as_init": ["init=pretrained"]}
+    settings_of("train", f"{group}={name}", *needed.get(name, []))
 
 
 def defaults(kind: type) -> dict[str, object]:
