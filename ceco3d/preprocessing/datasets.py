@@ -68,10 +68,12 @@ class Rooms200(ScanNet):
 
     size   key of ``sizes``: scans of each split and vertices of a scan
     seed   another seed is another data set
+    style  plain | real, see ``ceco3d.synthetic.style``
     """
 
     size: str = "small"
     seed: int = 0
+    style: str = "plain"
     sizes: Mapping[str, Mapping[str, Any]] | None = None
 
     def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
@@ -80,7 +82,7 @@ class Rooms200(ScanNet):
         if self.raw is not None and not self.raw.is_dir():
             if self.size not in sizes:
                 raise UserError(f"dataset.size={self.size}: choose one of {', '.join(sizes)}")
-            generate_rooms(self.raw, **sizes[self.size], seed=self.seed, workers=workers)
+            generate_rooms(self.raw, **sizes[self.size], seed=self.seed, workers=workers, style=self.style)
         return super().preprocess(splits, workers, shard)
 
 

@@ -6,7 +6,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ceco3d.synthetic.layout import furnish_room
 from ceco3d.synthetic.raw_categories import draw_raw_name, write_label_table
 from ceco3d.synthetic.scanner import scan_room
 from ceco3d.synthetic.scannet_files import Annotation, write_scan
+from ceco3d.synthetic.style import Look, Style, style_named
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
@@ -48,12 +49,15 @@ class ScanJob:
         return f"scene{self.space:04d}_{self.number:02d}"
 
 
-def generate_rooms(raw: Path, train: int, val: int, test: int, vertices: int, seed: int, workers: int) -> None:
+def generate_rooms(
+    raw: Path, train: int, val: int, test: int, vertices: int, seed: int, workers: int, style: str = "plain"
+) -> None:
     """Write a complete data set of generated rooms in ScanNet's raw layout to the new folder ``raw``.
 
     train, val, test  number of scans
     vertices          of one scan, about
     workers           processes; they do not change the result
+    style             plain | real, see ``synthetic.style``
 
     Writes ``scans/<scene>/``, ``scans_test/<scene>/``, ``scannetv2-labels.combined.tsv`` and
     ``scannetv2_{train,val,test}.txt`` (meters, z up, arbitrary heading). ``raw`` appears once everything is written.
@@ -66,11 +70,11 @@ def generate_rooms(raw: Path, train: int, val: int, test: int, vertices: int, se
         )
     if raw.exists():
         raise UserError(f"{raw} exists already; delete it to generate rooms200 again")
-    jobs = _plan_scans(train, val, test, vertices, seed)
+    jobs = _plan_scans(train, val, test, round(vertices * style_named(style).area), seed)
     partial_root = raw.with_name(raw.name + f".partial-{uuid.uuid4().hex}")
     try:
         partial_root.mkdir(parents=True)
-        make = partial(_make_scan, root=partial_root, vertices=vertices, seed=seed)
+        make = partial(_make_scan, root=partial_root, vertices=vertices, seed=seed, style=style)
         for _ in track(_run(make, jobs, workers), len(jobs), "rooms200"):
             pass
         write_label_table(partial_root / "scannetv2-labels.combined.tsv")
@@ -106,13 +110,21 @@ def _run(make: Callable[[ScanJob], None], jobs: list[ScanJob], workers: int) -> 
         yield future.result()
 
 
-def _make_scan(job: ScanJob, root: Path, vertices: int, seed: int) -> None:
+def _make_scan(job: ScanJob, root: Path, vertices: int, seed: int, style: str) -> None:
     """Make one scan. The room depends on its number alone: a second scan sees the same room."""
     space_rng = np.random.default_rng([seed, job.space])
-    room = furnish_room(job.plan.objects, FLOOR_SHARE * vertices / VERTICES_PER_M2, space_rng)
+    kind = style_named(style)
+    look = _look(job, kind, seed)
+    room = furnish_room(job.plan.objects, FLOOR_SHARE * vertices / VERTICES_PER_M2 / look.density, space_rng, kind)
     names = [draw_raw_name(item.name, space_rng, item.name in job.certain) for item in room.objects]
     rng = np.random.default_rng([seed, job.space, job.number + 1])
     angle = rng.integers(4) * np.pi / 2 + rng.uniform(0.17, 1.4)
-    mesh = scan_room(room, vertices, angle, rng)
+    mesh = scan_room(room, vertices, angle, rng, look)
     folder = root / ("scans_test" if job.split == "test" else "scans") / job.name
     write_scan(folder, mesh, angle, Annotation(names, ROOM_TYPES[job.plan.room_type].title, rng), job.split != "test")
+
+
+def _look(job: ScanJob, style: Style, seed: int) -> Look:
+    """The look of a scan. All scans of a room are equally dense, since the size of the room goes by that."""
+    first, own = (style.look(np.random.default_rng([seed, job.space, 1000 + number])) for number in (0, job.number))
+    return replace(own, spacing=first.spacing)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ceco3d.synthetic.catalog.classes import CATALOG
 from ceco3d.synthetic.catalog.object_class import Placement, PlacementKind
 from ceco3d.synthetic.catalog.palettes import pick_color
 from ceco3d.synthetic.shapes.primitives import Shape, block, mosaic
+from ceco3d.synthetic.style import PLAIN, Style
 
 TRIES = 45  # proposals per object
 CLEARANCE = 1.3  # floor area of a room over the footprint of its objects
@@ -65,9 +65,11 @@ class Room:
     ``boxes`` (B, 2, 3) are the collision boxes of all objects but floor, walls and ceiling.
     """
 
-    def __init__(self, size: tuple[float, float, float], ceiling: bool, rng: np.random.Generator) -> None:
-        self.size, self.rng = np.array(size), rng
-        self.objects = build_shell(*size, ceiling, rng)
+    def __init__(
+        self, size: tuple[float, float, float], ceiling: bool, rng: np.random.Generator, style: Style = PLAIN
+    ) -> None:
+        self.size, self.rng, self.catalog = np.array(size), rng, style.catalog
+        self.objects = build_shell(*size, ceiling, rng, style)
         self.boxes = np.zeros((0, 2, 3))
 
     def add(self, name: str, force: bool = False) -> bool:
@@ -75,7 +77,7 @@ class Room:
 
         An object whose hosts are missing or full goes on the floor. ``force``: allow collisions as a last resort.
         """
-        shape, placement = CATALOG[name].build(self.rng), CATALOG[name].placement
+        shape, placement = self.catalog[name].build(self.rng), self.catalog[name].placement
         outline = shape.without_surface()
         hosts = [item for item in self.objects if item.name in placement.hosts]
         if placement.kind == "attached":  # the first blinds go to the first window, and so on
@@ -155,7 +157,7 @@ class Room:
     def _facing(self, shape: Shape, host: PlacedObject) -> Pose:
         """Facing one side of a table, or the front of a desk; it may reach under the board."""
         low, high = host.shape.bounds
-        free = CATALOG[host.name].placement.kind == "floor"
+        free = self.catalog[host.name].placement.kind == "floor"
         side = int(self.rng.integers(4)) if free else host.side + 2
         half = (high - low)[:2] / 2
         out = half[1 - side % 2] + shape.bounds[1, 1] + self.rng.uniform(-0.25, 0.3)
@@ -184,12 +186,14 @@ class Room:
         return self._against(shape, host.side, (low + high)[0] / 2, (high - low)[1] if in_front else 0.0, z)
 
 
-def build_shell(w: float, d: float, h: float, ceiling: bool, rng: np.random.Generator) -> list[PlacedObject]:
+def build_shell(
+    w: float, d: float, h: float, ceiling: bool, rng: np.random.Generator, style: Style = PLAIN
+) -> list[PlacedObject]:
     """Floor, four walls and possibly part of a ceiling, facing inward."""
     tiles = int(rng.choice([1, 6, 14]))
-    ground = pick_color("ground", rng) + rng.normal(0, 6 if tiles > 1 else 0, (tiles, int(rng.choice([1, tiles])), 3))
+    ground = pick_color(style.ground, rng) + rng.normal(0, 6 if tiles > 1 else 0, (tiles, int(rng.choice([1, tiles])), 3))
     items = [PlacedObject("floor", mosaic(w, d, 0, -d / 2, np.clip(ground, 5, 250)).lay_back())]
-    paint = pick_color("wallpaint", rng)
+    paint = pick_color(style.paint, rng)
     for side in range(4):
         length, depth = (w, d) if side % 2 == 0 else (d, w)
         color = np.clip(paint + rng.normal(0, 4, 3), 5, 250)
@@ -197,24 +201,24 @@ def build_shell(w: float, d: float, h: float, ceiling: bool, rng: np.random.Gene
         items.append(PlacedObject("wall", wall.rotate_z(side * QUARTER), side * QUARTER))
     if ceiling:
         # Scans rarely show more than a part of it.
-        size = np.array([w, d]) * rng.uniform(0.35, 0.7, 2)
+        size = np.array([w, d]) * rng.uniform(*style.ceiling_share, 2)
         x, y = rng.uniform(-1, 1, 2) * (np.array([w, d]) - size) / 2
         slab = block(size[0], size[1], 0.01, pick_color("ceiling", rng), x, y, h)
         items.append(PlacedObject("ceiling", slab))
     return items
 
 
-def furnish_room(names: list[str], floor_area: float, rng: np.random.Generator) -> Room:
+def furnish_room(names: list[str], floor_area: float, rng: np.random.Generator, style: Style = PLAIN) -> Room:
     """A room with one object for every class name in ``names``; ``floor_area`` (m2) grows if they need more."""
     order = sorted(
-        names, key=lambda name: (PLACEMENT_ORDER[CATALOG[name].placement.kind], -np.prod(CATALOG[name].size[:2]))
+        names, key=lambda name: (PLACEMENT_ORDER[style.catalog[name].placement.kind], -np.prod(style.catalog[name].size[:2]))
     )
-    standing = [CATALOG[name].size for name in names if CATALOG[name].placement.kind in STANDING]
+    standing = [style.catalog[name].size for name in names if style.catalog[name].placement.kind in STANDING]
     floor_area = max(floor_area, 1.5 + CLEARANCE * sum(w * d for w, d, _ in standing))
-    aspect, height, ceiling = rng.uniform(0.7, 1.4), rng.uniform(2.3, 2.7), rng.random() < 0.55
+    aspect, height, ceiling = rng.uniform(0.7, 1.4), rng.uniform(*style.height), rng.random() < style.ceiling
     for attempt in range(ATTEMPTS):
         size = (np.sqrt(floor_area * aspect), np.sqrt(floor_area / aspect), height)
-        room = Room(size, ceiling, rng)
+        room = Room(size, ceiling, rng, style)
         if all(room.add(name, force=attempt == ATTEMPTS - 1) for name in order):
             break
         floor_area *= 1.2

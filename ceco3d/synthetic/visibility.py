@@ -8,12 +8,10 @@ import numpy as np
 
 from ceco3d.synthetic.allocation import OBJECT_SHARE
 from ceco3d.synthetic.layout import Room
+from ceco3d.synthetic.style import Look
 from ceco3d.synthetic.vectors import cell_key, dot, length, smooth_noise
 
-SPACING = 0.0185  # meters between samples; edges of real scans have a median of 2.1 cm
-CELL = 0.0185  # meters; samples closer than about this become one vertex, as in a fused scan
 PIXEL = np.deg2rad(2.0)  # angular size of a pixel of the depth buffer
-CAMERAS = 6
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class SurfacePatches:
         )
 
 
-def sample_surfaces(room: Room, cameras: np.ndarray, reach: float) -> SurfacePatches:
-    """Split every quad that faces a camera into patches no larger than SPACING; walls only up to ``reach`` meters."""
+def sample_surfaces(room: Room, cameras: np.ndarray, reach: float, spacing: float) -> SurfacePatches:
+    """Split every quad that faces a camera into patches no larger than ``spacing``; walls only up to ``reach`` meters."""
     quads = np.concatenate([item.shape.quads for item in room.objects]).astype(np.float32)
     color = np.concatenate([item.shape.colors for item in room.objects]).astype(np.float32)
     instance = np.repeat(np.arange(len(room.objects)), [len(item.shape.quads) for item in room.objects])
@@ -46,8 +44,8 @@ def sample_surfaces(room: Room, cameras: np.ndarray, reach: float) -> SurfacePat
     facing = np.max([dot(normal, camera - quads.mean(1)) for camera in cameras], axis=0) > 0
     facing &= ~room.is_class("wall")[instance] | (quads[..., 2].min(1) < reach)
     a, b, c, d, color, instance = (values[facing] for values in (a, b, c, d, color, instance))
-    nu = np.ceil(np.maximum(length(b - a), length(c - d)) / SPACING).astype(int).clip(1)
-    nv = np.ceil(np.maximum(length(d - a), length(c - b)) / SPACING).astype(int).clip(1)
+    nu = np.ceil(np.maximum(length(b - a), length(c - d)) / spacing).astype(int).clip(1)
+    nv = np.ceil(np.maximum(length(d - a), length(c - b)) / spacing).astype(int).clip(1)
     count = nu * nv
     quad = np.repeat(np.arange(len(a)), count)
     local = np.arange(len(quad)) - np.repeat(np.cumsum(count) - count, count)
@@ -69,8 +67,8 @@ def sample_surfaces(room: Room, cameras: np.ndarray, reach: float) -> SurfacePat
     return SurfacePatches(corners, center, normal, color[quad], instance[quad]).select(keep)
 
 
-def place_cameras(room: Room, rng: np.random.Generator) -> np.ndarray:
-    """(CAMERAS, 3) positions at eye height, outside objects and far from each other."""
+def place_cameras(room: Room, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, 3) positions at eye height, outside objects and far from each other."""
     half = room.size[:2] / 2 - 0.25
     spots = np.concatenate([rng.uniform(-half, half, (300, 2)), rng.uniform(1.3, 1.75, (300, 1))], axis=1)
     gap = np.maximum(room.boxes[None, :, 0] - spots[:, None], spots[:, None] - room.boxes[None, :, 1])
@@ -79,7 +77,7 @@ def place_cameras(room: Room, rng: np.random.Generator) -> np.ndarray:
     spots = spots[order][: max(40, int((room_left > 0.3).sum()))]
     chosen = [0]
     distance = length(spots - spots[0])
-    while len(chosen) < CAMERAS:
+    while len(chosen) < count:
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, length(spots - spots[chosen[-1]]))
     return spots[chosen]
@@ -114,6 +112,28 @@ def visible(patches: SurfacePatches, cameras: np.ndarray, rng: np.random.Generat
     return shown
 
 
+def in_view(patches: SurfacePatches, camera: np.ndarray, aim: np.ndarray, angle: float) -> np.ndarray:
+    """(K,) bool: within ``angle`` radians of the line from the camera to ``aim``, and at most 4.5 m away."""
+    ray, axis = patches.center - camera, (aim - camera) / max(float(length(aim - camera)), 1e-6)
+    distance = length(ray)
+    seen: np.ndarray = (dot(ray, axis.astype(np.float32)) > np.cos(angle) * distance) & (distance < 4.5)
+    return seen
+
+
+def in_part(patches: SurfacePatches, room: Room, look: Look, rng: np.random.Generator) -> np.ndarray:
+    """(K,) bool: below the height and on the side of the room where the scan ends, by a ragged edge."""
+    ragged = 0.06 * smooth_noise(patches.center, 0.5, rng)
+    kept = np.ones(len(patches), bool)
+    if look.cut is not None:
+        kept &= patches.center[:, 2] + ragged < look.cut
+    if look.part < 1:
+        turn = rng.uniform(0, 2 * np.pi)
+        side = patches.center[:, 0] * np.cos(turn) + patches.center[:, 1] * np.sin(turn)
+        reach = np.abs(room.size[:2] / 2 * (np.cos(turn), np.sin(turn))).sum()
+        kept &= side + 2 * ragged < (2 * look.part - 1) * reach
+    return kept
+
+
 def hidden_by_layers(patches: SurfacePatches) -> np.ndarray:
     """(K,) bool: another surface lies flat on the patch: an object placed later (a poster on the wall, a mat on the
     floor) or another layer of the same object (a duvet on its mattress)."""
@@ -133,7 +153,9 @@ def hidden_by_layers(patches: SurfacePatches) -> np.ndarray:
     return hidden
 
 
-def within_budget(patches: SurfacePatches, room: Room, vertices: int, rng: np.random.Generator) -> np.ndarray:
+def within_budget(
+    patches: SurfacePatches, room: Room, vertices: int, spacing: float, rng: np.random.Generator
+) -> np.ndarray:
     """(K,) bool: the patches that a scan of about ``vertices`` vertices keeps.
 
     Objects come first; if they need too much, the large ones lose what is farthest from the middle of the scan. Floor
@@ -142,7 +164,7 @@ def within_budget(patches: SurfacePatches, room: Room, vertices: int, rng: np.ra
     names = [item.name for item in room.objects]
     group = np.where(room.is_class("wall"), 1, np.arange(len(names)))[patches.instance]
     count = np.bincount(group, minlength=len(names)).astype(float)
-    _, first = np.unique(cell_key(patches.center, CELL) * 512 + group, return_index=True)
+    _, first = np.unique(cell_key(patches.center, spacing) * 512 + group, return_index=True)
     need = np.bincount(group[first], minlength=len(names)).astype(float)
     objects = ~room.is_class("floor", "wall", "ceiling")
     limit = np.where(objects, _squeeze(need * objects, OBJECT_SHARE * vertices), need)

@@ -8,6 +8,7 @@ functions. The dataclasses are the transforms named in ``conf/transforms/*.yaml`
 from ceco3d.data.transforms.color import (
     ChromaticJitter,
     ChromaticTranslation,
+    ColorDrop,
     RandomAutocontrast,
     autocontrast,
     chromatic_jitter,
@@ -46,6 +47,7 @@ __all__ = [
     "CenterShift",
     "ChromaticJitter",
     "ChromaticTranslation",
+    "ColorDrop",
     "ElasticDistortion",
     "ObjectColorDrop",
     "ObjectFlip",

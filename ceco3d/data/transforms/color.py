@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ceco3d.data.scenes.colors import GRAY
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.data.transforms.geometric import bounds
 from ceco3d.utils.random import chance, points_generator, uniform
@@ -72,3 +73,13 @@ class ChromaticJitter:
 
     def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
         return chromatic_jitter(scene, 255 * self.std, rng) if chance(self.p, rng) else scene
+
+
+@dataclass(frozen=True)
+class ColorDrop:
+    """With probability ``p``: all points become gray, as those of a scan without colors."""
+
+    p: float
+
+    def __call__(self, scene: Scene, rng: torch.Generator) -> Scene:
+        return scene.replace(color=torch.full_like(scene.color, GRAY)) if chance(self.p, rng) else scene

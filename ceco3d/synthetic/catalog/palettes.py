@@ -34,8 +34,9 @@ PALETTES = {
 
 
 def pick_color(palette: str, rng: np.random.Generator) -> np.ndarray:
-    """A random color of the palette with a little variation: (3,) float, 0..255."""
-    colors = PALETTES[palette].split()
+    """A random color of the palette, or of several with blanks between them, varied a little: (3,) float, 0..255."""
+    names = palette.split()
+    colors = PALETTES[names[rng.integers(len(names))] if len(names) > 1 else palette].split()
     rgb = colors[rng.integers(len(colors))]
     color = np.array([int(rgb[i : i + 2], 16) for i in (0, 2, 4)], float)
     return np.clip(color * rng.uniform(0.9, 1.1) + rng.normal(0, 5, 3), 8, 250)

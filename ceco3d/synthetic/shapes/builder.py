@@ -30,3 +30,8 @@ class Instance:
 
 
 ShapeBuilder = Callable[[Instance], Shape]
+
+
+def one_of(*forms: ShapeBuilder) -> ShapeBuilder:
+    """Builds one of the forms, each as often as the others."""
+    return lambda o: forms[o.rng.integers(len(forms))](o)

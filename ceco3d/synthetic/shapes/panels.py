@@ -93,6 +93,29 @@ def wall_opening(leaf: float = 0.0, muntins: tuple[int, int] = (0, 0), knob: boo
     return build
 
 
+def door_leaf(glass: bool = False, panels: bool = False) -> ShapeBuilder:
+    """A door flush with its wall: leaf, narrow frame, handle and perhaps a pane of glass or ``panels``."""
+
+    def build(o: Instance) -> Shape:
+        t, thick = 0.05, 0.5 * o.d
+        parts = [block(o.w - 2 * t, thick, o.h - t, o.main, y=o.d / 2 - thick / 2)]
+        parts += [block(t, o.d, o.h, o.accent, s * (o.w - t) / 2) for s in (-1, 1)]
+        parts.append(block(o.w, o.d, t, o.accent, z=o.h - t))
+        front = o.d / 2 - thick
+        side = o.rng.choice([-1.0, 1.0]) * (o.w / 2 - t - 0.07)
+        parts.append(block(0.11, 0.05, 0.025, METAL, side * 0.9, front - 0.03, 1.0))
+        if glass:
+            pane = DARK + o.rng.uniform(0, 160, 3)
+            w, h = o.rng.uniform(0.12, 0.6) * o.w, o.rng.uniform(0.3, 0.6) * o.h
+            parts.append(block(w, 0.01, h, pane, -0.15 * side, front - 0.005, 0.9 * o.h - h))
+        if panels:
+            shade = o.main * 0.93
+            parts += [block(0.6 * o.w, 0.015, 0.32 * o.h, shade, y=front - 0.007, z=z * o.h) for z in (0.1, 0.54)]
+        return join(*parts)
+
+    return build
+
+
 def screen(stand: bool = True, keys: bool = False) -> ShapeBuilder:
     """A flat display; ``keys`` adds the keyboard of a laptop."""
 
