@@ -45,8 +45,8 @@ def page(run: Path) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{asset("page.css")}{STYLE}</style></head><body><main>
 <h1>{title}</h1>
-<p>It generated furnished rooms in ScanNet's own layout, took the weights that come with ceco3d, trained them further with
-cross-entropy and the CeCo center loss, scored the validation rooms, and wrote a benchmark submission for the test rooms.</p>
+<p>It generated furnished rooms in ScanNet's own layout, took the weights that come with ceco3d, trained them further
+with cross-entropy and the CeCo center loss, scored the validation rooms, and wrote a benchmark submission.</p>
 <h2>A validation room: original, ground truth, before and after training</h2>
 {_picture(run, rooms, "Look around in it")}
 <h2>Scores</h2>
