@@ -33,7 +33,7 @@ STEPS = [
     T.RandomAutocontrast(p=1.0),
     T.ChromaticTranslation(0.1, p=1.0),
     T.ChromaticJitter(0.05, p=1.0),
-    T.ColorDrop(p=1.0),
+    T.ColorDrop(p=0.5),
     T.ObjectShift(0.5, 0.1),
     T.ObjectRotation(0.5, 45.0),
     T.ObjectFlip(0.5),
