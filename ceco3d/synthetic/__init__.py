@@ -12,6 +12,8 @@
 8. ``raw_categories``    picks the raw category name that an annotator gives to each object
 9. ``scannet_files``     writes mesh, segments, objects and metadata as ScanNet's raw files
 
+``style`` says what rooms look like and how they are scanned: ``plain`` or, to label real scans, ``real``.
+
 The same seed gives the same bytes, whatever the number of worker processes.
 """
 

@@ -191,7 +191,9 @@ def build_shell(
 ) -> list[PlacedObject]:
     """Floor, four walls and possibly part of a ceiling, facing inward."""
     tiles = int(rng.choice([1, 6, 14]))
-    ground = pick_color(style.ground, rng) + rng.normal(0, 6 if tiles > 1 else 0, (tiles, int(rng.choice([1, tiles])), 3))
+    ground = pick_color(style.ground, rng) + rng.normal(
+        0, 6 if tiles > 1 else 0, (tiles, int(rng.choice([1, tiles])), 3)
+    )
     items = [PlacedObject("floor", mosaic(w, d, 0, -d / 2, np.clip(ground, 5, 250)).lay_back())]
     paint = pick_color(style.paint, rng)
     for side in range(4):
@@ -211,7 +213,8 @@ def build_shell(
 def furnish_room(names: list[str], floor_area: float, rng: np.random.Generator, style: Style = PLAIN) -> Room:
     """A room with one object for every class name in ``names``; ``floor_area`` (m2) grows if they need more."""
     order = sorted(
-        names, key=lambda name: (PLACEMENT_ORDER[style.catalog[name].placement.kind], -np.prod(style.catalog[name].size[:2]))
+        names,
+        key=lambda name: (PLACEMENT_ORDER[style.catalog[name].placement.kind], -np.prod(style.catalog[name].size[:2])),
     )
     standing = [style.catalog[name].size for name in names if style.catalog[name].placement.kind in STANDING]
     floor_area = max(floor_area, 1.5 + CLEARANCE * sum(w * d for w, d, _ in standing))

@@ -131,14 +131,20 @@ def add_sensor_effects(
     color += rng.normal(0, 2.5, coord.shape) + 3 * smooth_noise(coord, 0.2, rng, waves=8)[:, None]
     jitter = rng.normal(0, 0.0006, coord.shape)
     return ScanMesh(
-        tilted(coord + normal * shift[:, None] + jitter, look.tilt), color.clip(0, 255).astype(np.uint8), faces, mesh.instance, mesh.side
+        tilted(coord + normal * shift[:, None] + jitter, look.tilt),
+        color.clip(0, 255).astype(np.uint8),
+        faces,
+        mesh.instance,
+        mesh.side,
     )
 
 
 def tilted(coord: np.ndarray, tilt: tuple[float, float]) -> np.ndarray:
     """The points with a vertical that is off by small angles about x and y."""
     x, y, z = coord.T
-    return coord if tilt == (0.0, 0.0) else np.stack([x + tilt[1] * z, y - tilt[0] * z, z - tilt[1] * x + tilt[0] * y], -1)
+    return (
+        coord if tilt == (0.0, 0.0) else np.stack([x + tilt[1] * z, y - tilt[0] * z, z - tilt[1] * x + tilt[0] * y], -1)
+    )
 
 
 def blur(values: np.ndarray, faces: np.ndarray) -> np.ndarray:

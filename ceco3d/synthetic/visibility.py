@@ -35,7 +35,7 @@ class SurfacePatches:
 
 
 def sample_surfaces(room: Room, cameras: np.ndarray, reach: float, spacing: float) -> SurfacePatches:
-    """Split every quad that faces a camera into patches no larger than ``spacing``; walls only up to ``reach`` meters."""
+    """Split every quad that faces a camera into patches of at most ``spacing``; walls only up to ``reach`` meters."""
     quads = np.concatenate([item.shape.quads for item in room.objects]).astype(np.float32)
     color = np.concatenate([item.shape.colors for item in room.objects]).astype(np.float32)
     instance = np.repeat(np.arange(len(room.objects)), [len(item.shape.quads) for item in room.objects])

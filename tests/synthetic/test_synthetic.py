@@ -15,6 +15,7 @@ from ceco3d.synthetic import generate_rooms
 from ceco3d.synthetic.allocation import ScenePlan
 from ceco3d.synthetic.catalog import CATALOG, ROOM_SHELL
 from ceco3d.synthetic.shapes.primitives import ball, block, cylinder, ring, rod
+from ceco3d.synthetic.style import PLAIN, REAL
 from ceco3d.utils.errors import UserError
 
 TINY = {"train": 14, "val": 3, "test": 1, "vertices": 25000}  # conf/dataset/rooms200.yaml, sizes.tiny
@@ -259,10 +260,12 @@ def test_catalog_covers_the_benchmark():
     assert {*CATALOG, *ROOM_SHELL} == {row["name"] for row in class_rows("scannet200")}
 
 
+@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("catalog", [PLAIN.catalog, REAL.catalog], ids=["plain", "real"])
 @pytest.mark.parametrize("name", sorted(CATALOG))
-def test_objects_have_their_size_and_stand_on_the_floor(name):
-    entry = CATALOG[name]
-    shape = entry.build(np.random.default_rng(3))
+def test_objects_have_their_size_and_stand_on_the_floor(catalog, name, seed):
+    entry = catalog[name]
+    shape = entry.build(np.random.default_rng(seed))
     low, high = shape.quads.min((0, 1)), shape.quads.max((0, 1))
     if entry.placement.kind not in ("on_wall", "ceiling"):
         assert low[2] == pytest.approx(0, abs=0.03)

@@ -44,20 +44,32 @@ WINDOWS = one_of(*(wall_opening(muntins=m) for m in ((1, 1), (2, 1), (2, 2), (3,
 
 FORMS: dict[str, ShapeBuilder] = {
     "chair": CHAIRS,
-    "office chair": one_of(swivel_chair(), swivel_chair(tall=True), swivel_chair(arms=False), chair("star", True, soft=0.06)),
+    "office chair": one_of(
+        swivel_chair(), swivel_chair(tall=True), swivel_chair(arms=False), chair("star", True, soft=0.06)
+    ),
     "table": TABLES,
     "desk": DESKS,
     "dining table": one_of(table("pedestal"), table(), star_table()),
     "coffee table": one_of(table(shelf=True), table(), table("panel"), table("pedestal", round_=True)),
     "end table": one_of(table("pedestal", round_=True), table(shelf=True), table(), cabinet(1, 1)),
     "couch": COUCHES,
-    "armchair": one_of(sofa(1, arms=0.1, back=0.5, legs=0.15), sofa(1, arms=0.15, back=0.4), chair("block", True, soft=0.12)),
+    "armchair": one_of(
+        sofa(1, arms=0.1, back=0.5, legs=0.15), sofa(1, arms=0.15, back=0.4), chair("block", True, soft=0.12)
+    ),
     "sofa chair": one_of(sofa(1, arms=0.2, back=0.42), sofa(1, arms=0.14, back=0.5, legs=0.1)),
-    "stool": one_of(chair(back="none"), chair("star", back="none"), chair("sled", back="none"), chair("block", back="none")),
+    "stool": one_of(
+        chair(back="none"), chair("star", back="none"), chair("sled", back="none"), chair("block", back="none")
+    ),
     "door": DOORS,
     "window": WINDOWS,
     "curtain": one_of(hanging_cloth(6), hanging_cloth(10, 0.06), hanging_cloth(4, 0.03)),
-    "cabinet": one_of(*(cabinet(r, c, handle) for r, c, handle in ((1, 2, "post"), (2, 2, "none"), (3, 1, "bar"), (1, 1, "post"), (2, 3, "bar")))),
+    "cabinet": one_of(
+        cabinet(1, 2, "post"),
+        cabinet(2, 2, "none"),
+        cabinet(3, 1, "bar"),
+        cabinet(1, 1, "post"),
+        cabinet(2, 3, "bar"),
+    ),
     "kitchen cabinet": one_of(cabinet(1, 2, "post"), cabinet(1, 3, "none"), cabinet(2, 2, "bar")),
     "bookshelf": one_of(shelving(5, fill=0.95), shelving(4, fill=0.7), shelving(6, fill=0.8), shelving(3, fill=0.9)),
     "shelf": one_of(shelving(4, back=False), shelving(3), shelving(5, back=False, posts=True)),
@@ -65,7 +77,7 @@ FORMS: dict[str, ShapeBuilder] = {
     "monitor": one_of(screen(), screen(stand=False)),
     "blinds": one_of(slats(18), slats(9, vertical=True), slats(1)),
     "whiteboard": one_of(panel((4, 6), 0.03, 4), panel((1, 1), 0.015, 2), panel((2, 3), 0.04, 10)),
-}  # fmt: skip
+}
 
 # Sizes whose middle differs from the plain catalog, and how far they reach.
 SIZES: dict[str, tuple[tuple[float, float, float], float]] = {
@@ -85,21 +97,33 @@ SIZES: dict[str, tuple[tuple[float, float, float], float]] = {
 COLORS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("chair", "office chair", "stool", "seat"), (ANY_SEAT, "metal dark wood lightwood white")),
     **dict.fromkeys(("couch", "armchair", "sofa chair", "ottoman"), ("fabric cloth dark beige brown gray",) * 2),
-    **dict.fromkeys(("table", "dining table", "coffee table", "end table"), ("wood lightwood brown white gray dark", "metal dark wood white")),
+    **dict.fromkeys(
+        ("table", "dining table", "coffee table", "end table"),
+        ("wood lightwood brown white gray dark", "metal dark wood white"),
+    ),
     **dict.fromkeys(("desk",), ("wood lightwood white gray dark", "gray metal wood dark")),
-    **dict.fromkeys(("door", "closet door"), ("wood lightwood brown white gray beige blue", "wood white gray brown dark")),
+    **dict.fromkeys(
+        ("door", "closet door"), ("wood lightwood brown white gray beige blue", "wood white gray brown dark")
+    ),
     "window": ("glass white paper blue dark", "white gray dark wood metal"),
     "curtain": ("towel fabric white beige cloth", "fabric towel"),
-    **dict.fromkeys(("cabinet", "file cabinet", "kitchen cabinet", "dresser", "wardrobe", "closet", "nightstand"), (ANY_FRONT, "metal dark white wood")),
+    **dict.fromkeys(
+        ("cabinet", "file cabinet", "kitchen cabinet", "dresser", "wardrobe", "closet", "nightstand"),
+        (ANY_FRONT, "metal dark white wood"),
+    ),
     **dict.fromkeys(("bookshelf", "shelf", "rack", "tv stand"), (ANY_FRONT, "metal dark white wood")),
     **dict.fromkeys(("counter", "kitchen counter", "bathroom vanity"), (ANY_FRONT, "white gray dark beige wood")),
     "bed": ("towel cloth white blue beige gray", WOODS + " white dark"),
     **dict.fromkeys(("pillow", "cushion", "blanket"), ("towel cloth fabric white", "towel fabric")),
-    **dict.fromkeys(("trash can", "trash bin", "bin", "recycling bin"), ("dark gray white metal blue recycle", "dark gray white")),
-    **dict.fromkeys(("refrigerator", "dishwasher", "oven", "microwave", "washing machine"), ("white metal dark gray", "metal dark")),
+    **dict.fromkeys(
+        ("trash can", "trash bin", "bin", "recycling bin"), ("dark gray white metal blue recycle", "dark gray white")
+    ),
+    **dict.fromkeys(
+        ("refrigerator", "dishwasher", "oven", "microwave", "washing machine"), ("white metal dark gray", "metal dark")
+    ),
     "whiteboard": ("metal white gray", "white paper"),
     "backpack": ("cloth bright dark", "cloth bright"),
-}  # fmt: skip
+}
 
 SPREAD = 0.22  # relative variation of the size of all other objects
 

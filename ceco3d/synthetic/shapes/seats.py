@@ -44,9 +44,12 @@ def swivel_chair(arms: bool = True, tall: bool = False) -> ShapeBuilder:
         high = (o.rng.uniform(0.6, 0.75) if tall else o.rng.uniform(0.36, 0.52)) * o.h / 0.9
         y = o.d / 2 - 0.06
         if o.rng.random() < 0.5:
-            back = curved_back(o.w * 0.88, high, o.rng.uniform(0.02, 0.09), o.main, y, seat + gap, o.rng.uniform(0, 0.25))
+            back = curved_back(
+                o.w * 0.88, high, o.rng.uniform(0.02, 0.09), o.main, y, seat + gap, o.rng.uniform(0, 0.25)
+            )
         else:
             back = ball((o.w * 0.86, 0.1, high), o.main, y=y, z=seat + gap, square=0.4)
+        parts.append(back)
         parts.append(block(0.07, 0.03, gap + 0.2, base, y=y + 0.04, z=seat - 0.08))
         if arms:
             parts += _arms(o, seat, base)
@@ -63,7 +66,10 @@ def _arms(o: Instance, seat: float, color: Color) -> list[Shape]:
         pads = [block(0.06, depth, 0.035, DARK, s * x, -0.02, height) for s in (-1, 1)]
         return pads + [block(0.035, 0.05, height - seat + 0.06, color, s * x, 0, seat - 0.05) for s in (-1, 1)]
     front, back = -depth / 2, depth / 2
-    loops = [((s * x, front, seat - 0.04), (s * x, front, height), (s * x, back, height), (s * x, back, seat)) for s in (-1, 1)]
+    loops = [
+        ((s * x, front, seat - 0.04), (s * x, front, height), (s * x, back, height), (s * x, back, seat))
+        for s in (-1, 1)
+    ]
     return [tube(loop, 0.022, color) for loop in loops]
 
 
@@ -76,7 +82,9 @@ def shell_chair(legs: str = "four") -> ShapeBuilder:
         x, y, dip = np.broadcast_arrays(u * o.w * 0.46, (v - 0.5) * o.d * 0.9, -0.03 * (1 - u**2) * np.ones_like(v))
         pan = sheet(np.stack([x, y, seat + dip], -1), o.main).with_single_box()
         gap = o.rng.choice([0.0, 0.12])
-        back = curved_back(o.w * 0.88, o.h - seat - gap, 0.05, o.main, o.d / 2 - 0.06, seat + gap, o.rng.uniform(0, 0.2))
+        back = curved_back(
+            o.w * 0.88, o.h - seat - gap, 0.05, o.main, o.d / 2 - 0.06, seat + gap, o.rng.uniform(0, 0.2)
+        )
         posts = [block(0.025, 0.025, gap + 0.1, o.accent, s * o.w * 0.36, o.d / 2 - 0.04, seat - 0.02) for s in (-1, 1)]
         return lean(join(pan, back, *posts, _frame(o, seat - 0.03, legs)), o.rng.uniform(0.05, 0.25), seat)
 
@@ -88,7 +96,10 @@ def _frame(o: Instance, h: float, legs: str) -> Shape:
         return four_legs(o, h, o.rng.uniform(0.025, 0.045), o.accent)
     x, y = o.w / 2 - 0.02, o.d / 2 - 0.03
     return join(
-        *(tube(((s * x, -y, h), (s * x, -y, 0.015), (s * x, y, 0.015), (s * x, y, h)), 0.014, o.accent) for s in (-1, 1))
+        *(
+            tube(((s * x, -y, h), (s * x, -y, 0.015), (s * x, y, 0.015), (s * x, y, h)), 0.014, o.accent)
+            for s in (-1, 1)
+        )
     )
 
 

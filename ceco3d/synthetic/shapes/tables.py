@@ -9,26 +9,25 @@ from ceco3d.synthetic.shapes.primitives import Shape, block, cylinder, join, rod
 
 
 def star_table(round_: bool = False) -> ShapeBuilder:
-    """A board with an edge of another color, on a column with four or five feet; large boards have two columns."""
+    """A board on a column with four or five feet; large boards have two columns."""
 
     def build(o: Instance) -> Shape:
         thick = o.rng.uniform(0.025, 0.05)
-        top, edge = o.h - thick, o.main * 0.75
+        top = o.h - thick
         if round_:
             r = max(o.w, o.d) / 2 * 0.8
-            rim = cylinder(r, top, o.h, edge)
-            board = cylinder(0.93 * r, o.h - 0.004, o.h + 0.004, o.main)
-            space = block(1.3 * r, 1.3 * r, 0.01, o.main, z=o.h - 0.005, top=1.0).supports
-            boards = [Shape(rim.quads, rim.colors, rim.boxes, space), board]
+            board = cylinder(r, top, o.h, o.main)
+            space = block(1.3 * r, 1.3 * r, 0.01, o.main, z=o.h - 0.01, top=1.0).supports
+            board = Shape(board.quads, board.colors, board.boxes, space)
             spots, reach = [0.0], 0.7 * r
         else:
-            boards = [block(o.w, o.d, thick, o.main, z=top, top=1.0)]
+            board = block(o.w, o.d, thick, o.main, z=top, top=1.0)
             spots, reach = ([-0.3 * o.w, 0.3 * o.w] if o.w > 1.4 else [0.0]), 0.4 * o.d
         feet = np.arange(4) * np.pi / 2 + np.pi / 4
         legs: list[Shape] = []
         for x in spots:
             legs.append(cylinder(0.04, 0.03, top, o.accent, x))
             legs += [rod((x, 0, 0.06), (x + reach * np.cos(t), reach * np.sin(t), 0.03), 0.03, o.accent) for t in feet]
-        return join(*boards, *legs)
+        return join(board, *legs)
 
     return build

@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from ceco3d.cli.app import compose, config_dir
 from ceco3d.cli.components import with_components
 from ceco3d.data import transforms as T
+from ceco3d.data.scenes.colors import GRAY
 from ceco3d.data.scenes.scene import Scene, columns
 from ceco3d.data.transforms.elastic import box_blur, trilinear
 from ceco3d.utils.random import seeded_generator
@@ -32,6 +33,7 @@ STEPS = [
     T.RandomAutocontrast(p=1.0),
     T.ChromaticTranslation(0.1, p=1.0),
     T.ChromaticJitter(0.05, p=1.0),
+    T.ColorDrop(p=0.5),
     T.ObjectShift(0.5, 0.1),
     T.ObjectRotation(0.5, 45.0),
     T.ObjectFlip(0.5),
@@ -495,6 +497,14 @@ def test_chromatic_translation_distribution():
     assert shift.std() == pytest.approx(51 / math.sqrt(12), rel=0.03)
     assert shift.mean() == pytest.approx(0, abs=0.5)
     assert abs(np.corrcoef(shift[:, 0, 0], shift[:, 0, 1])[0, 1]) < 0.06, "channels are independent"
+
+
+def test_dropped_colors_are_those_of_a_scan_without_colors():
+    scene = make_scene(20)
+    drawn = [T.ColorDrop(p=0.3)(scene, generator(seed)).color for seed in range(400)]
+    gray = [bool((color == GRAY).all()) for color in drawn]
+    assert sum(gray) / 400 == pytest.approx(0.3, abs=0.07)
+    assert all(dropped or torch.equal(color, scene.color) for dropped, color in zip(gray, drawn, strict=True))
 
 
 def test_chromatic_jitter_distribution():
