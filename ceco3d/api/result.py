@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import tempfile
 import webbrowser
 from functools import cached_property
@@ -80,6 +81,11 @@ class Result:
         self.save(page)
         webbrowser.open(page.as_uri())
         return page
+
+    def _repr_html_(self) -> str:
+        """The viewer, where a notebook shows the result."""
+        page = html.escape(viewer_page(segmented(self._labeled, "scan")))
+        return f'<iframe srcdoc="{page}" style="width:100%;height:560px;border:0" title="labeled scan"></iframe>'
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the labeled scan; returns the path.

@@ -17,6 +17,6 @@
 The same seed gives the same bytes, whatever the number of worker processes.
 """
 
-from ceco3d.synthetic.generate import generate_rooms
+from ceco3d.synthetic.generate import example_scan, generate_rooms
 
-__all__ = ["generate_rooms"]
+__all__ = ["example_scan", "generate_rooms"]

@@ -19,13 +19,14 @@ from ceco3d.synthetic.layout import furnish_room
 from ceco3d.synthetic.raw_categories import draw_raw_name, write_label_table
 from ceco3d.synthetic.scanner import scan_room
 from ceco3d.synthetic.scannet_files import Annotation, write_scan
-from ceco3d.synthetic.style import Look, Style, style_named
+from ceco3d.synthetic.style import EDGE, PLAIN_LOOK, Look, Style, style_named
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.parallel import run_parallel
 from ceco3d.utils.progress import track
 
 RESCAN = 8  # one in this many training rooms is scanned twice
 RARE = 3  # classes with at most this many objects above the minimum always get a raw name of their own
+EXAMPLES = 40  # rooms among which the objects of an example are shared out
 FLOOR_SHARE = 0.24  # initial floor area of a room as a share of the scan's surface
 
 
@@ -88,6 +89,18 @@ def generate_rooms(
                 raise
     finally:
         shutil.rmtree(partial_root, ignore_errors=True)
+
+
+def example_scan(seed: int = 0, vertices: int = 60000, style: str = "real") -> tuple[np.ndarray, np.ndarray]:
+    """One generated scan to try things on: (N, 3) float64 coordinates in meters, z up, and (N, 3) uint8 colors.
+
+    Rooms of other seeds are others; N is about ``vertices``.
+    """
+    kind, rng = style_named(style), np.random.default_rng([seed, EXAMPLES])
+    plans = allocate(EXAMPLES, round(vertices * kind.area), 1, unseen=False, rng=rng)
+    room = furnish_room(plans[0].objects, FLOOR_SHARE * vertices / VERTICES_PER_M2 * kind.area, rng, kind)
+    mesh = scan_room(room, vertices, 0.3, rng, replace(PLAIN_LOOK, spacing=EDGE * kind.area**0.5))
+    return mesh.coord, mesh.color
 
 
 def _plan_scans(train: int, val: int, test: int, vertices: int, seed: int) -> list[ScanJob]:

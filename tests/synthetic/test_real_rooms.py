@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from plyfile import PlyData
 
-from ceco3d.synthetic import generate_rooms
+from ceco3d.synthetic import example_scan, generate_rooms
 from ceco3d.synthetic.allocation import ScenePlan
 from ceco3d.synthetic.catalog.real import REAL_CATALOG
 from ceco3d.synthetic.layout import furnish_room
@@ -109,3 +109,14 @@ def test_a_class_has_many_forms():
     rng = np.random.default_rng(0)
     counts = {len(REAL_CATALOG["chair"].build(rng).quads) for _ in range(60)}
     assert len(counts) > 8
+
+
+def test_an_example_is_one_furnished_room():
+    points, colors = example_scan(seed=1, vertices=20000)
+    assert points.shape == colors.shape
+    assert 12000 < len(points) < 28000
+    assert (np.ptp(points, axis=0) > (1.5, 1.5, 0.8)).all()
+    assert (np.ptp(points, axis=0) < 12).all()
+    again, other = example_scan(seed=1, vertices=20000), example_scan(seed=2, vertices=20000)
+    assert np.array_equal(points, again[0])
+    assert not np.array_equal(points, other[0])
