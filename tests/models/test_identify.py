@@ -38,6 +38,10 @@ def test_a_checkpoint_of_ceco3d_says_everything(tmp_path):
     assert "fits: init= of train" in told(tmp_path / "csc.pt")
 
 
+def named(prefix: str, state):
+    return {prefix + name: value for name, value in state.items()}
+
+
 @pytest.mark.parametrize(
     ("wrap", "writer"),
     [
@@ -45,7 +49,7 @@ def test_a_checkpoint_of_ceco3d_says_everything(tmp_path):
             lambda s: {"state_dict": {f"model.{k}": v for k, v in s.items()}, "pytorch-lightning_version": "1"},
             "LGround",
         ),
-        (lambda s: {"state_dict": {f"module.backbone.{k}": v for k, v in s.items()}, "epoch": 3}, "Pointcept"),
+        (lambda s: {"state_dict": named("module.backbone.", s), "epoch": 3}, "Pointcept"),
         (lambda s: {"state_dict": s, "iteration": 60000, "arch": "Res16UNet34C"}, "SpatioTemporalSegmentation or CSC"),
         (lambda s: s, "does not say its name"),
     ],
