@@ -47,7 +47,7 @@ def named(prefix: str, state):
     [
         (
             lambda s: {"state_dict": {f"model.{k}": v for k, v in s.items()}, "pytorch-lightning_version": "1"},
-            "LGround",
+            "LGround does",
         ),
         (lambda s: {"state_dict": named("module.backbone.", s), "epoch": 3}, "Pointcept"),
         (lambda s: {"state_dict": s, "iteration": 60000, "arch": "Res16UNet34C"}, "SpatioTemporalSegmentation or CSC"),
