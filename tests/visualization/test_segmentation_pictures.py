@@ -293,7 +293,7 @@ def test_a_scene_with_runs_gives_picture_and_page(run_command, tiny, run_folder,
     assert f'"total": {len(read_scene(folder, label_space("scannet200")))}' in page
 
 
-@pytest.mark.parametrize(("given", "passes"), [([], 4), (["fragments=true"], None), (["fragments=false"], 1)])
+@pytest.mark.parametrize(("given", "passes"), [([], 4), (["fragments=2"], 2), (["fragments=false"], 1)])
 def test_a_scene_is_drawn_with_the_fragments_of_evaluate(
     run_command, tiny, run_folder, tmp_path, monkeypatch, given, passes
 ):
