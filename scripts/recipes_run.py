@@ -2,20 +2,20 @@
 """scripts/recipes_run.py [RECIPE ...] [--root=DIR]: train each recipe for 21 steps, at once and resumed; must be equal.
 
 Each recipe keeps its network, loss, augmentation, optimizer and schedule; the first lines of the output name what is
-changed (OPTIONS, PRETRAIN). The data are rooms200 `tiny`, generated into DIR. Every recipe trains twice with
-`python -m ceco3d.train`: once without interruption, and once stopped by SIGTERM in the middle of each stage
-(pretraining, training) and resumed by a new process. The last checkpoint of each stage, and its log but for timings,
-must be the same bits. Prints a row of a Markdown table for each stage. Exit code 1 if a recipe differs or fails.
+changed (OPTIONS, PRETRAIN). The data are rooms200 `tiny`, generated into DIR. Every recipe trains twice, in
+processes of its own: once without interruption, and once stopped by SIGTERM in the middle of each stage (pretraining,
+training) and resumed by another process. The last checkpoint of each stage, and its log but for timings, must be the
+same bits. Prints a row of a Markdown table for each stage. Exit code 1 if a recipe differs or fails.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -26,6 +26,11 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from ceco3d.preprocessing.datasets import make_processed
+from ceco3d.train import pretraining
+from ceco3d.training.run import train
+from ceco3d.training.settings import TrainSettings
+from tests.helpers.commands import settings_of
 from tests.helpers.recipes import RECIPES
 from tests.helpers.training import TIMINGS, equal
 
@@ -37,7 +42,7 @@ PRETRAIN = ["pretrain.voxel_size=0.2", "pretrain.epochs=3"]
 PRETRAINED = ("csc", "lground")
 STOP = 10  # steps after which a run is told to stop
 STOPPED = 128 + signal.SIGTERM
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+PROCESSES = multiprocessing.get_context("fork")  # this process trains nothing, and imports take longer than steps
 
 
 @dataclass(frozen=True)
@@ -75,27 +80,31 @@ def count_tensors(value: Any) -> int:
     return sum(map(count_tensors, parts))
 
 
-def train(recipe: str, data: list[str], folder: Path, stop: Path | None = None) -> None:
+def run(recipe: str, data: list[str], folder: Path, stop: Path | None = None) -> None:
     """Start or resume ``recipe`` in ``folder``; stop once the stage in the folder ``stop`` has taken STOP steps.
 
-    RuntimeError with the last line of stderr if it ends in another way.
+    RuntimeError if it ends in another way.
     """
     pretrain = PRETRAIN if recipe in PRETRAINED else []
-    command = [sys.executable, "-m", "ceco3d.train", f"recipe={recipe}", *data, *OPTIONS, *pretrain]
-    errors = folder.with_suffix(".err")
-    with errors.open("w") as file:
-        process = subprocess.Popen(
-            [*command, f"run_dir={folder}"], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=file
-        )
-        while stop is not None and process.poll() is None:
-            if len(rows(stop)) >= STOP:
-                process.send_signal(signal.SIGTERM)
-                break
-            time.sleep(0.05)
-        code = process.wait()
-    if code != (STOPPED if stop else 0):
-        last = errors.read_text().strip().splitlines()[-1:]
-        raise RuntimeError(f"{recipe}: exit code {code} in {folder}: {''.join(last)}")
+    settings = settings_of("train", f"recipe={recipe}", *data, *OPTIONS, *pretrain, f"run_dir={folder}")
+    process = PROCESSES.Process(target=child, args=(settings, folder.with_suffix(".txt")))
+    process.start()
+    while stop is not None and process.is_alive():
+        if len(rows(stop)) >= STOP:
+            process.terminate()
+            break
+        time.sleep(0.05)
+    process.join()
+    if process.exitcode != (STOPPED if stop else 0):
+        raise RuntimeError(f"{recipe}: exit code {process.exitcode}, see {folder}.txt")
+
+
+def child(settings: TrainSettings, output: Path) -> None:
+    """What `python -m ceco3d.train` does, without its report; what it prints is appended to ``output``."""
+    with output.open("a") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    train(settings, pretraining(settings))
 
 
 def check(recipe: str, data: list[str], root: Path) -> bool:
@@ -105,12 +114,12 @@ def check(recipe: str, data: list[str], root: Path) -> bool:
     shutil.rmtree(root / recipe, ignore_errors=True)
     whole.parent.mkdir(parents=True)
     stages = ["pretrain", ""] if recipe in PRETRAINED else [""]
-    train(recipe, data, whole)
+    run(recipe, data, whole)
     stops = []
     for stage in stages:
-        train(recipe, data, parts, stop=parts / stage)
+        run(recipe, data, parts, stop=parts / stage)
         stops.append(outcome(parts / stage).checkpoint["position"]["step"])
-    train(recipe, data, parts)
+    run(recipe, data, parts)
     same = True
     for stage, stopped in zip(stages, stops, strict=True):
         a, b = outcome(whole / stage), outcome(parts / stage)
@@ -133,7 +142,8 @@ def main() -> None:
     chosen = parser.parse_args()
     root = chosen.root.absolute()
     data = ["dataset.size=tiny", f"dataset.raw={root}/raw", f"dataset.root={root}/processed"]
-    subprocess.run([sys.executable, "-m", "ceco3d.preprocess", *data], check=True, stdout=subprocess.DEVNULL)
+    torch.set_num_threads(1)
+    make_processed(settings_of("preprocess", *data).dataset, ("train", "val"), workers=2)
     print("changed:", *OPTIONS, flush=True)
     print("pretraining:", *PRETRAIN, end="\n\n", flush=True)
     print("| recipe | steps | stopped after | first loss | last loss | resumed | seconds |")
