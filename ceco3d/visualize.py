@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ceco3d.cli.app import command
-from ceco3d.cli.scoring import ViewSettings
+from ceco3d.cli.scoring import FragmentPasses, ViewSettings
 from ceco3d.models.pretrained import WeightsPath
 from ceco3d.preprocessing.datasets import DataSet
 from ceco3d.reports.neural_collapse_geometry import choose_classes
@@ -42,6 +42,7 @@ class VisualizeSettings(CommonSettings):
     points: Count = 500_000
     voxel_size: Positive | None = None
     head: str | None = None
+    fragments: FragmentPasses = 4
     window: bool = False
     classes: Sequence[Text] | None = None
 
@@ -95,7 +96,8 @@ def read_scene(settings: VisualizeSettings) -> SegmentedScene:
     folder = find_scene(str(settings.scene), settings.dataset.root)
     views, size = settings.tta.views(), settings.voxel_size
     space = None if settings.runs else settings.dataset.space()
-    return segment_scene(folder, space, settings.runs, settings.labels, device, views, dtype, size, settings.head)
+    rest = dtype, size, settings.head, settings.fragments
+    return segment_scene(folder, space, settings.runs, settings.labels, device, views, *rest)
 
 
 def check(settings: VisualizeSettings) -> None:

@@ -73,6 +73,7 @@ def segment_scene(
     dtype: torch.dtype,
     voxel_size: float | None = None,
     head: str | None = None,
+    fragments: int | None = 1,
 ) -> SegmentedScene:
     """Return the processed scene in ``folder`` with its ground truth and the predictions of ``runs``.
 
@@ -80,11 +81,13 @@ def segment_scene(
     labels      titles of the runs, by default their names
     voxel_size  meters, of the predictions; None: that of each checkpoint
     head        the part of a joint training to predict; None: the one with the classes of ``space``
+    views, dtype, fragments  see ``Predictor``
     Raises UserError if a run predicts another label space than ``space``.
     """
     titles = run_labels(runs, labels)
     checkpoints = [find_checkpoint(run) for run in runs]
-    loaded = [load_predictor(path, device, views, dtype, voxel_size, head, space) for path in checkpoints]
+    rest = dtype, voxel_size, head, space, fragments
+    loaded = [load_predictor(path, device, views, *rest) for path in checkpoints]
     space = loaded[0][1] if space is None else space
     scene = read_scene(folder, space, features=[*FEATURES, *(name for made, _ in loaded for name in made.features)])
     predictions = []

@@ -17,6 +17,7 @@ from plyfile import PlyData, PlyElement
 from ceco3d.data.labels import label_space
 from ceco3d.data.labels.palette import APART, NO_LABEL, distinct_colors, oklab
 from ceco3d.data.scenes.processed import read_scene
+from ceco3d.inference.predictor import load_predictor
 from ceco3d.models import build_model
 from ceco3d.training.checkpoint import save
 from ceco3d.utils.errors import UserError
@@ -290,6 +291,22 @@ def test_a_scene_with_runs_gives_picture_and_page(run_command, tiny, run_folder,
     page = files[1].read_text()
     assert '"title": "CE"' in page
     assert f'"total": {len(read_scene(folder, label_space("scannet200")))}' in page
+
+
+@pytest.mark.parametrize(("given", "passes"), [([], 4), (["fragments=2"], 2), (["fragments=false"], 1)])
+def test_a_scene_is_drawn_with_the_fragments_of_evaluate(
+    run_command, tiny, run_folder, tmp_path, monkeypatch, given, passes
+):
+    drawn = []
+    monkeypatch.setattr("ceco3d.visualization.picture.scene_picture", lambda scene: drawn.append(scene) or b"")
+    folder = sorted((Path(settings_of("preprocess", *tiny).dataset.root) / "val").iterdir())[0]
+    outcome = run_command(
+        "visualize", *tiny, f"scene={folder}", f"runs=[{run_folder}]", "labels=[x]", *given, f"out={tmp_path / 'out'}"
+    )
+    assert outcome.code == 0, outcome.err
+    predictor, space = load_predictor(run_folder / "checkpoints/last.pt", "cpu", fragments=passes)
+    _, confidence = predictor.predict(read_scene(folder, space))
+    np.testing.assert_array_equal(drawn[0].predictions[0].confidence, confidence.numpy())
 
 
 def test_a_labeled_file_gives_picture_and_page(run_command, tmp_path):
