@@ -42,6 +42,8 @@ def import_weights(
     source: Path, out: Path, features: list[str] | None, colors: str | None, classes: str, size: float
 ) -> None:
     """Write the checkpoint ``out``; UserError if the file is no SpUNet, or what is said of it does not fit."""
+    if not 0 < size < 1000:
+        raise UserError(f"--voxel-size {size:g}: must be a length in meters")
     inputs, outputs = _sizes(source)
     keys = _keys(source, inputs, features)
     if "color" in keys and colors is None:
@@ -72,9 +74,7 @@ def export_weights(source: Path, out: Path) -> None:
         raise UserError(f"{source}: {name}; Pointcept's SpUNet is model=spunet34c with stem_kernel=5")
     keys = ["color" if feature == "rgb" else feature for feature in features]
     if not set(keys) <= set(KEYS) or len(set(keys)) < len(keys):
-        raise UserError(
-            f"{source}: features=[{','.join(features)}]; Pointcept has coord, color, normal, once each"
-        )
+        raise UserError(f"{source}: features=[{','.join(features)}]; Pointcept has coord, color, normal, once each")
     _scale_colors(model, features, 0.5)
     state = {f"backbone.{name}": value for name, value in to_spunet(model.state_dict()).items()}
     _save(out, {"epoch": 0, "state_dict": state})
