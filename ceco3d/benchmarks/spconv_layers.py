@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ceco3d.models.spunet import kernel_to_spconv
 from ceco3d.sparse.convolution import product_dtype
 from ceco3d.sparse.modules import BatchNorm, ReLU
 from ceco3d.sparse.tensor import SparseTensor, cat
@@ -141,15 +142,7 @@ def _key(kernel_size: int, step: int, stride: int) -> str:
 
 
 def _convert(layer: _Layer, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Convert ``kernel`` and ``bias`` of ceco3d.sparse to the names and shapes of spconv.
-
-    Ours are (K^3, Cin, Cout) with the first axis fastest; spconv's are (Cout, K, K, K, Cin) with the last axis fastest.
-    spconv reads the memory of a 1^3 kernel as (Cin, Cout).
-    """
-    kernel, weight = state.pop(f"{prefix}kernel"), layer.conv.weight
-    size = weight.shape[1]
-    if size > 1:
-        kernel = kernel.reshape(size, size, size, *kernel.shape[1:]).permute(4, 2, 1, 0, 3)
-    state[f"{prefix}conv.weight"] = kernel.reshape(weight.shape)
+    """Convert ``kernel`` and ``bias`` of ceco3d.sparse to the names and shapes of spconv."""
+    state[f"{prefix}conv.weight"] = kernel_to_spconv(state.pop(f"{prefix}kernel"))
     if layer.conv.bias is not None:
         state[f"{prefix}conv.bias"] = state.pop(f"{prefix}bias").flatten()

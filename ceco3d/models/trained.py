@@ -12,9 +12,10 @@ from torch import Tensor
 from ceco3d.data.labels import is_joint, restored_blocks, restored_space
 from ceco3d.models.build import build_network
 from ceco3d.models.checkpoint_file import read_file
-from ceco3d.models.matching import OPTIONAL
+from ceco3d.models.matching import OPTIONAL, collect_tensors
 from ceco3d.models.network import Network
 from ceco3d.models.pretrained import is_temperature
+from ceco3d.models.spunet import looks_like_spunet
 from ceco3d.models.weights import check_finite
 from ceco3d.utils.components import TARGET
 from ceco3d.utils.errors import UserError
@@ -34,7 +35,9 @@ def load_trained(path: str | Path) -> tuple[Network, dict[str, Any]]:
     """
     content = read_file(Path(path))
     if not {"setup", "model"} <= content.keys():
-        raise UserError(f"{path}: not a checkpoint of ceco3d.train (no setup in it); weights alone go into init=")
+        spunet = looks_like_spunet(collect_tensors(content).by_name)
+        how = "; scripts/pointcept_weights.py makes one of it" if spunet else "; weights alone go into init="
+        raise UserError(f"{path}: not a checkpoint of ceco3d.train (no setup in it){how}")
     setup, weights = content["setup"], content["model"]
     try:
         with reading():

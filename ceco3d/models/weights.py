@@ -14,10 +14,15 @@ from ceco3d.models.checkpoint_file import list_names, read_checkpoint
 from ceco3d.models.classifier import carried_text, carry_over, is_own, match_classes, predicted_classes
 from ceco3d.models.matching import HEAD, OPTIONAL, Match, Tensors, collect_tensors, find_matches, is_required, originals
 from ceco3d.models.minkowski04 import looks_like_v04, reorder_v04
+from ceco3d.models.spunet import STEM, from_spunet, looks_like_spunet, spunet_name, to_spunet
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.untrusted import one_line
 
 logger = logging.getLogger(__name__)
+
+COLORS = (
+    "Pointcept 1.6.0 and later divides colors by 255 (features=[rgb,...]); before, see scripts/pointcept_weights.py"
+)
 
 
 def load_weights(
@@ -36,7 +41,8 @@ def load_weights(
     classes    those that ``model`` predicts. If they are given, the classifier of a checkpoint of ceco3d is taken class
                by class, by their names, see ``match_classes``.
 
-    The weights may lie under any key and have any prefix, see ``matching``. A classifier (``final``) that is missing or
+    The weights may lie under any key and have any prefix, see ``matching``. Those of Pointcept's SpUNet are converted,
+    see ``spunet``; prefixes to leave out may then be names of either. A classifier (``final``) that is missing or
     has another shape keeps its initial values, with a warning; so do names of other networks and heads in the file.
     UserError when names or shapes differ otherwise, when two sets of weights fit equally, or when values are NaN or
     infinite; the model then stays unchanged.
@@ -44,21 +50,38 @@ def load_weights(
     if minkowski not in ("auto", "0.4", "0.5"):
         raise UserError(f"minkowski={minkowski}: choose auto, 0.4 or 0.5")
     path = Path(path)
-    expected = {name: value for name, value in model.state_dict().items() if not name.startswith(tuple(leave_out))}
     content, skipped = read_checkpoint(path)
-    tensors = _tensors(path, content, skipped).without(leave_out)
+    tensors = _tensors(path, content, skipped)
+    own = model.state_dict()
+    spunet = "conv0p1s1.kernel" in own and looks_like_spunet(tensors.by_name)
+    known = to_spunet(own) if spunet else own
+    expected = _without(known, own, leave_out, spunet)
+    tensors = tensors.without(leave_out)
     match = _choose(path, find_matches(tensors, expected), tensors, expected)
     state = {name: tensors.by_name[match.prefix + name] for name in expected if match.prefix + name in tensors.by_name}
     head, level, text = _classifier(path, content, state, expected, classes)
     state = {name: value for name, value in state.items() if not name.startswith(HEAD)} | head
-    _check_fit(path, state, expected, _foreign(tensors, match, expected))
+    _check_fit(path, state, expected, _foreign(tensors, match, expected, known))
     check_finite(path, state)
-    _report(path, match, tensors, state, expected)
+    _report(path, match, tensors, state, known)
     if text:
         logger.log(level, text)
-    if minkowski == "0.4" or (minkowski == "auto" and looks_like_v04(state)):
+    if spunet:
+        logger.info(f"{path}: weights of Pointcept's SpUNet; {COLORS}")
+        state = from_spunet(state, own)
+    elif minkowski == "0.4" or (minkowski == "auto" and looks_like_v04(state)):
         state = reorder_v04(state)
     model.load_state_dict(state, strict=False)
+
+
+def _without(
+    known: Mapping[str, Tensor], own: Mapping[str, Tensor], leave_out: Sequence[str], spunet: bool
+) -> dict[str, Tensor]:
+    """The weights of the network by their names in the file, but those with a prefix to leave out in either name."""
+    left = tuple(leave_out)
+    kept = [name for name in own if not name.startswith(left)]
+    names = [spunet_name(name) if spunet else name for name in kept]
+    return {name: known[name] for name in names if not name.startswith(left)}
 
 
 def read_tensors(path: Path) -> Tensors:
@@ -132,11 +155,11 @@ def _classifier(
     return found, logging.INFO, f"classifier: taken from {path} {how}" if classes else ""
 
 
-def _foreign(tensors: Tensors, match: Match, expected: Mapping[str, Tensor]) -> list[str]:
+def _foreign(tensors: Tensors, match: Match, expected: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> list[str]:
     """Names inside the network's modules that it does not have: the network is another one then."""
     modules = {name.partition(".")[0] for name in expected if is_required(name)}
     names = [name.removeprefix(match.prefix) for name in tensors.by_name if name.startswith(match.prefix)]
-    return [name for name in names if name not in expected and name.partition(".")[0] in modules]
+    return [name for name in names if name not in known and name.partition(".")[0] in modules]
 
 
 def _check_fit(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor], foreign: list[str]) -> None:
@@ -153,6 +176,7 @@ def _check_fit(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, T
     found = [f"{len(names)} {kind} ({list_names(names)})" for kind, names in problems.items() if names]
     if found:
         stem = ", with its features and model.stem_kernel" if "conv0p1s1.kernel" in reshaped else ""
+        stem = " (model=spunet34c with its features)" if STEM in expected else stem
         raise UserError(
             f"{path}: weights of another model: {'; '.join(found)}; choose the model that was trained{stem}, or list "
             "name prefixes to leave out (init_leave_out)"
@@ -164,14 +188,14 @@ def _report(
     match: Match,
     tensors: Tensors,
     state: Mapping[str, Tensor],
-    expected: Mapping[str, Tensor],
+    known: Mapping[str, Tensor],
 ) -> None:
     """Say under which prefix the weights were found, and what in the file is of no use to the network."""
     used = {match.prefix + name for name in state}
     containers = {tensors.containers[name] for name in used}
     rest = [name for name in tensors.by_name if name not in used and tensors.containers[name] in containers]
     rest = [name for name in rest if not name.endswith(OPTIONAL)]
-    rest = [tensors.within(name) for name in rest if name.removeprefix(match.prefix) not in expected]
+    rest = [tensors.within(name) for name in rest if name.removeprefix(match.prefix) not in known]
     if match.prefix:
         logger.info(f"{path}: {len(state)} weights found under {one_line(match.label, 60)}")
     if rest:

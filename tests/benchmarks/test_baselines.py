@@ -9,7 +9,7 @@ from ceco3d.benchmarks.spconv_layers import spconv_layers
 from ceco3d.benchmarks.systems import BASELINES, System, float32_matmul_precision
 from ceco3d.models.minkunet import VARIANTS, MinkUNet
 from ceco3d.utils.errors import UserError
-from tests.helpers.benchmarks import DEVICE, THIN, make_input, make_workload
+from tests.helpers.benchmarks import DEVICE, THIN, compute_on_cpu, make_input, make_workload
 
 CHANNELS = 9
 
@@ -19,25 +19,9 @@ def layers(request, monkeypatch):
     """The layers on an installed baseline, made to compute on the CPU if there is no GPU."""
     name = request.param.replace("-", "_")
     library = pytest.importorskip("ocnn" if name == "ocnn" else f"{name}.pytorch")
-    if DEVICE.type == "cpu" and name == "spconv_triton":
-        _interpret(monkeypatch)
-    elif DEVICE.type == "cpu" and name == "spconv":
-        native = {"algo": library.ConvAlgo.Native}  # the only algorithm that spconv has on a CPU
-        for kind in ("SubMConv3d", "SparseConv3d", "SparseInverseConv3d"):
-            layer = getattr(library, kind)
-            monkeypatch.setattr(library, kind, lambda *args, layer=layer, **options: layer(*args, **options | native))
+    if DEVICE.type == "cpu":
+        compute_on_cpu(monkeypatch, name, library)
     return System(request.param, "fp32").layers()
-
-
-def _interpret(monkeypatch):
-    """Keep spconv-triton from using a GPU to check tensors, count multiprocessors or tune tiles."""
-    from spconv_triton.pytorch._impl import gemm, pair_kernels
-
-    monkeypatch.setattr(torch.Tensor, "is_cuda", True, raising=False)
-    monkeypatch.setattr(gemm, "_multiprocessor_count", lambda device: 1)
-    for kernel in (*vars(gemm).values(), *vars(pair_kernels).values()):
-        if hasattr(kernel, "configs"):
-            monkeypatch.setattr(kernel, "configs", kernel.configs[:1])
 
 
 def stem_of(layers):
