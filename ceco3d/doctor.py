@@ -19,6 +19,8 @@ import torch
 
 from ceco3d.cli.app import command
 from ceco3d.cli.catalog import config_dir
+from ceco3d.models.identify import identify
+from ceco3d.models.pretrained import WeightsPath
 from ceco3d.sparse.cpp.build import READY, best_level, cache_folder, load
 from ceco3d.sparse.cpp.trust import find_weakness
 from ceco3d.sparse.engine import describe_engine
@@ -27,6 +29,7 @@ from ceco3d.sparse.kernels.triton_launch import unsupported
 from ceco3d.utils.components import Component
 from ceco3d.utils.device import choose_precision, describe_precision
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_text import visible
 from ceco3d.utils.settings import CommonSettings, Count, FilePath, settings
 
 CORE = ("torch", "numpy", "scipy", "plyfile", "hydra-core", "rich", "safetensors")
@@ -50,6 +53,7 @@ class DoctorSettings(CommonSettings):
 
     data: FilePath
     model: Component
+    checkpoint: WeightsPath | None = None
     warm: bool = False
     channels: Count = 9
     classes: Count = 200
@@ -58,7 +62,15 @@ class DoctorSettings(CommonSettings):
 
 @command("doctor", DoctorSettings)
 def main(settings: DoctorSettings) -> None:
-    """Print the report; exit code 0 whatever is missing. With ``warm=true``, compile the Triton kernels first."""
+    """Print the report; exit code 0 whatever is missing. With ``warm=true``, compile the Triton kernels first.
+
+    With ``checkpoint``, say what that file is instead.
+    """
+    if settings.checkpoint is not None:
+        print(visible(settings.checkpoint))
+        for line in identify(settings.checkpoint):
+            print(f"  {visible(line)}")
+        return
     if settings.warm:
         print(f"kernels\n  {warm_kernels(settings)}")
     for title, lines in (

@@ -10,6 +10,7 @@ if __name__ == "__main__":
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -18,10 +19,11 @@ from ceco3d.api.calls import callable_module, settings_from
 from ceco3d.cli.app import command
 from ceco3d.cli.executor import ExecutorSettings
 from ceco3d.cli.scoring import ScoringSettings
+from ceco3d.inference.calibration import calibrate
 from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.inference.file_scores import score_files
 from ceco3d.inference.on_cluster import evaluate_on_cluster, predictor_source
-from ceco3d.metrics.tables import print_scores, scores_markdown
+from ceco3d.metrics.tables import percent, print_scores, scores_markdown
 from ceco3d.reports.final_report import report_evaluation
 from ceco3d.runs.open_run import locked_folder
 from ceco3d.utils.atomic import check_writable, encoded, json_bytes, write_files, write_text
@@ -41,6 +43,7 @@ class EvaluateSettings(ExecutorSettings, ScoringSettings):
     pred: Annotated[Sequence[str] | None, BeforeValidator(as_texts)] = None
     truth: Annotated[Sequence[str] | None, BeforeValidator(as_texts)] = None
     classes: FilePath | None = None
+    calibrate: bool = False
 
 
 def call(*overrides: str, **keys: Any) -> dict[str, Any]:
@@ -62,6 +65,8 @@ def run(settings: EvaluateSettings) -> dict[str, Any]:
     """Evaluate, write ``metrics.json``, ``scores.md``, ``report.html`` and what they are made of, print the scores."""
     if settings.pred is not None or settings.truth is not None:
         return compare(settings)
+    if settings.calibrate:
+        return print_temperature(settings)
     out = settings.output_folder("evaluate")
     with (
         settings.connected() as cluster,
@@ -83,6 +88,18 @@ def run(settings: EvaluateSettings) -> dict[str, Any]:
         print_scores(evaluation.scores, settings.title, space)
         logger.info(f"written to {out}")
     return evaluation.scores
+
+
+def print_temperature(settings: EvaluateSettings) -> dict[str, Any]:
+    """Fit and print the temperature of the checkpoint on the split; returns it with the errors without and with it."""
+    if settings.executor != "local":
+        raise UserError(f"executor={settings.executor}: calibrate=true runs on this machine only")
+    found = calibrate(*settings.load())
+    print(
+        f"temperature {found.temperature:.3g}: expected calibration error {percent(found.before)} % without, "
+        f"{percent(found.after)} % with it ({settings.split})"
+    )
+    return asdict(found)
 
 
 def compare(settings: EvaluateSettings) -> dict[str, Any]:

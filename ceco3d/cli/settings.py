@@ -23,11 +23,17 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
             raise UserError(f"{key} is not set: pass {key}=..., see --help")
         content = OmegaConf.to_container(cfg, resolve=True)
     except InterpolationResolutionError as error:
-        if isinstance(error.__cause__, UserError):  # of a resolver, such as `of_setup`
-            raise error.__cause__ from None
-        raise
+        raise _of_resolver(error) from None
     assert isinstance(content, dict)
     return {str(name): value for name, value in content.items()}
+
+
+def _of_resolver(error: BaseException) -> BaseException:
+    """The UserError of a resolver, such as ``of_setup``, that OmegaConf wraps; ``error`` itself if there is none."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, UserError):
+        inner = inner.__cause__ or inner.__context__
+    return inner or error
 
 
 def to_settings(kind: type[S], content: dict[str, Any]) -> S:

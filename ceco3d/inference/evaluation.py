@@ -16,7 +16,7 @@ from ceco3d.data.scenes.blocks import BlockRows, scene_blocks
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
-from ceco3d.metrics import ClassMoments, Confusion, neural_collapse, segmentation_scores
+from ceco3d.metrics import Calibration, ClassMoments, Confusion, neural_collapse, segmentation_scores
 from ceco3d.utils.atomic import json_bytes, write_files
 from ceco3d.utils.distributed import gather, rank, world
 from ceco3d.utils.errors import UserError
@@ -30,7 +30,7 @@ ReportFailed = Callable[[list[tuple[str, str]]], None]
 class Evaluation:
     """The measures of a network on labeled scenes.
 
-    scores    see ``metrics.segmentation_scores``
+    scores    see ``metrics.segmentation_scores``; and "calibration_error", see ``metrics.Calibration``
     collapse  see ``metrics.neural_collapse``
     moments   of the voxels' features, from which ``collapse`` is computed
     counts    (K, K + 1) int64, see ``metrics.Confusion``
@@ -86,15 +86,16 @@ def evaluate_scenes(
 
     report_failed  is told (scene name, reason) of scenes that cannot be read and are skipped; None: UserError instead
     """
-    confusion, moments = Confusion(len(space)), empty_moments(predictor, space)
+    confusion, moments, calibration = Confusion(len(space)), empty_moments(predictor, space), Calibration()
     scenes, before = {}, confusion.counts.clone()
-    for name, _ in label_scenes(predictor, folders, space, confusion, moments, report_failed):
+    for name, _ in label_scenes(predictor, folders, space, confusion, moments, report_failed, calibration):
         scene = Confusion(len(space), confusion.counts - before)
         scenes[name], before = scene.miou, confusion.counts.clone()
     confusion.share()
     moments.share()
+    calibration.share()
     scenes = dict(sorted(item for part in gather(scenes) for item in part.items()))
-    return summarize(predictor, space, confusion, moments, scenes)
+    return summarize(predictor, space, confusion, moments, calibration, scenes)
 
 
 def summarize(
@@ -102,11 +103,13 @@ def summarize(
     space: LabelSpace,
     confusion: Confusion,
     moments: ClassMoments,
+    calibration: Calibration,
     scenes: dict[str, float | None],
 ) -> Evaluation:
     """The measures from the counts, moments and mIoU of all scenes."""
     weight, bias = predictor.classifier
-    scores, collapse = segmentation_scores(confusion, space), neural_collapse(moments, weight, bias)
+    scores = segmentation_scores(confusion, space) | {"calibration_error": calibration.error}
+    collapse = neural_collapse(moments, weight, bias)
     protocol = {
         "voxel_size": predictor.voxel_size,
         "precision": str(predictor.dtype).removeprefix("torch."),
@@ -123,12 +126,14 @@ def label_scenes(
     confusion: Confusion,
     moments: ClassMoments | None = None,
     report_failed: ReportFailed | None = None,
+    calibration: Calibration | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (scene name, (N,) predicted training indices) for this process's share of the scenes.
 
     confusion      counts the predictions that have ground truth
     moments        adds the features of their voxels
     report_failed  see ``evaluate_scenes``
+    calibration    adds the confidence of the predictions
     """
     warn_missing(folders, predictor.features)
     mine = range(rank(), len(folders), world())
@@ -137,7 +142,7 @@ def label_scenes(
         if moments is not None:
             moments.seed(number)
         try:
-            yield folder.name, label_scene(predictor, folder, space, confusion, moments)
+            yield folder.name, label_scene(predictor, folder, space, confusion, moments, calibration)
         except UserError as error:
             if report_failed is None:
                 raise
@@ -150,23 +155,28 @@ def label_scene(
     space: LabelSpace,
     confusion: Confusion,
     moments: ClassMoments | None = None,
+    calibration: Calibration | None = None,
 ) -> np.ndarray:
-    """(N,) predicted training indices of a processed scene, added to ``confusion`` and ``moments``.
+    """(N,) predicted training indices of a processed scene, added to ``confusion``, ``moments`` and ``calibration``.
 
     Block by block if the scene is large, see ``data.scenes.blocks``.
     """
     blocks = scene_blocks(folder, None)
     if blocks is None:
         scene = read_scene(folder, space, features=predictor.features)
-        labels, _ = predictor.predict(scene, moments)
+        labels, confidence = predictor.predict(scene, moments)
         confusion.update(labels, scene.segment)
+        if calibration is not None:
+            calibration.update(confidence, labels, scene.segment)
         return labels.numpy()
     result = np.full(int(blocks.counts.sum()), IGNORE, np.int64)
     for number in range(len(blocks)):
         block = BlockRows(blocks, number)
         scene = read_scene(folder, space, block, features=predictor.features)
-        labels, _ = predictor.predict(scene, moments)  # points in overlaps add to the moments of each block
+        labels, confidence = predictor.predict(scene, moments)  # points in overlaps add to the moments of each block
         confusion.update(labels[block.core], scene.segment[block.core])
+        if calibration is not None:
+            calibration.update(confidence[block.core], labels[block.core], scene.segment[block.core])
         result[block.rows[block.core]] = labels[block.core]
     return result
 

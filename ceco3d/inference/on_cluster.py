@@ -17,7 +17,7 @@ from ceco3d.inference.evaluation import Evaluation, empty_moments, label_scene, 
 from ceco3d.inference.outputs import checkpoint_source
 from ceco3d.inference.predictor import Predictor, View, load_predictor
 from ceco3d.inference.scan_labeling import ClassTable, LabelingOptions, label_scan, plan_outputs, report_scans
-from ceco3d.metrics import ClassMoments, Confusion
+from ceco3d.metrics import Calibration, ClassMoments, Confusion
 from ceco3d.utils.cluster import Cluster, WorkerDied
 from ceco3d.utils.cluster_task import check_visible
 from ceco3d.utils.device import choose_device, choose_precision
@@ -101,9 +101,9 @@ def evaluate_on_cluster(
     """
     warn_missing(folders, predictor.features)
     jobs = [SceneJob(folder, number) for number, folder in enumerate(folders)]
-    confusion, moments = Confusion(len(space)), empty_moments(predictor, space)
+    confusion, moments, calibration = Confusion(len(space)), empty_moments(predictor, space), Calibration()
     scenes: dict[str, float | None] = {}
-    waiting: dict[int, tuple[Confusion, ClassMoments]] = {}
+    waiting: dict[int, tuple[Confusion, ClassMoments, Calibration]] = {}
     for job, future in track(
         run_parallel(partial(_measure, source=source), jobs, cluster), len(jobs), "labeling scenes"
     ):
@@ -112,20 +112,21 @@ def evaluate_on_cluster(
         except WorkerDied as died:
             raise UserError(f"{job.folder}: {died}") from None
         while len(scenes) in waiting:  # in the order of scenes, whatever order they finish in
-            scene, added = waiting.pop(len(scenes))
+            scene, added, bins = waiting.pop(len(scenes))
             scenes[folders[len(scenes)].name] = scene.miou
             confusion.counts += scene.counts
             moments.add(added)
-    return summarize(predictor, space, confusion, moments, dict(sorted(scenes.items())))
+            calibration.sums += bins.sums
+    return summarize(predictor, space, confusion, moments, calibration, dict(sorted(scenes.items())))
 
 
-def _measure(job: SceneJob, source: PredictorSource) -> tuple[Confusion, ClassMoments]:
+def _measure(job: SceneJob, source: PredictorSource) -> tuple[Confusion, ClassMoments, Calibration]:
     check_visible(job.folder)
     predictor, space = source.load()
-    confusion, moments = Confusion(len(space)), empty_moments(predictor, space)
+    confusion, moments, calibration = Confusion(len(space)), empty_moments(predictor, space), Calibration()
     moments.seed(job.number)
-    label_scene(predictor, job.folder, space, confusion, moments)
-    return confusion, moments
+    label_scene(predictor, job.folder, space, confusion, moments, calibration)
+    return confusion, moments, calibration
 
 
 @dataclass(frozen=True)

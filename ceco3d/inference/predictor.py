@@ -173,14 +173,25 @@ class Predictor:
 
     def _probabilities(self, voxels: SparseTensor, labels: Tensor, moments: ClassMoments | None) -> Tensor:
         """(M, K) float32 of the voxels; ``moments`` adds their features and ``labels`` (M,)."""
+        found, logits = self._forward(voxels)
+        if moments is not None:
+            moments.update(found.features, labels)
+        probabilities: Tensor = (logits if self.temperature == 1 else logits / self.temperature).softmax(1)
+        return probabilities
+
+    def _forward(self, voxels: SparseTensor) -> tuple[SparseTensor, Tensor]:
+        """The features of the voxels, and their logits (M, K) float32."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             found = self.model.forward_features(voxels)
             logits = self.model.final(found).features[:, self.outputs]
-        if moments is not None:
-            moments.update(found.features, labels)
-        logits = logits.float()
-        probabilities: Tensor = (logits if self.temperature == 1 else logits / self.temperature).softmax(1)
-        return probabilities
+        return found, logits.float()
+
+    @torch.inference_mode()
+    def voxel_logits(self, scene: Scene) -> tuple[Tensor, Tensor]:
+        """Logits (M, K) float32 of the voxels in the first view, not divided, and their labels (M,), on the CPU."""
+        self.model.eval()
+        batch = make_batch([self.views[0](scene.to(self.device))], self.voxel_size, self.features)
+        return self._forward(batch.sparse())[1].cpu(), batch.labels.cpu()
 
 
 def _shared_rows(groups: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

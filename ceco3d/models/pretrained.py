@@ -59,7 +59,7 @@ def save_weights(path: Path, state: Mapping[str, Tensor], setup: Mapping[str, An
     """Write the ``state_dict`` of a network and its ``setup``; batch norms and biases stay in float32."""
     kept = {name: value for name, value in state.items() if not name.endswith(OPTIONAL)}
     packed = {name: (value.bfloat16() if value.ndim > 2 else value).contiguous() for name, value in kept.items()}
-    write_bytes(path, save(packed, {METADATA: json.dumps(setup)}))
+    write_bytes(path, save(packed, {METADATA: json.dumps(setup, sort_keys=True)}))
 
 
 def describe_setup(setup: Mapping[str, Any]) -> str:

@@ -47,8 +47,8 @@ def write_page(labeled: LabeledScan, target: Path) -> None:
     logger.info(f"{page} shows the labels in a browser, {image.name} is a picture")
 
 
-def thinned(scene: SegmentedScene, points: int = PICTURE_POINTS) -> SegmentedScene:
-    """At most ``points`` of the scene, chosen at random, always the same ones."""
-    if len(scene) <= points:
+def thinned(scene: SegmentedScene) -> SegmentedScene:
+    """At most PICTURE_POINTS points of the scene, chosen at random, always the same ones."""
+    if len(scene) <= PICTURE_POINTS:
         return scene
-    return scene.select(np.sort(np.random.default_rng(0).choice(len(scene), points, replace=False)))
+    return scene.select(np.sort(np.random.default_rng(0).choice(len(scene), PICTURE_POINTS, replace=False)))

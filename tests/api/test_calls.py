@@ -14,6 +14,7 @@ from ceco3d.utils.errors import UserError
 from tests.helpers.training import SMALL
 
 
+@pytest.mark.slow
 def test_a_training_and_its_evaluation_run_as_the_commands_do(tiny, tmp_path, capsys):
     run = ceco3d.train(*tiny, *SMALL, trainer={"epochs": 1, "batch_size": 8}, run_dir=tmp_path / "my run", loss="ce")
     assert run == tmp_path / "my run"

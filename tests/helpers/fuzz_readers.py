@@ -23,6 +23,7 @@ from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.scenes import processed
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
+from ceco3d.models.identify import identify
 from ceco3d.models.trained import load_trained
 from ceco3d.models.weights import load_weights, read_tensors
 from ceco3d.preprocessing import scannet
@@ -320,6 +321,7 @@ def _weight_readers(folder: Path, raw: Path) -> list[Reader]:
     setup = {"name": "MinkUNet14A", "in_channels": 3, "out_channels": 20, "stem_kernel": 3, "engine": "native"}
     setup = {"model": setup, "label_space": "scannet20", "features": ["color"], "voxel_size": 0.05}
     trained = {"setup": setup, "position": {"epoch": 1, "best": 0.5}, "model": state}
+    packed = save(state, {"ceco3d": json.dumps(setup | {"temperature": 1.5, "trained_on": "rooms"})})
     contents = [
         state,
         trained,
@@ -337,11 +339,16 @@ def _weight_readers(folder: Path, raw: Path) -> list[Reader]:
         for tensor in tensors.values():
             tensor.clone()
 
+    def identified(path: Path) -> None:
+        assert all("\n" not in line for line in identify(path))
+
     return [
         Reader("weights .pt", folder / "w.pt", "torch", read_weights, zipped),
         Reader("weights .pt, old format", folder / "old.pt", "pickle", read_weights, legacy),
         Reader("weights .safetensors", folder / "w.safetensors", "safetensors", read_weights, [save(state)]),
         Reader("trained network", folder / "best.pt", "torch", load_trained, [_torch(trained)], slow=True),
+        Reader("shipped network", folder / "w2.safetensors", "safetensors", load_trained, [packed], slow=True),
+        Reader("identified weights", folder / "i.pt", "torch", identified, zipped, slow=True),
     ]
 
 

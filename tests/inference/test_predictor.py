@@ -57,3 +57,23 @@ def test_a_checkpoint_is_loaded_by_its_path_alone(tmp_path):
     _, confidence = predictor.predict(scene)
     _, expected = Predictor(model, ["color"], 0.1).predict(scene)
     torch.testing.assert_close(confidence, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_temperature_changes_the_confidence_and_no_label():
+    scene, model = scene_of_arrays(), model_of()
+    labels, confidence = Predictor(model, ["color"], 0.1).predict(scene)
+    sharp, higher = Predictor(model, ["color"], 0.1, temperature=0.1).predict(scene)
+    assert torch.equal(labels, sharp)
+    assert (higher > confidence).all()
+    one, same = Predictor(model, ["color"], 0.1, temperature=1.0).predict(scene)
+    assert torch.equal(labels, one)
+    assert torch.equal(confidence, same)
+
+
+def test_other_passes_and_outputs_share_the_network():
+    predictor = Predictor(model_of(), ["color"], 0.1, temperature=0.5)
+    other = predictor.with_passes([View(rotation=90.0)], fragments=None).with_outputs(slice(5, 9))
+    assert other.model is predictor.model
+    assert (other.views, other.fragments, other.temperature) == ([View(rotation=90.0)], None, 0.5)
+    assert other.predict(scene_of_arrays())[0].max() < 4
+    assert (predictor.views, predictor.fragments, predictor.outputs) == ((View(),), 1, slice(None))

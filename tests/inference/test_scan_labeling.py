@@ -48,7 +48,7 @@ def predict(run_command, checkpoint, tmp_path):
     """Run the command on inputs; files go to ``tmp_path/out``."""
 
     def run(*inputs, **keys):
-        keys = {"checkpoint": checkpoint, "out": tmp_path / "out", **keys}
+        keys = {"checkpoint": checkpoint, "out": tmp_path / "out", "page": "false", **keys}
         joined = f"input=[{','.join(map(str, inputs))}]" if len(inputs) != 1 else f"input={inputs[0]}"
         return run_command("predict", joined, *(f"{key}={value}" for key, value in keys.items()))
 

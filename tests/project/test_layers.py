@@ -13,6 +13,7 @@ from tests.helpers.source import PACKAGE, ROOT, TOP, folder_of, imported_modules
 # From the commands down; folders of one line do not import each other.
 LAYERS = (
     (TOP,),
+    ("api",),
     ("cli",),
     ("reports",),
     ("benchmarks",),
@@ -76,7 +77,8 @@ def test_modules_import_each_other_in_no_circle():
 
 
 def test_no_command_imports_another():
-    found = [(name, other) for name, other, *_ in IMPORTS if folder_of(MODULES[other]) == TOP and other != "ceco3d"]
+    found = [(name, other) for name, other, *_ in IMPORTS if folder_of(MODULES[other]) == TOP]
+    found = [pair for pair in found if "ceco3d" not in pair]  # the package names two of them, for type checkers
     assert not found
 
 

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 VIEWER = ("page.html", "view.js", "three.min.js")
+WEIGHTS = ("models/pretrained.safetensors", "pretraining/anchors-minilm.safetensors")
 
 
 @pytest.mark.slow
@@ -20,7 +21,7 @@ def test_wheel_carries_the_configuration_and_the_types_and_finds_its_files(tmp_p
     zipfile.ZipFile(wheel).extractall(site)
     packaged = {str(p.relative_to(site / "ceco3d/conf")) for p in (site / "ceco3d/conf").rglob("*.yaml")}
     assert packaged == {str(p.relative_to(ROOT / "conf")) for p in (ROOT / "conf").rglob("*.yaml")}
-    for name in ("py.typed", "pretraining/anchors-minilm.safetensors", *(f"visualization/{name}" for name in VIEWER)):
+    for name in ("py.typed", *WEIGHTS, *(f"visualization/{name}" for name in VIEWER)):
         assert (site / "ceco3d" / name).is_file()
     code = f"import sys; sys.path.insert(0, {str(site)!r}); from ceco3d.train import main; main()"
     run = [sys.executable, "-c", code, "--cfg", "job"]

@@ -1,0 +1,122 @@
+"""Say what a file of weights is: whose, which network, and whether it fits here. Names and shapes tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ceco3d.data.labels import is_joint, restored_blocks, restored_space
+from ceco3d.models.build import build_model
+from ceco3d.models.checkpoint_file import list_names, read_checkpoint
+from ceco3d.models.classifier import is_own
+from ceco3d.models.matching import Match, Tensors, collect_tensors, find_matches, is_required, originals
+from ceco3d.models.minkowski04 import looks_like_v04
+from ceco3d.models.minkunet import VARIANTS
+from ceco3d.models.pretrained import describe_setup
+from ceco3d.models.trained import load_trained
+from ceco3d.utils.untrusted import one_line
+
+STEM, CLASSIFIER = "conv0p1s1.kernel", "final.kernel"
+SPCONV = ("conv_input.0.weight", "enc.0.0.conv1.weight")  # endings of Pointcept's SpUNet
+MOST = 10_000  # input channels and classes of what is still a network
+TRANSFORMER = "embedding.stem.conv.weight"  # of Pointcept's Point Transformer V3
+
+
+def identify(path: Path) -> Iterator[str]:
+    """Lines on the file at ``path``: who wrote it, the network, its classes and input, and how to use it.
+
+    UserError if the file is missing, damaged, or has weights that are NaN.
+    """
+    content, skipped = read_checkpoint(path)
+    if is_own(content):
+        yield from _own(path)
+        return
+    tensors = collect_tensors(content)
+    if not tensors.by_name:
+        yield f"no weights in it, but {list_names(skipped or sorted(content)) or 'nothing'}"
+        return
+    name = next((name for name in tensors.by_name if name.endswith(STEM)), None)
+    if name is None:
+        yield f"written by {_other_writer(tensors)}"
+        yield f"does not fit: no MinkUNet; its weights are named {list_names(list(tensors.by_name))}"
+        return
+    yield from _minkunet(path, content, tensors, name.removesuffix(STEM))
+
+
+def _own(path: Path) -> Iterator[str]:
+    """A checkpoint of ceco3d, or a file of ``save_weights``."""
+    _, setup = load_trained(path)
+    yield f"written by ceco3d: {describe_setup(setup)}"
+    yield f"classes: {_classes(setup['label_space'])}"
+    yield f"temperature of the confidence: {setup.get('temperature', 1):g}"
+    use = "checkpoint= of every command" if setup["label_space"] is not None else "init= of train, as it has no classes"
+    yield f"fits: {use}; as init= with voxels of another size it works, but worse"
+
+
+def _classes(stored: Any) -> str:
+    if stored is None:
+        return "none, pretrained only"
+    if is_joint(stored):
+        parts = [f"{len(block.space)} of {one_line(block.name)}" for block in restored_blocks(stored)]
+        return f"several data sets: {', '.join(parts)}"
+    space = restored_space(stored)
+    return f"{len(space)} of {one_line(space.name)}"
+
+
+def _minkunet(path: Path, content: Mapping[str, Any], tensors: Tensors, prefix: str) -> Iterator[str]:
+    """A MinkUNet in the names of MinkowskiEngine, whose stem lies under ``prefix``."""
+    stem, head = tensors.by_name[prefix + STEM], tensors.by_name.get(prefix + CLASSIFIER)
+    found = _variant(tensors, stem, head)
+    if found is None:
+        yield f"written by {_writer(content, prefix)}"
+        yield f"does not fit: a MinkUNet, but none of {', '.join(VARIANTS)} with a stem of {tuple(stem.shape)}"
+        return
+    name, side, match = found
+    state = {key.removeprefix(match.prefix): value for key, value in tensors.by_name.items()}
+    version = "0.4 (other order of offsets)" if looks_like_v04(state) else "0.5, or ceco3d"
+    channels, classes = stem.shape[1], "no classifier" if head is None else f"{head.shape[-1]} classes, not named"
+    yield f"written by {_writer(content, prefix)}, for MinkowskiEngine {version}"
+    yield f"network: {name}, stem of {side}^3, {channels} input channels, {classes}; under {one_line(match.label, 60)}"
+    yield "voxel size and features are not in the file: the project that published it says them"
+    keys = f"model={name.lower()} model.stem_kernel={side}"
+    yield f"fits: train init={path} {keys} features=[...] of {channels} channels (coord, color, normal: 3 each)"
+
+
+def _variant(tensors: Tensors, stem: Tensor, head: Tensor | None) -> tuple[str, int, Match] | None:
+    """The member of the family whose every weight is there, the side of its stem, and where its weights lie."""
+    side = {27: 3, 125: 5}.get(len(stem)) if stem.ndim == 3 else None
+    outputs = 1 if head is None else head.shape[-1]
+    if side is None or not all(0 < size < MOST for size in (stem.shape[1], outputs)):
+        return None
+    for name in VARIANTS:
+        with torch.device("meta"):
+            expected = build_model(name, stem.shape[1], outputs, side, engine="native").state_dict()
+        matches = find_matches(tensors, expected)
+        best = (originals(matches) or matches)[:1] if len(matches) > 1 else matches
+        if best and best[0].body == sum(map(is_required, expected)):
+            return name, side, best[0]
+    return None
+
+
+def _writer(content: Mapping[str, Any], prefix: str) -> str:
+    """Who wraps a MinkUNet like this."""
+    if "pytorch-lightning_version" in content:
+        return "PyTorch Lightning, as LGround does"
+    if prefix.endswith("backbone."):
+        return "Pointcept"
+    if {"iteration", "arch"} & content.keys() or "curr_iter" in content:
+        return "SpatioTemporalSegmentation or CSC"
+    return "a project that does not say its name"
+
+
+def _other_writer(tensors: Tensors) -> str:
+    """Who writes weights without the names of MinkowskiEngine."""
+    if any(name.endswith(SPCONV) for name in tensors.by_name):
+        return "Pointcept (SpUNet, spconv)"
+    if any(name.endswith(TRANSFORMER) for name in tensors.by_name):
+        return "Pointcept (Point Transformer V3)"
+    return "another project"
