@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "score a checkpoint: head / common / tail and per-class IoU",
     "export": "write a benchmark submission",
     "predict": "label your own scans",
+    "serve": "label scans in the browser",
     "visualize": "pictures of segmentations and runs, and a viewer",
     "benchmark": "time the engines side by side, or the data path",
     "report": "report of a run, tables of finished runs",

@@ -20,6 +20,7 @@ UNUSED = {
     "evaluate": ("seed",),
     "export": ("seed",),
     "predict": ("seed", "workers"),
+    "serve": ("seed", "workers"),
     "visualize": ("workers",),
     "report": ("precision", "seed", "workers"),
     "doctor": ("device", "seed"),

@@ -38,6 +38,7 @@ class LabelingOptions:
     max_voxels  per forward pass; larger scans are split into chunks
     overlap     voxels around a chunk that the network sees too; None: its receptive field
     overwrite   results of another checkpoint or scan
+    max_points  of a scan; larger ones are refused; None: any number
     page        writes the page of a labeled scan beside its files, whose path without suffix is given; None: no page
     """
 
@@ -47,6 +48,7 @@ class LabelingOptions:
     max_voxels: int = 500_000
     overlap: int | None = 64
     overwrite: bool = False
+    max_points: int | None = None
     page: Callable[[LabeledScan, Path], None] | None = None
 
 
@@ -114,6 +116,8 @@ def label_scan(
     UserError if the scan cannot be read or a file cannot be written.
     """
     scan = read_scan(path, options.columns)
+    if options.max_points is not None and len(scan) > options.max_points:
+        raise UserError(f"{path}: {len(scan):,} points, but no more than {options.max_points:,} are taken; thin it")
     if scan.layout:
         logger.info(f"{path}: columns: {scan.layout}")
     result = predict_scan(predictor, space, scan, target.name, options, path)

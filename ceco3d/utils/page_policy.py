@@ -13,9 +13,13 @@ def policy_tag(scripts: Sequence[str]) -> str:
 
     Style sheets, ``style`` attributes and images of the page itself are allowed.
     """
+    return f'<meta http-equiv="Content-Security-Policy" content="{escape(policy(scripts), quote=False)}">'
+
+
+def policy(scripts: Sequence[str], *more: str) -> str:
+    """Return the policy itself, with ``more`` rules."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
     )
-    rules = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
-    content = f"{rules}; base-uri 'none'; form-action 'none'"
-    return f'<meta http-equiv="Content-Security-Policy" content="{escape(content, quote=False)}">'
+    rules = ("default-src 'none'", f"script-src {hashes}", "style-src 'unsafe-inline'", "img-src data:")
+    return "; ".join((*rules, "base-uri 'none'", "form-action 'none'", *more))

@@ -15,6 +15,7 @@ from ceco3d.predict import PredictSettings
 from ceco3d.preprocess import PreprocessSettings
 from ceco3d.pretraining.method import PretrainSettings
 from ceco3d.report import ReportSettings
+from ceco3d.serve import ServeSettings
 from ceco3d.training.settings import TrainSettings
 from ceco3d.visualize import VisualizeSettings
 
@@ -25,6 +26,7 @@ KINDS = {
     "evaluate": EvaluateSettings,
     "export": ScoringSettings,
     "predict": PredictSettings,
+    "serve": ServeSettings,
     "visualize": VisualizeSettings,
     "benchmark": BenchmarkSettings,
     "report": ReportSettings,
