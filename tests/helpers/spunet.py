@@ -1,4 +1,4 @@
-"""A SpUNet with the weights' names of Pointcept's, on the layers of spconv, spconv-triton, or dense convolutions."""
+"""A SpUNet with the weights' names of Pointcept's, on the layers of spconv or dense convolutions."""
 
 from __future__ import annotations
 
