@@ -25,7 +25,7 @@ SMALL = Variant(BasicBlock, COUNTS, CHANNELS, widens=True, eps=1e-3)
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """The convolutions are small: threads would wait for each other most of the time."""
+    """Small convolutions wait for each other in more threads, and spconv's sums race on a CPU."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
