@@ -1,4 +1,4 @@
-"""A SpUNet with the weights' names of Pointcept's, on the layers of spconv, spconv-triton, or dense convolutions."""
+"""A SpUNet with the weights' names of Pointcept's, on the layers of spconv or dense convolutions."""
 
 from __future__ import annotations
 
@@ -171,4 +171,4 @@ def randomize(network: nn.Module, seed: int = 0) -> nn.Module:
 def spconv_input(layers, features: Tensor, coordinates: Tensor):
     """(N, C), (N, 4) int32 [scene, x, y, z] from zero up; the grid has room above, as in Pointcept."""
     shape = [(int(high) // 16 + 1) * 16 for high in coordinates[:, 1:].amax(0)]
-    return layers.SparseConvTensor(features, coordinates, shape, int(coordinates[:, 0].max()) + 1)
+    return layers.SparseConvTensor(features, coordinates.contiguous(), shape, int(coordinates[:, 0].max()) + 1)

@@ -23,18 +23,23 @@ CHANNELS, COUNTS = (16, 24, 32, 40, 32, 24, 16, 16), (2, 1, 1, 1, 1, 1, 2, 1)
 SMALL = Variant(BasicBlock, COUNTS, CHANNELS, widens=True, eps=1e-3)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small convolutions wait for each other in more threads, and spconv's sums race on a CPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(params=["dense", "spconv"])
 def layers(request, monkeypatch):
-    """spconv's layers on the CPU where it is installed, and dense convolutions, here with the threads of one core."""
-    if request.param == "spconv":
-        library = pytest.importorskip("spconv.pytorch")
-        compute_on_cpu(monkeypatch, "spconv", library)
-        yield library
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # small convolutions: more threads wait for each other
-    yield DENSE
-    torch.set_num_threads(threads)
+    """spconv's layers on the CPU where it is installed, and dense convolutions."""
+    if request.param == "dense":
+        return DENSE
+    library = pytest.importorskip("spconv.pytorch")
+    compute_on_cpu(monkeypatch, "spconv", library)
+    return library
 
 
 def small(inputs=9, classes=5, variant=SMALL) -> MinkUNet:
