@@ -157,6 +157,7 @@ def run_labeler(pipe: Connection, setup: Setup) -> None:
     keep_freed_memory()
     let_segments_grow()
     logs.install(setup.log_level)
+    logging.getLogger("ceco3d.inference").setLevel(logging.ERROR)  # warnings of scans are in their summaries
     with suppress(EOFError, OSError):  # the server is gone
         try:
             model = load(setup.checkpoint, setup.device, setup.precision)

@@ -76,8 +76,11 @@ def label_all(jobs: Jobs, labeler: Labeler) -> None:
     """Label one scan after the other until the end."""
     while (job := jobs.next()) is not None:
         reason = labeler.label(job)
-        if jobs.finish(job, reason) and reason is not None:
-            logger.warning(f"{job.name}: {reason}")
+        if jobs.finish(job, reason):
+            if reason is None:
+                logger.info(f"{job.name}: labeled in {job.seconds:.1f} s")
+            else:
+                logger.warning(f"{job.name}: {reason}")
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from tests.helpers.weights import write_weights
 
 WAIT = 300.0  # seconds, of a machine with much else to do
 MAX_BYTES, MAX_POINTS = 100_000, 3000
-STEADY = 60e6  # bytes by which the memory of both processes may differ after many scans
+STEADY = 30e6  # bytes by which the memory of both processes may differ after many scans
 POINTS = 1000
 
 
