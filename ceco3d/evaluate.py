@@ -123,5 +123,5 @@ def compare(settings: EvaluateSettings) -> dict[str, Any]:
 
 if __name__ == "__main__":
     main()
-else:
+elif __name__ == "ceco3d.evaluate":  # not in the processes that it starts
     callable_module(__name__, call)

@@ -93,5 +93,5 @@ def pretraining_config(settings: TrainSettings) -> dict[str, Any]:
 
 if __name__ == "__main__":
     main()
-else:
+elif __name__ == "ceco3d.train":  # not in the processes that it starts
     callable_module(__name__, call)

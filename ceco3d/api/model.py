@@ -6,7 +6,9 @@ import threading
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, TypedDict, overload
+
+from typing_extensions import Unpack
 
 from ceco3d.api.result import Result
 from ceco3d.api.scans import as_scan
@@ -21,6 +23,27 @@ from ceco3d.utils.device import PRECISIONS, choose_device, choose_precision
 from ceco3d.utils.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda")
+
+
+class Options(TypedDict, total=False):
+    """How ``Model.predict`` reads and labels scans, with the defaults of conf/predict.yaml.
+
+    unit        of the coordinates: m, cm or mm
+    up          the axis that points up: z, y or -y
+    tta         test-time augmentation: the name of a file in conf/tta, or views
+    fragments   passes in each view, at most; True: as many as the fullest voxel has points, False: one
+    columns     names of the columns of a table that is read
+    max_voxels  per forward pass; larger scans are split into chunks
+    overlap     voxels around a chunk that the network sees too; None: its whole receptive field
+    """
+
+    unit: Literal["m", "cm", "mm"]
+    up: Literal["z", "y", "-y"]
+    tta: str | Sequence[View]
+    fragments: bool | int
+    columns: Sequence[str] | None
+    max_voxels: int
+    overlap: int | None
 
 
 class Model:
@@ -42,19 +65,13 @@ class Model:
         return f"Model({weights_name(self.weights)}: {len(self.space)} classes of {self.space.name})"
 
     @overload
-    def predict(self, points: list[Any] | tuple[Any, ...], **keys: Any) -> list[Result]: ...
+    def predict(self, points: list[Any] | tuple[Any, ...], **options: Unpack[Options]) -> list[Result]: ...
 
     @overload
-    def predict(self, points: Any, colors: Any = None, normals: Any = None, **keys: Any) -> Result: ...
+    def predict(self, points: Any, colors: Any = None, normals: Any = None, **options: Unpack[Options]) -> Result: ...
 
     def predict(
-        self,
-        points: Any,
-        colors: Any = None,
-        normals: Any = None,
-        *,
-        tta: str | Sequence[View] = "none",
-        **keys: Any,
+        self, points: Any, colors: Any = None, normals: Any = None, **options: Unpack[Options]
     ) -> Result | list[Result]:
         """The labels of a scan, or of each scan in a list.
 
@@ -63,17 +80,18 @@ class Model:
         colors   (N, 3) uint8, or floats within 0..1 or 0..255, see ``api.scans.color_array``; None: none, or those of
                  the object or file
         normals  (N, 3) of any length; None: as with colors
-        tta      test-time augmentation: the name of a file in conf/tta, or views
-        keys     unit, up, columns, fragments, max_voxels and overlap, as in conf/predict.yaml
+        options  see ``Options``
 
         UserError, one line, if the scan or an option makes no sense.
         """
         if isinstance(points, list | tuple):
             if colors is not None or normals is not None:
                 raise UserError("a list of scans: colors and normals belong to one; call predict for each of them")
-            return [self.predict(one, tta=tta, **keys) for one in _scans(points)]
-        chosen = to_settings(LabelingKeys, keys)
+            return [self.predict(one, **options) for one in _scans(points)]
+        keys: dict[str, Any] = dict(options)
+        tta = keys.pop("tta", "none")
         views = views_named(tta) if isinstance(tta, str) else list(tta)
+        chosen = to_settings(LabelingKeys, keys)
         scan, path = as_scan(points, colors, normals, chosen.columns)
         name = "points" if path is None else path.stem
         predictor = self.predictor.with_passes(views, chosen.fragments)
