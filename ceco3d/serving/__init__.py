@@ -3,6 +3,7 @@
 ``jobs``     the scans that were sent, their states and their files
 ``labeler``  the process with the network, which labels one scan after the other
 ``upload``   the body of a request, from the network to the disk
+``linger``   answers to clients that still send
 ``guard``    which requests are answered at all
 ``page``     the page for the browser
 ``app``      the addresses; needs the extra ``serve``, as do the two below

@@ -16,6 +16,7 @@ from ceco3d.data.pointclouds.files import READERS
 from ceco3d.serving.guard import Guard
 from ceco3d.serving.jobs import RESULT, Job, Jobs, Limits, QueueFullError
 from ceco3d.serving.labeler import Labeler
+from ceco3d.serving.linger import Linger
 from ceco3d.serving.page import start_page
 from ceco3d.serving.upload import refuse_early, save_body
 from ceco3d.utils.plain_text import visible
@@ -33,6 +34,7 @@ def make_app(jobs: Jobs, labeler: Labeler, limits: Limits, weights: str, hosts: 
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)  # their pages load scripts from elsewhere
     app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Linger)  # the outermost
     app.add_exception_handler(RequestValidationError, _invalid)
     page, policy = start_page(limits, weights)
 
@@ -57,7 +59,7 @@ def make_app(jobs: Jobs, labeler: Labeler, limits: Limits, weights: str, hosts: 
         try:
             job = jobs.reserve(shown, suffix, unit, up)
         except QueueFullError:
-            later = {"Retry-After": str(RETRY_SECONDS), "Connection": "close"}
+            later = {"Retry-After": str(RETRY_SECONDS)}
             raise HTTPException(503, f"{limits.queue} scans wait already; try again later", later) from None
         try:
             await save_body(request, job.upload, limits.max_bytes)
@@ -109,9 +111,7 @@ def _suffix(name: str) -> str:
     own = PurePosixPath(name.replace("\\", "/")).suffix.lower()
     suffix = next((known for known in READERS if known == own), None)
     if suffix is None:
-        raise HTTPException(
-            415, f"choose a file of one of these formats: {', '.join(READERS)}", {"Connection": "close"}
-        )
+        raise HTTPException(415, f"choose a file of one of these formats: {', '.join(READERS)}")
     return suffix
 
 

@@ -49,7 +49,7 @@ class Guard:
         if reason is None:
             await self._app(scope, receive, guarded)
         else:
-            await JSONResponse({"detail": reason}, 403, {"Connection": "close"})(scope, receive, guarded)
+            await JSONResponse({"detail": reason}, 403)(scope, receive, guarded)
 
     def _objection(self, method: str, headers: Headers) -> str | None:
         """Why a request is not answered."""

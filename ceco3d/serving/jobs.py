@@ -41,11 +41,12 @@ class QueueFullError(Exception):
 class Job:
     """One scan.
 
-    id      cannot be guessed
-    name    of the file as its sender calls it; shown, and never part of a path
-    folder  of its own
-    suffix  of the format
-    reason  one line, if it failed
+    id       cannot be guessed
+    name     of the file as its sender calls it; shown, and never part of a path
+    folder   of its own
+    suffix   of the format
+    reason   one line, if it failed
+    removed  nobody waits for it any more
     """
 
     id: str
@@ -56,6 +57,7 @@ class Job:
     up: str
     state: State = "uploading"
     reason: str = ""
+    removed: bool = False
     since: float = field(default_factory=time.monotonic)  # of the state
     seconds: float | None = None  # that labeling took
 
@@ -144,7 +146,7 @@ class Jobs:
         """
         job.upload.unlink(missing_ok=True)
         with self._changed:
-            if job.id not in self._jobs:  # removed meanwhile
+            if job.removed:
                 shutil.rmtree(job.folder, ignore_errors=True)
                 return False
             job.seconds, job.reason = time.monotonic() - job.since, reason or ""
@@ -158,6 +160,7 @@ class Jobs:
         """Forget a job and its files; whether it was running, which ``Labeler.cancel`` has to end."""
         with self._changed:
             self._jobs.pop(job.id, None)
+            job.removed = True
             running = job.state == "running"
         shutil.rmtree(job.folder, ignore_errors=True)
         return running

@@ -88,17 +88,27 @@ class Labeler:
 
     def label(self, job: Job) -> str | None:
         """Label the scan of ``job``; the reason in one line if that failed. Starts a process if the last one ended."""
-        try:
-            if self._process is None or not self._process.is_alive():
-                self.start()
-        except UserError as error:
-            return str(error)
-        assert self._pipe is not None
-        assert self._process is not None
         with self._lock:
             self._job = job
         try:
-            self._pipe.send(Task(job.name, job.upload, job.results, job.unit, job.up))
+            if self._process is None or not self._process.is_alive():
+                self.start()
+            with self._lock:  # from here on, ``cancel`` ends the process
+                if job.removed:
+                    return "removed"
+            return self._answer(Task(job.name, job.upload, job.results, job.unit, job.up))
+        except UserError as error:
+            return str(error)
+        finally:
+            with self._lock:
+                self._job = None
+
+    def _answer(self, task: Task) -> str | None:
+        """What the process says of a scan."""
+        assert self._pipe is not None
+        assert self._process is not None
+        try:
+            self._pipe.send(task)
             if not self._pipe.poll(self._timeout):
                 self._process.kill()
                 self._process.join()
@@ -107,12 +117,9 @@ class Labeler:
             return answer
         except (EOFError, OSError):
             return f"the process that labels ended ({self._ending()}); the scan may need more memory than there is"
-        finally:
-            with self._lock:
-                self._job = None
 
     def cancel(self, job: Job) -> None:
-        """End the labeling of ``job``, if it still runs."""
+        """End the labeling of ``job``, which is removed, if it still runs."""
         with self._lock:
             if self._job is job and self._process is not None:
                 self._process.kill()
@@ -150,6 +157,7 @@ def run_labeler(pipe: Connection, setup: Setup) -> None:
     keep_freed_memory()
     let_segments_grow()
     logs.install(setup.log_level)
+    logging.getLogger("ceco3d.inference").setLevel(logging.ERROR)  # warnings of scans are in their summaries
     with suppress(EOFError, OSError):  # the server is gone
         try:
             model = load(setup.checkpoint, setup.device, setup.precision)

@@ -33,10 +33,10 @@ def serve(host: str, port: int, labeler: Labeler, limits: Limits) -> None:
 
     UserError if the port is taken, the host is not one of this machine, or the network cannot be loaded.
     """
-    signal.signal(signal.SIGTERM, _terminate)
     with listening(host, port) as door, TemporaryDirectory(prefix="ceco3d-serve-") as folder:
+        signal.signal(signal.SIGTERM, _terminate)
         jobs = Jobs(Path(folder), limits)
-        thread = threading.Thread(target=_label_all, args=(jobs, labeler), daemon=True)
+        thread = threading.Thread(target=label_all, args=(jobs, labeler), daemon=True)
         try:
             weights = labeler.start()
             thread.start()
@@ -45,7 +45,7 @@ def serve(host: str, port: int, labeler: Labeler, limits: Limits) -> None:
                 logger.warning(f"host={host}: whoever reaches this machine can send scans; nobody has to log in")
             app = make_app(jobs, labeler, limits, weights, hosts)
             logger.info(f"{weights} labels scans on {address(door)}; Ctrl-C ends it")
-            _answer(app, door)
+            web_server(app).run(sockets=[door])
         finally:
             jobs.close()
             labeler.close()
@@ -53,7 +53,8 @@ def serve(host: str, port: int, labeler: Labeler, limits: Limits) -> None:
                 thread.join()
 
 
-def _answer(app: FastAPI, door: socket.socket) -> None:
+def web_server(app: FastAPI) -> uvicorn.Server:
+    """What speaks HTTP."""
     config = uvicorn.Config(
         app,
         loop="asyncio",
@@ -68,15 +69,18 @@ def _answer(app: FastAPI, door: socket.socket) -> None:
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=GRACE,
     )
-    uvicorn.Server(config).run(sockets=[door])
+    return uvicorn.Server(config)
 
 
-def _label_all(jobs: Jobs, labeler: Labeler) -> None:
+def label_all(jobs: Jobs, labeler: Labeler) -> None:
     """Label one scan after the other until the end."""
     while (job := jobs.next()) is not None:
         reason = labeler.label(job)
-        if jobs.finish(job, reason) and reason is not None:
-            logger.warning(f"{job.name}: {reason}")
+        if jobs.finish(job, reason):
+            if reason is None:
+                logger.info(f"{job.name}: labeled in {job.seconds:.1f} s")
+            else:
+                logger.warning(f"{job.name}: {reason}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ STALLED = 60.0  # seconds without a byte after which an upload is given up
 
 
 def refuse_early(request: Request, max_bytes: int) -> None:
-    """HTTPException 413, 415 or 411 by what the headers say, before anything of the body is read."""
+    """HTTPException 413 or 415 by what the headers say, before anything of the body is read."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise HTTPException(415, "send the file itself as the body: curl -X POST -T scan.ply 'URL/jobs?name=scan.ply'")
     length = request.headers.get("content-length")
@@ -21,9 +21,8 @@ def refuse_early(request: Request, max_bytes: int) -> None:
 
 
 def too_large(max_bytes: int) -> HTTPException:
-    """413, and the end of the connection: the rest of the body is not read."""
-    reason = f"the file is larger than {max_bytes:,} bytes; thin it, or raise max_bytes="
-    return HTTPException(413, reason, {"Connection": "close"})
+    """413."""
+    return HTTPException(413, f"the file is larger than {max_bytes:,} bytes; thin it, or raise max_bytes=")
 
 
 async def save_body(request: Request, path: Path, max_bytes: int) -> None:
@@ -41,7 +40,7 @@ async def save_body(request: Request, path: Path, max_bytes: int) -> None:
                     raise too_large(max_bytes)
                 file.write(chunk)
     except OSError as error:
-        raise HTTPException(507, f"cannot be stored ({error.strerror})", {"Connection": "close"}) from None
+        raise HTTPException(507, f"cannot be stored ({error.strerror})") from None
     if not size:
         raise HTTPException(400, "the file is empty")
 
@@ -54,4 +53,4 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             return
         except asyncio.TimeoutError:  # another class than TimeoutError before Python 3.11
-            raise HTTPException(408, f"nothing came for {STALLED:.0f} s", {"Connection": "close"}) from None
+            raise HTTPException(408, f"nothing came for {STALLED:.0f} s") from None

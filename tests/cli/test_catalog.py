@@ -68,6 +68,7 @@ def test_a_folder_of_ones_own_adds_choices_keys_and_presets(own_conf, run_comman
         ("evaluate", ["dataset=rooms200", "voxel_size=null"], ["dataset.voxel_size", "trainer."]),
         ("report", ["device=auto"], ["precision=", "workers="]),
         ("train", ["dataset.voxel_size=0.07", "trainer.epochs=10 ", "loss.center.dim=512"], ["tta", "_target_"]),
+        ("serve", ["port=8000", "checkpoint=pretrained", "device=auto"], ["seed=", "workers="]),
         ("doctor", ["data=data", "warm=false", "precision=null"], ["device=", "seed="]),
     ],
 )

@@ -13,6 +13,7 @@ from tests.helpers.source import PACKAGE, ROOT, TOP, folder_of, imported_modules
 # From the commands down; folders of one line do not import each other.
 LAYERS = (
     (TOP,),
+    ("serving",),
     ("api",),
     ("cli",),
     ("reports",),
