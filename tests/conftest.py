@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import gc
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -11,14 +13,17 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 
 from ceco3d.cli import logs
 from ceco3d.preprocessing.datasets import make_processed
 from ceco3d.sparse.cpp import cache_folder
 from ceco3d.sparse.cpp.trust import find_weakness
+from ceco3d.utils import parallel
 from tests.helpers.commands import Outcome, settings_of
 
 if not torch.cuda.is_available():
@@ -40,6 +45,36 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         torch.set_num_threads(2)
     logs.install()  # as commands do, so capsys sees what is logged
+    fork_workers()
+    keep_read_configurations()
+
+
+def fork_workers() -> None:
+    """Start the workers of commands that run in this process in milliseconds: forks of a server without threads.
+
+    Commands that tests run as processes start them as ever, each with its own imports.
+    """
+    parallel.START = "forkserver"
+    multiprocessing.set_forkserver_preload(
+        ["ceco3d.preprocessing", "ceco3d.preprocessing.labeled.pipeline", "ceco3d.synthetic.generate"]
+    )
+
+
+def keep_read_configurations() -> None:
+    """Read each file of ``conf/`` once per process, not once per composition, of which there are thousands."""
+    read, kept = FileConfigSource.load_config, {}
+
+    def load_config(self: FileConfigSource, config_path: str) -> Any:
+        path = Path(self.path, self._normalize_file_name(config_path)).resolve()
+        if not path.is_file():
+            return read(self, config_path)
+        status = path.stat()
+        key = (self.provider, self.path, path, status.st_mtime_ns, status.st_size)
+        if key not in kept:
+            kept[key] = read(self, config_path)
+        return copy.deepcopy(kept[key])
+
+    FileConfigSource.load_config = load_config
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

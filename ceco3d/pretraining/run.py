@@ -52,6 +52,7 @@ def pretrain(settings: PretrainSettings, wait: bool = False) -> Path:
 
 def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
     dtype = choose_precision(settings.precision, device)
+    build.engine_layers(settings.engine)  # raises now rather than after the scenes are made
     run_dir = settings.run_dir
     last = find_checkpoint(run_dir, settings.resume)
     if list(settings.features) == [build.AUTO]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t as student
 
 from ceco3d.data.labels import GROUPS
 from ceco3d.metrics.scores import CONVENTIONS
@@ -62,6 +61,8 @@ def paired_difference(
 
     None for fewer than two shared seeds.
     """
+    from scipy.stats import t as student  # takes half a second, which every command would pay
+
     pairs = [(runs[seed][key], baseline[seed][key]) for seed in runs.keys() & baseline.keys()]
     if len(pairs) < 2:
         return None

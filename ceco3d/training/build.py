@@ -67,10 +67,11 @@ def with_features(settings: Run, folders: Sequence[Path]) -> Run:
 
 def _engine(settings: RunSettings) -> str | Engine:
     """The network's argument ``engine``: a name for ``build_model``, an Engine for other classes."""
-    return settings.engine if settings.model.target is build_model else _layers(settings.engine)
+    return settings.engine if settings.model.target is build_model else engine_layers(settings.engine)
 
 
-def _layers(engine: str) -> Engine:
+def engine_layers(engine: str) -> Engine:
+    """The engine by its name. UserError if it is unknown or not installed."""
     try:
         return load_engine(engine)
     except ValueError as error:
@@ -131,7 +132,7 @@ def make_loss(settings: TrainSettings, in_channels: int, folders: Sequence[Path]
     space = settings.dataset.space()
     scenes, points = class_frequency(folders, space)
     known = {"num_classes": len(space), "in_channels": in_channels, "class_names": space.names}
-    return settings.loss(**known, class_points=points, class_counts=scenes, engine=_layers(settings.engine))
+    return settings.loss(**known, class_points=points, class_counts=scenes, engine=engine_layers(settings.engine))
 
 
 def make_average(decay: float | None, model: nn.Module) -> AveragedModel | None:

@@ -50,6 +50,7 @@ def train(settings: TrainSettings, pretrain: Callable[[], Path] | None = None) -
 
 def _train(settings: TrainSettings, pretrain: Callable[[], Path] | None, device: torch.device) -> dict[str, Any]:
     dtype = choose_precision(settings.precision, device)
+    build.engine_layers(settings.engine)  # raises now rather than after the scenes are made
     run_dir = settings.run_dir
     last = find_checkpoint(run_dir, settings.resume)
     if last is None and pretrain is not None:

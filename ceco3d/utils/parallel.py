@@ -19,6 +19,8 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# How local workers start. Not by a fork of this process: its threads (torch, progress) would not survive.
+START = "spawn"
 MAX_SUSPECTS = 20  # jobs of a cluster whose workers died; more of them point to the machines rather than to single jobs
 
 
@@ -59,8 +61,7 @@ def run_parallel(
 def _executor(workers: int | Cluster) -> Executor:
     if isinstance(workers, Cluster):
         return workers.executor()
-    # spawn, because threads of this process (torch, progress) do not survive a fork
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+    return ProcessPoolExecutor(workers, multiprocessing.get_context(START), _start_worker)
 
 
 @contextmanager

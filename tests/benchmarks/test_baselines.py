@@ -9,7 +9,8 @@ from ceco3d.benchmarks.spconv_layers import spconv_layers
 from ceco3d.benchmarks.systems import BASELINES, System, float32_matmul_precision
 from ceco3d.models.minkunet import VARIANTS, MinkUNet
 from ceco3d.utils.errors import UserError
-from tests.helpers.benchmarks import DEVICE, THIN, compute_on_cpu, make_input, make_workload
+from tests.helpers.benchmarks import DEVICE, compute_on_cpu, make_input, make_workload
+from tests.helpers.thin import THIN
 
 CHANNELS = 9
 

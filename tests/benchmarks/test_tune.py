@@ -14,9 +14,9 @@ from ceco3d.benchmarks.workload import Workload
 from ceco3d.models.minkunet import VARIANTS
 from ceco3d.sparse.kernels import triton_convolve, triton_tuned
 from ceco3d.sparse.kernels.triton_config import ConvolveConfig
-from tests.helpers.benchmarks import THIN
 from tests.helpers.kernel_inputs import DEVICE, make_maps, make_values
 from tests.helpers.sparse import sparse_input
+from tests.helpers.thin import THIN
 
 
 @pytest.fixture

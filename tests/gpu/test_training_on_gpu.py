@@ -12,9 +12,9 @@ from ceco3d.models.minkunet import VARIANTS, MinkUNet
 from ceco3d.sparse import SparseTensor, load_engine
 from ceco3d.training.loop import Trainer
 from ceco3d.training.run import train
-from tests.helpers.benchmarks import THIN
 from tests.helpers.commands import settings_of
 from tests.helpers.gpu import DEVICE, ENGINE, ON_GPU, allocated, cases, surface
+from tests.helpers.thin import THIN
 from tests.helpers.training import SMALL, TIMINGS, equal, rows, weights
 
 

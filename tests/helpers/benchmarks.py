@@ -5,12 +5,8 @@ from importlib import import_module
 import torch
 
 from ceco3d.benchmarks.workload import Workload
-from ceco3d.models.blocks import BasicBlock
-from ceco3d.models.minkunet import Variant
 
 CHANNELS = 9
-# The layers of MinkUNet14A with few channels: interpreted kernels are slow.
-THIN = Variant(BasicBlock, (1,) * 8, (16, 16, 16, 16, 16, 16, 24, 24))
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

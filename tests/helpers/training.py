@@ -7,8 +7,9 @@ import signal
 import torch
 
 from ceco3d.training.loop import Trainer
+from tests.helpers.thin import MODEL
 
-SMALL = ["model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.25", "trainer.batch_size=4", "trainer.log_every=1"]
+SMALL = [*MODEL, "voxel_size=0.25", "trainer.batch_size=4", "trainer.log_every=1"]
 TIMINGS = ("voxels_per_second", "seconds")  # columns of metrics.csv that differ between equal runs
 
 

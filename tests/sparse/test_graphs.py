@@ -13,8 +13,8 @@ from ceco3d.models.fold import fold_batch_norms
 from ceco3d.models.minkunet import MinkUNet
 from ceco3d.sparse import SparseTensor, cat, normalization, operators
 from ceco3d.sparse.maps.kernel_map import CoordinateManager
-from tests.helpers.benchmarks import THIN
 from tests.helpers.gpu import DEVICE, surface
+from tests.helpers.thin import THIN
 
 CHANNELS = 4
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

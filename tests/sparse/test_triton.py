@@ -5,12 +5,12 @@ import warnings
 import pytest
 import torch
 
-from ceco3d.models import build_model
-from ceco3d.sparse import SparseTensor
+from ceco3d.sparse import SparseTensor, load_engine
 from ceco3d.sparse.kernels import gather_gemm
 from ceco3d.sparse.kernels.triton_launch import unsupported
 from tests.helpers.pretend_gpu import pretend_gpu
 from tests.helpers.sparse import sparse_input
+from tests.helpers.thin import ThinUNet
 
 tiled = pytest.importorskip("ceco3d.sparse.triton")
 from ceco3d.sparse.kernels import triton_convolve, triton_map  # noqa: E402
@@ -176,14 +176,12 @@ def test_values_at_unaligned_addresses():
     assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
 
 
-@pytest.mark.slow
 def test_network_equals_native():
     x, _ = sparse_input(1, density=0.03)
     coordinates = x.coordinates.to(DEVICE)
     features = torch.randn(len(coordinates), 3, generator=torch.Generator().manual_seed(1)).to(DEVICE)
     torch.manual_seed(0)
-    native = build_model("MinkUNet14A", 3, 20, stem_kernel=3, engine="native").to(DEVICE)
-    ours = build_model("MinkUNet14A", 3, 20, stem_kernel=3, engine="triton").to(DEVICE)
+    native, ours = (ThinUNet(3, 20, engine=load_engine(name)).to(DEVICE) for name in ("native", "triton"))
     ours.load_state_dict(native.state_dict())
     inputs = SparseTensor(features, coordinates)
     ours.build_maps(inputs)

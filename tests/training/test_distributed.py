@@ -17,10 +17,12 @@ from ceco3d.data.labels import label_blocks
 from ceco3d.data.scenes.scene import Scene
 from ceco3d.losses import CenterCollapseLoss, JointLoss, PointLoss, SegmentationLoss
 from ceco3d.metrics import ClassMoments, Confusion
-from ceco3d.models import build_model
 from ceco3d.training.objective import Objective
+from ceco3d.training.run import train
 from ceco3d.training.sync_batch_norm import synchronize
+from tests.helpers.commands import settings_of
 from tests.helpers.label_spaces import numbered
+from tests.helpers.thin import MODEL, ThinUNet
 
 CLASSES = 5
 PARTS = numbered(2), numbered(3)
@@ -30,12 +32,16 @@ def spawn(function, world, folder, *arguments):
     """``function(rank, world, *arguments)`` in ``world`` processes joined by gloo; what each of them returns."""
     folder = folder / f"{function.__name__}-{world}"
     folder.mkdir()
+    if world == 1:
+        enter(0, function, world, str(folder), arguments)
+        return [torch.load(folder / "0.pt", weights_only=True)]
     torch.multiprocessing.spawn(enter, (function, world, str(folder), arguments), nprocs=world)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]
 
 
 def enter(rank, function, world, folder, arguments):
-    torch.set_num_threads(1)
+    if world > 1:
+        torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world)
     torch.save(function(rank, world, *arguments), f"{folder}/{rank}.pt")
     dist.destroy_process_group()
@@ -64,13 +70,13 @@ def joint_loss(counts):
 def criterion(counts):
     classes = len(counts)
     point = PointLoss(classes, label_smoothing=0.1, gamma=1.0, beta=0.9, class_points=counts)
-    return SegmentationLoss(point, CenterCollapseLoss(classes, 96, dim=8, class_counts=counts), 0.4)
+    return SegmentationLoss(point, CenterCollapseLoss(classes, 24, dim=8, class_counts=counts), 0.4)
 
 
 def one_step(rank, world, count, make_loss):
     """Loss and gradients of ``count`` scenes, shared by the processes, in float64."""
     torch.manual_seed(0)
-    model = build_model("MinkUNet14A", in_channels=3, out_channels=CLASSES, stem_kernel=3)
+    model = ThinUNet(in_channels=3, out_channels=CLASSES)
     synchronize(model)
     objective = Objective(model, make_loss(torch.arange(1, CLASSES + 1))).double().train()
     parallel = DistributedDataParallel(objective) if world > 1 else objective
@@ -121,8 +127,7 @@ def test_shared_scores_are_those_of_one_process(tmp_path):
 # Whole runs ----------------------------------------------------------------------------------------------------------
 
 SMALL = [
-    "model=minkunet14a",
-    "model.stem_kernel=3",
+    *MODEL,
     "voxel_size=0.15",
     "trainer.batch_size=4",
     "trainer.log_every=1",
@@ -133,12 +138,11 @@ SMALL = [
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
-def start(tiny, run_dir, *overrides, processes=2):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone", "-m"]
+def start(tiny, run_dir, *overrides):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
     command = ["ceco3d.train", *tiny, *SMALL, f"run_dir={run_dir}", *overrides]
-    launcher = torchrun if processes > 1 else [sys.executable, "-m"]
     return subprocess.Popen(
-        launcher + command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        torchrun + command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -159,10 +163,10 @@ def wait_for_steps(run_dir, count, seconds=120):
 def test_two_processes_have_the_loss_curve_and_scores_of_one(tiny, tmp_path, frozen):
     options = ["trainer.epochs=2", "trainer.validate_every=2", "trainer.accumulate=1", "transforms=light"]
     options += [f"trainer.freeze=[{frozen}]", "trainer.layer_decay=0.8"] if frozen else []
-    runs = {n: start(tiny, tmp_path / str(n), *options, processes=n) for n in (1, 2)}
-    for process in runs.values():
-        _, err = process.communicate(timeout=200)
-        assert process.returncode == 0, err
+    shared = start(tiny, tmp_path / "2", *options)
+    train(settings_of("train", *tiny, *SMALL, f"run_dir={tmp_path / '1'}", *options))
+    _, err = shared.communicate(timeout=200)
+    assert shared.returncode == 0, err
     one, two = rows(tmp_path / "1"), rows(tmp_path / "2")
     assert len(one) == len(two) == 7  # six steps and a validation
     for a, b in zip(one[:-1], two[:-1], strict=True):
@@ -187,7 +191,7 @@ def test_a_killed_process_ends_the_run(tiny, tmp_path):
     assert "SIGKILL" in err
 
 
-def test_termination_saves_and_another_number_of_processes_goes_on(tiny, tmp_path):
+def test_termination_saves_and_another_number_of_processes_goes_on(tiny, tmp_path, capsys):
     run = start(tiny, tmp_path, "trainer.epochs=1000", "trainer.accumulate=2")
     try:
         wait_for_steps(tmp_path, 2)
@@ -198,10 +202,8 @@ def test_termination_saves_and_another_number_of_processes_goes_on(tiny, tmp_pat
     position = torch.load(tmp_path / "checkpoints/last.pt", weights_only=True)["position"]
     assert position["step"] >= 2
     epochs = position["epoch"] + 1
-    go_on = start(tiny, tmp_path, f"trainer.epochs={epochs}", "resume=auto", processes=1)
-    out, err = go_on.communicate(timeout=200)
-    assert go_on.returncode == 0, err
-    assert f"step {position['step']}" in out
+    train(settings_of("train", *tiny, *SMALL, f"run_dir={tmp_path}", f"trainer.epochs={epochs}", "resume=auto"))
+    assert f"step {position['step']}" in capsys.readouterr().out
     assert torch.load(tmp_path / "checkpoints/last.pt", weights_only=True)["position"]["step"] == 3 * epochs
 
 

@@ -9,9 +9,8 @@ from ceco3d.data import dataset as scenes
 from ceco3d.data.labels import label_space
 from ceco3d.inference.evaluation import evaluate_scenes
 from ceco3d.inference.predictor import Predictor, View
-from ceco3d.models import build_model
 from ceco3d.preprocessing.datasets import processed_scenes
-from ceco3d.sparse import SparseTensor
+from ceco3d.sparse import SparseTensor, load_engine
 from ceco3d.sparse.maps.coordinates import unpack
 from ceco3d.training import batches, build
 from ceco3d.training.batches import training_batches
@@ -19,8 +18,9 @@ from ceco3d.training.objective import Objective
 from tests.helpers.commands import settings_of
 from tests.helpers.pretend_gpu import DEVICE, OnGPU, pretend_gpu
 from tests.helpers.sparse import sparse_input
+from tests.helpers.thin import MODEL, ThinUNet
 
-SMALL = ["model=minkunet14a", "voxel_size=0.25", "trainer.batch_size=4"]  # augment_on=auto: on the device
+SMALL = [*MODEL, "voxel_size=0.25", "trainer.batch_size=4"]  # augment_on=auto: on the device
 
 
 def test_the_pretended_gpu_catches_what_a_real_one_would():
@@ -82,7 +82,8 @@ def test_scenes_that_stay_on_the_device(tiny, monkeypatch):
 def take_steps(cfg) -> int:
     """An epoch of updates from raw scenes on; how often one waits for the device, at most."""
     folders, most = processed_scenes(cfg.dataset, ("train",), 1)["train"], 0
-    loss, model = build.make_loss(cfg, 96, folders), build.make_network(cfg)
+    model = build.make_network(cfg)
+    loss = build.make_loss(cfg, model.feature_channels, folders)
     with pretend_gpu() as gpu:
         objective = Objective(model, loss).to(DEVICE)
         optimizer = torch.optim.SGD(objective.parameters(), lr=0.01)
@@ -127,7 +128,6 @@ def test_validation(tiny):
     assert found.scores == expected.scores
 
 
-@pytest.mark.slow
 def test_triton_waits_for_the_sizes_of_four_levels_alone(monkeypatch):
     tiled = pytest.importorskip("ceco3d.sparse.triton")
     from ceco3d.sparse.kernels import triton_convolve, triton_map, triton_normalize, triton_tuned
@@ -143,7 +143,7 @@ def test_triton_waits_for_the_sizes_of_four_levels_alone(monkeypatch):
     x, _ = sparse_input(0, density=0.02)
     coordinates, features = x.coordinates, torch.randn(len(x), 3)
     with pretend_gpu() as gpu:
-        model = build_model("MinkUNet14A", 3, 5, stem_kernel=3, engine="triton").to(DEVICE)
+        model = ThinUNet(3, 5, engine=load_engine("triton")).to(DEVICE)
         inputs = SparseTensor(features.to(DEVICE), coordinates.to(DEVICE))
         gpu.waits.clear()
         model.build_maps(inputs)

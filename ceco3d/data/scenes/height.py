@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import grey_opening
 
 CELL = 1.0  # meters: edge of a cell of the grid whose lowest points are the ground at first
 WINDOW = 15  # cells: what is narrower than this and stands out, such as a roof, is no ground
@@ -15,6 +14,8 @@ def height_above_ground(coord: np.ndarray) -> np.ndarray:
     The ground is the lowest point of each cell, after a morphological opening that removes buildings, trees and cells
     below eaves (as the first step of Zhang et al., IEEE TGRS 2003). Indoors it is the floor.
     """
+    from scipy.ndimage import grey_opening  # not at the start of every command
+
     cell = np.floor((coord[:, :2] - coord[:, :2].min(0, initial=0)) / CELL).astype(np.int64)
     cell -= cell.min(0, initial=0)
     shape = tuple((cell.max(0, initial=0) + 1).tolist())
