@@ -55,12 +55,7 @@ def make_app(jobs: Jobs, labeler: Labeler, limits: Limits, weights: str, hosts: 
         up: Literal["z", "y", "-y"] = "z",
     ) -> Response:
         refuse_early(request, limits.max_bytes)
-        shown, suffix = _shown(name), _suffix(name)
-        try:
-            job = jobs.reserve(shown, suffix, unit, up)
-        except QueueFullError:
-            later = {"Retry-After": str(RETRY_SECONDS)}
-            raise HTTPException(503, f"{limits.queue} scans wait already; try again later", later) from None
+        job = _reserved(jobs, limits, _shown(name), _suffix(name), unit, up)
         try:
             await save_body(request, job.upload, limits.max_bytes)
         except ClientDisconnect:
@@ -99,6 +94,15 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}"}, 422)
+
+
+def _reserved(jobs: Jobs, limits: Limits, *about: str) -> Job:
+    """A place in the queue, see ``Jobs.reserve``; HTTPException 503 without one."""
+    try:
+        return jobs.reserve(*about)
+    except QueueFullError:
+        later = {"Retry-After": str(RETRY_SECONDS)}
+        raise HTTPException(503, f"{limits.queue} scans wait already; try again later", later) from None
 
 
 def _shown(name: str) -> str:
