@@ -55,9 +55,7 @@ def fork_workers() -> None:
     Commands that tests run as processes start them as ever, each with its own imports.
     """
     parallel.START = "forkserver"
-    multiprocessing.set_forkserver_preload(
-        ["ceco3d.preprocessing", "ceco3d.preprocessing.labeled.pipeline", "ceco3d.synthetic.generate"]
-    )
+    multiprocessing.set_forkserver_preload(["tests.helpers.commands"])
 
 
 def keep_read_configurations() -> None:

@@ -28,7 +28,7 @@ from ceco3d.cli.overrides import beside_groups, presets, with_parts
 from ceco3d.cli.quoting import quoted
 from ceco3d.cli.settings import plain, to_settings
 from ceco3d.cli.setup_values import offer_setup_values
-from ceco3d.cli.start import check, config_dirs, spelled_out, warn_of_repeats
+from ceco3d.cli.start import check, config_dirs, end_of_imports, spelled_out, warn_of_repeats
 from ceco3d.utils.allocator import keep_freed_memory, let_segments_grow
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.open_files import allow_many_open_files
@@ -119,6 +119,7 @@ def command(name: str, kind: type[S], first: str | None = None) -> Callable[[Cal
 
         @wraps(task)
         def main() -> None:
+            end_of_imports()
             with errors_in_one_line(name):
                 allow_many_open_files()
                 keep_freed_memory()

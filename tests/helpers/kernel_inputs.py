@@ -10,7 +10,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 KERNELS = {"3": (3, 1), "5": (5, 1), "down": (2, 2), "up": (2, 2), "3 strided": (3, 2), "4": (4, 1)}
 
 
-def make_maps(kernel, density=0.1, seed=0) -> tuple[KernelMap, triton_map.TileMaps]:
+def make_maps(kernel, density=0.04, seed=0) -> tuple[KernelMap, triton_map.TileMaps]:
     """The same pairs as a KernelMap and as TileMaps."""
     x, _ = sparse_input(seed, density=density)
     size, stride = KERNELS[kernel]

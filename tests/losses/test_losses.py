@@ -266,7 +266,8 @@ def one_rank(rank, address, results):
 
 
 def test_two_ranks_with_half_the_batch_equal_one_with_all_of_it(tmp_path):
-    torch.multiprocessing.spawn(one_rank, (f"file://{tmp_path}/rendezvous", str(tmp_path)), nprocs=2)
+    arguments = (f"file://{tmp_path}/rendezvous", str(tmp_path))
+    torch.multiprocessing.start_processes(one_rank, arguments, nprocs=2, start_method="forkserver")
     value, expected = gradients(0, 1, across_ranks=False)
     for rank in (0, 1):
         got, found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)

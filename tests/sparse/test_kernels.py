@@ -14,6 +14,7 @@ from ceco3d.sparse.cpp import build
 from ceco3d.sparse.kernels import cpu, cpu_rates, gather_gemm, native, tiles, widened
 from ceco3d.sparse.maps import match
 from ceco3d.sparse.maps.kernel_map import build_kernel_map
+from tests.helpers.cpp import UNOPTIMIZED
 from tests.helpers.sparse import sparse_input
 
 KINDS = {
@@ -137,6 +138,7 @@ def no_library():
 
 
 def test_the_fastest_kernels_are_chosen_and_their_rates_kept(monkeypatch, no_library, tmp_path):
+    monkeypatch.setattr(build, "FLAGS", UNOPTIMIZED)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(cpu_rates, "SIDE", 8)
     build.load()
@@ -199,6 +201,7 @@ def test_a_failing_compiler_is_named(monkeypatch, no_library):
 
 
 def test_kernels_compile_once_and_without_a_writable_cache(monkeypatch, no_library, tmp_path):
+    monkeypatch.setattr(build, "FLAGS", UNOPTIMIZED)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     build.load()
     (first,) = (tmp_path / "ceco3d").iterdir()
@@ -212,7 +215,9 @@ def test_kernels_compile_once_and_without_a_writable_cache(monkeypatch, no_libra
 
 @pytest.fixture(scope="module")
 def compiled_ahead(tmp_path_factory):
-    build.compile_ahead(folder := tmp_path_factory.mktemp("kernels"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "FLAGS", UNOPTIMIZED)
+        build.compile_ahead(folder := tmp_path_factory.mktemp("kernels"))
     return folder
 
 

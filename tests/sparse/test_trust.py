@@ -16,6 +16,7 @@ import torch
 
 from ceco3d.doctor import cache_lines
 from ceco3d.sparse.cpp import build, trust
+from tests.helpers.cpp import UNOPTIMIZED
 
 ME, OTHER = 1000, 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
@@ -96,7 +97,9 @@ def compiled(tmp_path_factory):
     path = tmp_path_factory.mktemp("compiled") / "kernels.so"
     before = os.umask(0)
     try:
-        build._compile(build.find_compiler(), path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(build, "FLAGS", UNOPTIMIZED)
+            build._compile(build.find_compiler(), path)
     finally:
         os.umask(before)
     return path

@@ -117,7 +117,7 @@ def test_averaged_weights_are_those_of_the_formula_and_are_what_is_scored(tiny, 
     parameters = sum(value.nbytes for value in content["model"].values())
     assert (
         tmp_path / "checkpoints/last.pt"
-    ).stat().st_size < 4.2 * parameters  # model, raw_model, two moments of AdamW
+    ).stat().st_size < 4.5 * parameters  # model, raw_model, two moments of AdamW
     with pytest.raises(UserError, match=r"trained with trainer\.ema"):
         train(config(tiny, tmp_path, "trainer.epochs=2", "loss=ce", "resume=auto"))
 

@@ -169,6 +169,7 @@ static void pack_pairs(const void *values, Size channels, const int32_t *rows, S
     }
 }
 
+namespace {  // another source has a struct of this name
 struct Scratch {  // buffers of a thread for the weight gradient
   std::vector<CacheLine> lines;
   Unit *left, *right;
@@ -179,6 +180,7 @@ struct Scratch {  // buffers of a thread for the weight gradient
     left = lines.data()->units, right = left + divide_up(lefts, 16) * 16, sums = (float *)(right + rights);
   }
 };
+}
 
 // Adds the pairs [begin, end) of one offset to rows [first, first + rows) of its gradient. out (rows, out_channels)
 template <bool bf16>

@@ -110,6 +110,7 @@ WITH_TILES static void add_product(const Unit *left, const Unit *right, Size ste
   if constexpr (M > 1 && N > 1) Tiles::template store<3>(sums + width + TILE_UNITS, row);
 }
 
+namespace {  // another source has a struct of this name
 struct Scratch {  // of a thread
   std::vector<CacheLine> lines;
   Unit *left, *right;  // (SLAB / TILE, CHUNK / STEP) and (columns, CHUNK / STEP) tiles
@@ -118,6 +119,7 @@ struct Scratch {  // of a thread
     left = lines.data()->units, right = left + SLAB / TILE * FAR, sums = (float *)(right + columns * FAR);
   }
 };
+}
 
 // scratch.sums = the products of `pairs` pairs: `rows` tiles of input channels from `first` on x `columns` tiles
 template <class Tiles>
