@@ -31,7 +31,7 @@ def segmented(labeled: LabeledScan, name: str) -> SegmentedScene:
 
 
 def write_page(labeled: LabeledScan, target: Path) -> None:
-    """Write ``target`` with ``.html``, the viewer, and ``.png``, a picture, which needs matplotlib.
+    """Write ``target`` with ``.html``, the viewer, and ``.png``, a picture; without matplotlib only the page.
 
     Of a large scan the page shows 500,000 points, the picture PICTURE_POINTS; one line says so.
     """
@@ -42,6 +42,9 @@ def write_page(labeled: LabeledScan, target: Path) -> None:
         from ceco3d.visualization.picture import scene_picture
     except ModuleNotFoundError as error:
         logger.info(f"{page}; no picture beside it, which needs {error.name}: pip install 'ceco3d[plot]'")
+        return
+    except OSError:  # matplotlib finds no folder for its cache
+        logger.info(f"{page}; no picture beside it, which needs a writable folder for temporary files: set TMPDIR")
         return
     write_bytes(image, scene_picture(thinned(scene)))
     logger.info(f"{page} shows the labels in a browser, {image.name} is a picture")

@@ -210,7 +210,7 @@ def test_predict_writes_and_prints_the_same(run_command, checkpoint, dask_keys, 
     local = run_command("predict", *keys, f"out={tmp_path / 'local'}")
     remote = run_command("predict", *keys, f"out={tmp_path / 'remote'}", *dask_keys)
     assert files_of(tmp_path / "remote") == files_of(tmp_path / "local")
-    assert len(files_of(tmp_path / "remote")) == 3 * 4  # .ply, .xyz, .labels.txt, .summary.json
+    assert len(files_of(tmp_path / "remote")) == 3 * 6  # .ply, .xyz, .labels.txt, .summary.json, .html, .png
     assert (local.code, remote.code) == (2, 2)
     assert sorted(remote.out.splitlines()) == sorted(local.out.splitlines())
     assert sorted(remote.err.splitlines()) == sorted(local.err.splitlines())
