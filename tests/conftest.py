@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.hydra import Hydra
 
 from ceco3d.cli import logs
 from ceco3d.preprocessing.datasets import make_processed
@@ -46,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         torch.set_num_threads(2)
     logs.install()  # as commands do, so capsys sees what is logged
     fork_workers()
-    keep_read_configurations()
+    compose_quickly()
 
 
 def fork_workers() -> None:
@@ -58,9 +59,10 @@ def fork_workers() -> None:
     multiprocessing.set_forkserver_preload(["tests.helpers.commands"])
 
 
-def keep_read_configurations() -> None:
-    """Read each file of ``conf/`` once per process, not once per composition, of which there are thousands."""
+def compose_quickly() -> None:
+    """Read each file of ``conf/`` once per process, and compose once per command: it is done thousands of times."""
     read, kept = FileConfigSource.load_config, {}
+    mode = Hydra.get_mode
 
     def load_config(self: FileConfigSource, config_path: str) -> Any:
         path = Path(self.path, self._normalize_file_name(config_path)).resolve()
@@ -72,7 +74,13 @@ def keep_read_configurations() -> None:
             kept[key] = read(self, config_path)
         return copy.deepcopy(kept[key])
 
+    def get_mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
+        # Composes everything to see hydra.mode, which experiments alone set.
+        set_it = any(word.startswith(("experiment=", "hydra")) for word in overrides)
+        return mode(self, config_name, overrides) if set_it else None
+
     FileConfigSource.load_config = load_config
+    Hydra.get_mode = get_mode
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

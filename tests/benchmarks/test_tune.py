@@ -130,7 +130,7 @@ def test_a_broken_file_gives_one_warning_and_is_ignored(cache, content):
 def test_every_kernel_of_a_training_step_is_tuned(monkeypatch):
     monkeypatch.setattr(tune, "tune_call", lambda call, tolerance, repeats: (call[2:4], tolerance, repeats))
     monkeypatch.setitem(VARIANTS, "thin", THIN)
-    x, _ = sparse_input(0, density=0.02)
+    x, _ = sparse_input(0, density=0.01)
     coordinates = x.coordinates.to(DEVICE)
     features = torch.randn(len(coordinates), 3).to(DEVICE)
     labels = torch.zeros(len(coordinates), dtype=torch.int64, device=DEVICE)

@@ -9,6 +9,7 @@ import torch
 
 from ceco3d.data.pointclouds.ply_write import write_ply
 from ceco3d.models import build_model
+from tests.helpers.thin import MODEL
 
 # In mounts of its own: /tmp and /var/tmp can only be read, but for the folder of the test.
 SCRIPT = """
@@ -56,7 +57,7 @@ def test_predict_and_doctor_work_and_others_work_or_say_what_they_lack(without_h
     assert found.returncode == 0, found.stderr
     assert "native on cpu: ready" in found.stdout
     for name, arguments in (
-        ("train", [*tiny, "trainer.epochs=1", f"run_dir={tmp_path}/run"]),
+        ("train", [*tiny, *MODEL, "voxel_size=0.25", "trainer.epochs=1", f"run_dir={tmp_path}/run"]),
         ("visualize", [f"input={out}/scan.ply", f"out={out}"]),
     ):
         ended = without_home(name, *arguments)

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from tests.helpers.gpu import DEVICE, ENGINE, ON_GPU, cases
+from tests.helpers.thin import MODEL
 
-RUN = ["model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.25", "trainer.epochs=1", "trainer.batch_size=7"]
+NETWORK = ["model=minkunet14a", "model.stem_kernel=3"] if ON_GPU else MODEL
+RUN = [*NETWORK, "voxel_size=0.25", "trainer.epochs=1", "trainer.batch_size=7"]
 
 
 def run(run_command, *arguments):

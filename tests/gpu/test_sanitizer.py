@@ -28,7 +28,7 @@ def test_the_sanitizer_finds_no_fault(tool):
     assert faults(tool, report) == 0, report[-2000:]  # None: nothing was checked
 
 
-@cases("arguments", [["40", "16"]], [["2000", "32", "64", "96"]], slow=True)
+@cases("arguments", [["20", "16"]], [["2000", "32", "64", "96"]], slow=True)
 def test_what_is_sanitized_runs(arguments):
     done = subprocess.run(
         [sys.executable, *SCRIPT, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False

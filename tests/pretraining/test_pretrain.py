@@ -17,6 +17,7 @@ from ceco3d.training.schedule import Exponential
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
 from tests.helpers.frames import write_frames
+from tests.helpers.thin import MODEL
 
 SMALL = ["model=minkunet14a", "model.stem_kernel=3", "voxel_size=0.2", "trainer.batch_size=4", "trainer.log_every=1"]
 
@@ -66,7 +67,7 @@ def test_its_checkpoint_is_where_training_begins(tiny, tmp_path, pretrained):
 
 
 def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch):
-    options = ["trainer.epochs=2", "trainer.workers=2", "resume=auto"]
+    options = [*MODEL, "trainer.epochs=2", "trainer.workers=2", "resume=auto"]
     whole = pretrain(config(tiny, tmp_path / "whole", *options))
     stopped = config(tiny, tmp_path / "parts", *options)
     with monkeypatch.context() as patch:
@@ -101,12 +102,12 @@ def test_a_finished_run_is_left_alone(tiny, pretrained):
 
 @pytest.mark.parametrize("overrides", [["precision=bf16"], ["method.partition.kind=angular"], ["logger=tensorboard"]])
 def test_other_settings_take_a_step(tiny, tmp_path, overrides):
-    assert pretrain(config(tiny, tmp_path, "trainer.batch_size=14", *overrides)).is_file()
+    assert pretrain(config(tiny, tmp_path, *MODEL, "trainer.batch_size=14", *overrides)).is_file()
 
 
 def test_real_frames_are_enough(tmp_path):
     write_frames(tmp_path / "frames", "pointcept")
-    options = [f"method.frames={tmp_path / 'frames'}", "voxel_size=0.06", "trainer.batch_size=1"]
+    options = [*MODEL, f"method.frames={tmp_path / 'frames'}", "voxel_size=0.06", "trainer.batch_size=1"]
     assert pretrain(config([], tmp_path / "run", "dataset.root=/none", *options)).is_file()
 
 

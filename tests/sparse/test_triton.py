@@ -185,7 +185,7 @@ def test_values_at_unaligned_addresses():
 
 
 def test_network_equals_native():
-    x, _ = sparse_input(1, density=0.03)
+    x, _ = sparse_input(1, density=0.015)
     coordinates = x.coordinates.to(DEVICE)
     features = torch.randn(len(coordinates), 3, generator=torch.Generator().manual_seed(1)).to(DEVICE)
     torch.manual_seed(0)

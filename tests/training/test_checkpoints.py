@@ -5,11 +5,12 @@ import shutil
 import pytest
 import torch
 
-from ceco3d.models import build_model, load_trained, load_weights
+from ceco3d.models import load_trained, load_weights
 from ceco3d.training.resuming import find_checkpoint
 from ceco3d.training.run import train
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
+from tests.helpers.thin import ThinUNet
 from tests.helpers.training import SMALL, weights
 
 
@@ -39,7 +40,7 @@ def test_best_holds_no_optimizer_and_is_smaller(run_dir):
 @pytest.mark.parametrize("name", ["best.pt", "last.pt"])
 def test_both_start_another_training(run_dir, caplog, name):
     trained, _ = load_trained(run_dir / "checkpoints" / name)
-    model = build_model("MinkUNet14A", trained.conv0p1s1.in_channels, 200, 3)
+    model = ThinUNet(trained.conv0p1s1.in_channels, 200)
     load_weights(model, run_dir / "checkpoints" / name)
     assert all(torch.equal(value, trained.state_dict()[key]) for key, value in model.state_dict().items())
     assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -140,7 +140,7 @@ def test_triton_waits_for_the_sizes_of_four_levels_alone(monkeypatch):
     monkeypatch.setattr(triton_convolve, "tuned_config", lambda *call: None)
     for module in (triton_map, triton_convolve, triton_normalize):
         monkeypatch.setattr(module, "device_of", lambda tensor: nullcontext())
-    x, _ = sparse_input(0, density=0.02)
+    x, _ = sparse_input(0, density=0.005)
     coordinates, features = x.coordinates, torch.randn(len(x), 3)
     with pretend_gpu() as gpu:
         model = ThinUNet(3, 5, engine=load_engine("triton")).to(DEVICE)
