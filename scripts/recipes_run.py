@@ -40,7 +40,7 @@ OPTIONS = [
 ]  # fmt: skip
 PRETRAIN = ["pretrain.voxel_size=0.2", "pretrain.epochs=3"]
 PRETRAINED = ("csc", "lground")
-STOP = 10  # steps after which a run is told to stop
+STOP = 10  # step in the log at which a run is told to stop
 STOPPED = 128 + signal.SIGTERM
 PROCESSES = multiprocessing.get_context("fork")  # this process trains nothing, and imports take longer than steps
 
@@ -54,7 +54,7 @@ class Outcome:
 
     @property
     def losses(self) -> list[float]:
-        """Of each step."""
+        """Of the steps logged: each of the training, every tenth of the pretraining."""
         return [float(row["loss"]) for row in self.log if row["phase"] == "train"]
 
 
@@ -65,6 +65,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="") as file:
         return [{name: value for name, value in row.items() if name not in TIMINGS} for row in csv.DictReader(file)]
+
+
+def steps_taken(folder: Path) -> int:
+    """The last step in the log of the stage in ``folder``, of which a row may be half written; 0 without one."""
+    found = [row["step"] for row in rows(folder) if row.get("loss")]
+    return int(found[-1]) if found else 0
 
 
 def outcome(folder: Path) -> Outcome:
@@ -90,7 +96,7 @@ def run(recipe: str, data: list[str], folder: Path, stop: Path | None = None) ->
     process = PROCESSES.Process(target=child, args=(settings, folder.with_suffix(".txt")))
     process.start()
     while stop is not None and process.is_alive():
-        if len(rows(stop)) >= STOP:
+        if steps_taken(stop) >= STOP:
             process.terminate()
             break
         time.sleep(0.05)
@@ -146,7 +152,7 @@ def main() -> None:
     make_processed(settings_of("preprocess", *data).dataset, ("train", "val"), workers=2)
     print("changed:", *OPTIONS, flush=True)
     print("pretraining:", *PRETRAIN, end="\n\n", flush=True)
-    print("| recipe | steps | stopped after | first loss | last loss | resumed | seconds |")
+    print("| recipe | steps | stopped after | first loss logged | last | resumed | seconds |")
     print("| --- | ---: | ---: | ---: | ---: | --- | ---: |", flush=True)
     failed = []
     for recipe in chosen.recipes:
