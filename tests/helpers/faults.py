@@ -20,6 +20,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ceco3d.utils import parallel
+
 # Events of Python (sys.addaudithook) that change what is in a folder, and which of their arguments are paths.
 CHANGES = {"os.rename": 2, "os.remove": 1, "os.mkdir": 1, "os.rmdir": 1, "os.link": 2}
 CLONE_NEWNS = 0x20000  # of unshare(2): mounts of its own
@@ -65,6 +67,7 @@ def _run(function: Callable[[], object], before: Callable[[], object], writers: 
         os.dup2(writer, number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
     torch.set_num_threads(1)
+    parallel.START = "spawn"  # the fork server belongs to the parent
     try:
         before()
         function()

@@ -321,7 +321,6 @@ def _weight_readers(folder: Path, raw: Path) -> list[Reader]:
     setup = {"name": "MinkUNet14A", "in_channels": 3, "out_channels": 20, "stem_kernel": 3, "engine": "native"}
     setup = {"model": setup, "label_space": "scannet20", "features": ["color"], "voxel_size": 0.05}
     trained = {"setup": setup, "position": {"epoch": 1, "best": 0.5}, "model": state}
-    packed = save(state, {"ceco3d": json.dumps(setup | {"temperature": 1.5, "trained_on": "rooms"})})
     contents = [
         state,
         trained,
@@ -347,7 +346,6 @@ def _weight_readers(folder: Path, raw: Path) -> list[Reader]:
         Reader("weights .pt, old format", folder / "old.pt", "pickle", read_weights, legacy),
         Reader("weights .safetensors", folder / "w.safetensors", "safetensors", read_weights, [save(state)]),
         Reader("trained network", folder / "best.pt", "torch", load_trained, [_torch(trained)], slow=True),
-        Reader("shipped network", folder / "w2.safetensors", "safetensors", load_trained, [packed], slow=True),
         Reader("identified weights", folder / "i.pt", "torch", identified, zipped, slow=True),
     ]
 

@@ -77,7 +77,9 @@ def wall_opening(leaf: float = 0.0, muntins: tuple[int, int] = (0, 0), knob: boo
         if muntins != (0, 0):
             columns, rows = muntins
             parts.append(block(o.w, o.d, t, o.accent))
-            parts.append(mosaic(o.w - 2 * t, o.h - 2 * t, 0.3 * o.d, t, o.main + o.rng.normal(0, 14, (4, 4, 3))))
+            parts.append(
+                mosaic(o.w - 2 * t, o.h - 2 * t, 0.3 * o.d, t, np.maximum(o.main + o.rng.normal(0, 14, (4, 4, 3)), 0))
+            )
             xs = np.linspace(-o.w / 2, o.w / 2, columns + 1)[1:-1]
             zs = np.linspace(0, o.h, rows + 1)[1:-1]
             parts += [block(0.04, 0.04, o.h - t, o.accent, x) for x in xs]
