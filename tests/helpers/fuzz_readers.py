@@ -23,6 +23,7 @@ from ceco3d.data.pointclouds.ply_write import extend_ply
 from ceco3d.data.scenes import processed
 from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.data.scenes.instance_bank import InstanceBank
+from ceco3d.models.checkpoint_file import METADATA
 from ceco3d.models.identify import identify
 from ceco3d.models.trained import load_trained
 from ceco3d.models.weights import load_weights, read_tensors
@@ -54,6 +55,7 @@ class Reader:
     seeds   valid files
     names   an error must contain one of these; default: the file name (in a scene, any file may be the wrong one)
     slow    takes milliseconds per file
+    cut     the seeds lack most weights of a network, which would be large, and are refused
     """
 
     name: str
@@ -63,6 +65,7 @@ class Reader:
     seeds: Sequence[bytes]
     names: Sequence[str] = field(default_factory=tuple)
     slow: bool = False
+    cut: bool = False
 
     def __call__(self, data: bytes) -> None:
         """Read ``data`` from a file of its own."""
@@ -80,7 +83,7 @@ def all_readers(folder: Path, raw: Path) -> list[Reader]:
     readers = [reader for maker in makers for reader in maker(folder, raw)]
     for reader in readers:
         reader.names = reader.names or (reader.file.name,)
-        if reader.name != "trained network":  # its weights are not those of a network, which would be large
+        if not reader.cut:
             reader(reader.seeds[0])
     return readers
 
@@ -318,9 +321,10 @@ class _Small(torch.nn.Module):
 
 def _weight_readers(folder: Path, raw: Path) -> list[Reader]:
     state = {"conv0p1s1.kernel": torch.zeros(2, 3), "bn0.bn.weight": torch.ones(4).half(), "step": torch.tensor(3)}
-    setup = {"name": "MinkUNet14A", "in_channels": 3, "out_channels": 20, "stem_kernel": 3, "engine": "native"}
+    setup = {"name": "MinkUNet14A", "in_channels": 3, "out_channels": 20, "stem_kernel": 3}
     setup = {"model": setup, "label_space": "scannet20", "features": ["color"], "voxel_size": 0.05}
     trained = {"setup": setup, "position": {"epoch": 1, "best": 0.5}, "model": state}
+    packed = save(state, {METADATA: json.dumps(setup | {"temperature": 1.5, "trained_on": "rooms"})})
     contents = [
         state,
         trained,
@@ -345,7 +349,10 @@ def _weight_readers(folder: Path, raw: Path) -> list[Reader]:
         Reader("weights .pt", folder / "w.pt", "torch", read_weights, zipped),
         Reader("weights .pt, old format", folder / "old.pt", "pickle", read_weights, legacy),
         Reader("weights .safetensors", folder / "w.safetensors", "safetensors", read_weights, [save(state)]),
-        Reader("trained network", folder / "best.pt", "torch", load_trained, [_torch(trained)], slow=True),
+        Reader("trained network", folder / "best.pt", "torch", load_trained, [_torch(trained)], slow=True, cut=True),
+        Reader(
+            "shipped network", folder / "w2.safetensors", "safetensors", load_trained, [packed], slow=True, cut=True
+        ),
         Reader("identified weights", folder / "i.pt", "torch", identified, zipped, slow=True),
     ]
 
