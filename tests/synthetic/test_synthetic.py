@@ -269,7 +269,7 @@ def test_objects_have_their_size_and_stand_on_the_floor(catalog, name, seed):
     low, high = shape.quads.min((0, 1)), shape.quads.max((0, 1))
     if entry.placement.kind not in ("on_wall", "ceiling"):
         assert low[2] == pytest.approx(0, abs=0.03)
-    assert np.abs((high - low) / np.array(entry.size) - 1).max() < 1.6 or np.abs(high - low - entry.size).max() < 0.15
+    assert np.abs((high - low) / np.array(entry.size) - 1).max() < 1.4 or np.abs(high - low - entry.size).max() < 0.15
     assert ((shape.colors >= 0) & (shape.colors <= 300)).all()
     assert set(entry.placement.hosts) <= set(CATALOG)
 

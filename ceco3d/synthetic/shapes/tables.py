@@ -1,4 +1,4 @@
-"""Tables on a central column with a star of feet; see ``builder``."""
+"""Tables on columns with stars of feet; see ``builder``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ceco3d.synthetic.shapes.primitives import Shape, block, cylinder, join, rod
 
 
 def star_table(round_: bool = False) -> ShapeBuilder:
-    """A board on a column with four or five feet; large boards have two columns."""
+    """A board on a column with four feet; large boards have two columns."""
 
     def build(o: Instance) -> Shape:
         thick = o.rng.uniform(0.025, 0.05)
