@@ -17,12 +17,14 @@ from ceco3d.models.matching import Match, Tensors, collect_tensors, find_matches
 from ceco3d.models.minkowski04 import looks_like_v04
 from ceco3d.models.minkunet import VARIANTS
 from ceco3d.models.pretrained import describe_setup
+from ceco3d.models.spunet import STEM as SPUNET_STEM
+from ceco3d.models.spunet import looks_like_spunet, to_spunet
 from ceco3d.models.trained import load_trained
 from ceco3d.utils.untrusted import one_line
 
 STEM, CLASSIFIER = "conv0p1s1.kernel", "final.kernel"
-SPCONV = ("conv_input.0.weight", "enc.0.0.conv1.weight")  # endings of Pointcept's SpUNet
 MOST = 10_000  # input channels and classes of what is still a network
+SPUNET_WRITER = "Pointcept (SpUNet, spconv)"
 TRANSFORMER = "embedding.stem.conv.weight"  # of Pointcept's Point Transformer V3
 
 
@@ -40,6 +42,9 @@ def identify(path: Path) -> Iterator[str]:
         yield f"no weights in it, but {list_names(skipped or sorted(content)) or 'nothing'}"
         return
     name = next((name for name in tensors.by_name if name.endswith(STEM)), None)
+    if name is None and looks_like_spunet(tensors.by_name):
+        yield from _spunet(path, tensors)
+        return
     if name is None:
         yield f"written by {_other_writer(tensors)}"
         yield f"does not fit: no MinkUNet; its weights are named {list_names(list(tensors.by_name))}"
@@ -86,6 +91,34 @@ def _minkunet(path: Path, content: Mapping[str, Any], tensors: Tensors, prefix: 
     yield f"fits: train init={path} {keys} features=[...] of {channels} channels (coord, color, normal: 3 each)"
 
 
+def _spunet(path: Path, tensors: Tensors) -> Iterator[str]:
+    """A SpUNet in the names of Pointcept."""
+    prefix = next(name for name in tensors.by_name if name.endswith(SPUNET_STEM)).removesuffix(SPUNET_STEM)
+    state = {name.removeprefix(prefix): value for name, value in tensors.by_name.items() if name.startswith(prefix)}
+    stem, head = state[SPUNET_STEM], state.get("final.weight")
+    yield f"written by {SPUNET_WRITER}"
+    if not _is_spunet34c(state, stem):
+        yield f"does not fit: a SpUNet, but not SpUNet-v1m1 (spunet34c), with a stem of {tuple(stem.shape)}"
+        return
+    classes = "no classifier" if head is None else f"{len(head)} classes, not named"
+    yield f"network: SpUNet34C, stem of {stem.shape[1]}^3, {stem.shape[-1]} input channels, {classes}"
+    yield "voxel size, features and the scale of colors are not in the file: its config in Pointcept says them"
+    yield (
+        f"fits: train init={path} model=spunet34c features=[...] of {stem.shape[-1]} channels; to predict with it, "
+        "scripts/pointcept_weights.py makes a checkpoint (docs/fine-tuning.md)"
+    )
+
+
+def _is_spunet34c(state: Mapping[str, Tensor], stem: Tensor) -> bool:
+    """Whether every weight of SpUNet34C but the classifier is there, in its shape."""
+    if stem.ndim != 5 or stem.shape[1] not in (3, 5) or not 0 < stem.shape[-1] < MOST:
+        return False
+    with torch.device("meta"):
+        ours = build_model("SpUNet34C", stem.shape[-1], 1, stem.shape[1], engine="native").state_dict()
+    wanted = to_spunet({name: value for name, value in ours.items() if is_required(name)})
+    return all(name in state and state[name].shape == value.shape for name, value in wanted.items())
+
+
 def _variant(tensors: Tensors, stem: Tensor, head: Tensor | None) -> tuple[str, int, Match] | None:
     """The member of the family whose every weight is there, the side of its stem, and where its weights lie."""
     side = {27: 3, 125: 5}.get(len(stem)) if stem.ndim == 3 else None
@@ -115,8 +148,8 @@ def _writer(content: Mapping[str, Any], prefix: str) -> str:
 
 def _other_writer(tensors: Tensors) -> str:
     """Who writes weights without the names of MinkowskiEngine."""
-    if any(name.endswith(SPCONV) for name in tensors.by_name):
-        return "Pointcept (SpUNet, spconv)"
+    if any(name.endswith(SPUNET_STEM) for name in tensors.by_name):
+        return SPUNET_WRITER
     if any(name.endswith(TRANSFORMER) for name in tensors.by_name):
         return "Pointcept (Point Transformer V3)"
     return "another project"

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from ceco3d.models import build_model
 from ceco3d.models.identify import identify
 from ceco3d.models.minkowski04 import offset_order
+from ceco3d.models.spunet import to_spunet
 from ceco3d.utils.errors import UserError
 from tests.helpers.weights import SETUP, write_weights
 
@@ -70,6 +71,22 @@ def test_the_network_is_the_one_whose_weights_all_fit(tmp_path, name):
     text = told(tmp_path / "w.safetensors")
     assert f"network: {name}, stem of 3^3, 9 input channels, 200 classes" in text
     assert f"model={name.lower()} " in text
+
+
+@pytest.mark.parametrize("prefix", ["", "module.backbone."])
+def test_a_spunet_of_pointcept_fits(tmp_path, prefix):
+    with torch.device("meta"):
+        shapes = to_spunet(build_model("SpUNet34C", 6, 200, 5, engine="native").state_dict())
+    state = {prefix + name: torch.zeros(value.shape) for name, value in shapes.items()}
+    torch.save({"state_dict": state}, tmp_path / "w.pth")
+    text = told(tmp_path / "w.pth")
+    assert "written by Pointcept (SpUNet, spconv)" in text
+    assert "network: SpUNet34C, stem of 5^3, 6 input channels, 200 classes" in text
+    assert "fits: train init=" in text
+    assert "model=spunet34c" in text
+    del state[f"{prefix}enc.3.block0.conv1.weight"]
+    torch.save({"state_dict": state}, tmp_path / "cut.pth")
+    assert "does not fit: a SpUNet, but not SpUNet-v1m1" in told(tmp_path / "cut.pth")
 
 
 def test_minkowski_04_is_told_by_the_order_of_its_offsets(tmp_path):
