@@ -22,6 +22,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ceco3d.cli.endings import fail
 from ceco3d.data.labels import LabelSpace, label_space
 from ceco3d.pretraining.anchors import load_anchors, save_anchors
 from ceco3d.utils.errors import UserError
@@ -78,8 +79,7 @@ def main(arguments: list[str]) -> None:
         save_anchors(given.out, anchors, space.names)
         load_anchors(given.out, space)  # the checks that training makes
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        fail(error)
     print(f"{given.out}: {len(anchors)} classes, {anchors.shape[1]} dimensions")
 
 

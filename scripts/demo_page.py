@@ -10,6 +10,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ceco3d.cli.endings import fail
 from ceco3d.metrics.published import SCANNET200_TEST, published_note
 from ceco3d.reports.page_style import asset
 from ceco3d.utils.atomic import write_text
@@ -125,8 +126,7 @@ def main(arguments: list[str]) -> None:
         run = Path(arguments[0])
         write_text(run / "index.html", page(run))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        fail(error)
     print(f"look at it: {run / 'index.html'}")
 
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ceco3d.cli.endings import fail
 from ceco3d.data.batch import feature_channels
 from ceco3d.data.labels import LabelSpace, label_space, read_classes, stored_space
 from ceco3d.models import build_model, load_trained, load_weights
@@ -148,8 +149,7 @@ def main(arguments: list[str]) -> None:
         else:
             import_weights(given.source, given.out, given.features, given.colors, given.classes, given.voxel_size)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        fail(error)
 
 
 if __name__ == "__main__":

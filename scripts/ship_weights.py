@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ceco3d.cli.endings import fail
 from ceco3d.models import load_trained
 from ceco3d.models.pretrained import describe_setup, is_temperature, save_weights
 from ceco3d.utils.errors import UserError
@@ -53,8 +54,7 @@ def main(arguments: list[str]) -> None:
         out = Path(paths[1])
         setup = ship(Path(paths[0]), out, given)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        fail(error)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {describe_setup(setup)}")
 
 
