@@ -13,6 +13,7 @@ import torch
 from ceco3d.data.pointclouds.files import read_scan
 from ceco3d.data.pointclouds.meshes import scan_of_trimesh
 from ceco3d.data.pointclouds.scan import Scan, make_scan
+from ceco3d.data.scenes.colors import bytes_of
 from ceco3d.utils.errors import UserError
 
 WHITE = 1.001  # 1, up to rounding
@@ -79,9 +80,7 @@ def color_array(colors: Any, count: int) -> np.ndarray:
         white = 65535
     else:
         raise UserError(f"colors of {values.dtype} up to {high:g}; pass uint8 (0..255) or floats (0..1)")
-    scaled = np.nan_to_num(values.astype(np.float64) * (255 / white), nan=127.5)
-    found: np.ndarray = np.round(scaled.clip(0, 255)).astype(np.uint8)
-    return found
+    return bytes_of(values, white)
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:

@@ -22,11 +22,9 @@ def layers(request, monkeypatch):
     library = pytest.importorskip("ocnn" if name == "ocnn" else f"{name}.pytorch")
     if DEVICE.type == "cpu":
         compute_on_cpu(monkeypatch, name, library)
-    threads = torch.get_num_threads()
     if name == "spconv":
-        torch.set_num_threads(1)  # on a CPU its sums race with more
-    yield System(request.param, "fp32").layers()
-    torch.set_num_threads(threads)
+        request.getfixturevalue("one_thread")  # on a CPU its sums race with more
+    return System(request.param, "fp32").layers()
 
 
 def stem_of(layers):

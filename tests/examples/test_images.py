@@ -24,13 +24,8 @@ AHEAD = Camera.looking(np.zeros(3), np.array([1.0, 0, 0]))
 FOCAL = focal_length(SIZE[1], FIELD_OF_VIEW)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Images this small gain nothing from a second thread, and lose much on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+# Images this small gain nothing from a second thread, and lose much on a busy machine.
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def plane(x: float, half: float, label: int, color: float, normal: float = -1.0) -> Scene:

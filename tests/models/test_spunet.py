@@ -23,13 +23,8 @@ CHANNELS, COUNTS = (16, 24, 32, 40, 32, 24, 16, 16), (2, 1, 1, 1, 1, 1, 2, 1)
 SMALL = Variant(BasicBlock, COUNTS, CHANNELS, widens=True, eps=1e-3)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small convolutions wait for each other in more threads, and spconv's sums race on a CPU."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+# Small convolutions wait for each other in more threads, and spconv's sums race on a CPU.
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(params=["dense", "spconv"])

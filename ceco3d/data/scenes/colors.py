@@ -23,7 +23,11 @@ def color_bytes(color: np.ndarray) -> np.ndarray:
         return color
     largest = np.nanmax(color, initial=0)
     shares = color.dtype.kind == "f" and largest < 2  # 1, up to rounding
-    white = 1 if shares else 255 if largest <= 255 else 65535
+    return bytes_of(color, 1 if shares else 255 if largest <= 255 else 65535)
+
+
+def bytes_of(color: np.ndarray, white: int) -> np.ndarray:
+    """Colors (N, 3) of any number type as uint8, where ``white`` is 255. NaN becomes gray."""
     scaled = np.nan_to_num(color * np.float32(255 / white), nan=GRAY, posinf=255, neginf=0)
     rounded: np.ndarray = np.clip(np.round(scaled), 0, 255)
     return rounded.astype(np.uint8)
