@@ -116,7 +116,7 @@ def test_averaged_weights_are_those_of_the_formula_and_are_what_is_scored(tiny, 
     np.testing.assert_array_equal(classifiers, content["model"]["final.kernel"].T.numpy())
     parameters = sum(value.nbytes for value in content["model"].values())
     size = (tmp_path / "checkpoints/last.pt").stat().st_size
-    assert size < 4.2 * parameters  # model, raw_model, two moments of AdamW
+    assert size < 4.5 * parameters  # model, raw_model, two moments of AdamW, and no fifth copy
     with pytest.raises(UserError, match=r"trained with trainer\.ema"):
         train(config(tiny, tmp_path, "trainer.epochs=2", "loss=ce", "resume=auto"))
 
