@@ -29,6 +29,10 @@ img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radiu
 .bars i { display: block; height: 6px; border-radius: 3px; margin: 1px 0; }
 .before { background: var(--c5); } .after { background: var(--c0); }
 pre { background: var(--head); padding: 10px 12px; border-radius: 6px; overflow-x: auto; }
+@media (max-width: 600px) {
+  .picture { overflow-x: auto; } .picture img { max-width: none; width: 760px; }
+  th, td { padding: 6px 5px; font-size: 13px; } tbody th { white-space: normal; }
+}
 """
 NEXT = """python -m ceco3d.predict input=my_scan.ply out=labeled    # your own scan, with the weights that come along
 python -m ceco3d.train experiment=finetune dataset=folder dataset.raw=my_scans dataset.classes=my_classes.csv
@@ -63,7 +67,7 @@ with cross-entropy and the CeCo center loss, scored the validation rooms, and wr
 <a href="export-test/submission.zip">submission.zip</a> for the benchmark server ·
 <a href="scan/">scan</a>: labels as PLY, text and table</p>
 <h2>What to try next</h2>
-<pre>{html_text(NEXT)}</pre>
+<pre>{chr(10).join(map(html_text, NEXT.splitlines()))}</pre>
 </main></body></html>
 """
 
@@ -79,7 +83,8 @@ def _picture(run: Path, path: Path | None, link: str) -> str:
         return "<p>No picture was drawn.</p>"
     source = f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"
     viewer = path.with_suffix(".html").relative_to(run)
-    return f'<img alt="{html_text(path.stem)}" src="{source}"><p><a href="{html_text(str(viewer))}">{link}</a></p>'
+    image = f'<div class="picture"><img alt="{html_text(path.stem)}" src="{source}"></div>'
+    return f'{image}<p><a href="{html_text(str(viewer))}">{link}</a></p>'
 
 
 def _scores(before: dict[str, Any], after: dict[str, Any]) -> str:

@@ -43,6 +43,7 @@ def test_the_page_has_scores_bars_and_pictures(run):
         assert text in page
     assert page.count("data:image/png;base64,") == 2
     assert "<td>-</td>" in page  # the tail has no score
+    assert "come along\npython -m ceco3d.train" in page  # a command on each line
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "b"]])
