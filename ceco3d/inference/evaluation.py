@@ -30,7 +30,8 @@ ReportFailed = Callable[[list[tuple[str, str]]], None]
 class Evaluation:
     """The measures of a network on labeled scenes.
 
-    scores    see ``metrics.segmentation_scores``; and "calibration_error", see ``metrics.Calibration``
+    scores    see ``metrics.segmentation_scores``; and "calibration_error" and "calibration", see
+              ``metrics.Calibration``
     collapse  see ``metrics.neural_collapse``
     moments   of the voxels' features, from which ``collapse`` is computed
     counts    (K, K + 1) int64, see ``metrics.Confusion``
@@ -108,7 +109,10 @@ def summarize(
 ) -> Evaluation:
     """The measures from the counts, moments and mIoU of all scenes."""
     weight, bias = predictor.classifier
-    scores = segmentation_scores(confusion, space) | {"calibration_error": calibration.error}
+    scores = segmentation_scores(confusion, space) | {
+        "calibration_error": calibration.error,
+        "calibration": calibration.bins,
+    }
     collapse = neural_collapse(moments, weight, bias)
     protocol = {
         "voxel_size": predictor.voxel_size,

@@ -37,6 +37,14 @@ class Calibration:
         self.sums = reduce(self.sums)
 
     @property
+    def bins(self) -> list[dict[str, float]]:
+        """Each bin, the least confident first: number of points, their mean confidence, the share that is right."""
+        return [
+            {"points": int(points), "confidence": confidence / max(points, 1), "accuracy": correct / max(points, 1)}
+            for points, confidence, correct in self.sums.T.tolist()
+        ]
+
+    @property
     def error(self) -> float | None:
         """Expected calibration error, the mean difference of confidence and accuracy over bins; None without points."""
         points, confidence, correct = self.sums

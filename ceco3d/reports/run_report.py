@@ -16,6 +16,7 @@ from ceco3d.data.labels import GROUPS, LabelSpace
 from ceco3d.metrics.tables import percent
 from ceco3d.reports import run_report_kept as kept
 from ceco3d.reports.page_style import asset
+from ceco3d.reports.run_report_calibration import calibration_section
 from ceco3d.reports.run_report_charts import collapse_charts, training_charts
 from ceco3d.reports.run_report_facts import duration, evaluations, how_scored, log_notes, model_facts
 from ceco3d.reports.run_report_pictures import UNSCORED, scene_pictures
@@ -23,7 +24,7 @@ from ceco3d.reports.run_report_progress import banner, read_progress
 from ceco3d.reports.run_report_tables import classes_section, confusion_section, scores_table, tiles
 from ceco3d.reports.run_report_terms import collapse_terms, column_terms, score_terms
 from ceco3d.runs.checked import read_counts
-from ceco3d.runs.folder import Scores, read_config, read_environment, read_log, read_scores
+from ceco3d.runs.folder import Scores, read_calibration, read_config, read_environment, read_log, read_scores
 from ceco3d.runs.metrics_csv import Row, curves
 from ceco3d.utils.atomic import write_text
 from ceco3d.utils.errors import UserError
@@ -37,6 +38,7 @@ TITLES = {
     "pictures": "Best and worst validation scenes",
     "classes": "Classes",
     "confusion": "Confusion of the classes with the lowest IoU",
+    "calibration": "Calibration of the confidence",
     "collapse": "Neural collapse",
     "command": "Command and environment",
 }
@@ -171,6 +173,7 @@ def _contents(page: Page, rows: list[Row]) -> dict[str, str]:
         "confusion": confusion_section(counts, iou, space)
         if scored and space is not None and counts is not None
         else "",
+        "calibration": calibration_section(read_calibration(folder)) if tables else "",
         "collapse": LOWER + collapse + collapse_terms() if collapse else "",
         "command": _command(folder, page.config),
     }

@@ -18,6 +18,7 @@ from ceco3d.utils.untrusted import one_line, read_json, read_yaml
 
 Scores = dict[str, dict[str, float | None]]  # IoU 0..1 by table and name, None where undefined
 CLASSES = "classes.json"  # of a run: what the network predicts
+MOST_BINS = 1000  # of confidence
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,34 @@ def read_scores(path: Path, folder: Path, tables: Sequence[str], columns: Sequen
             for column in columns:
                 entry(content, name, column)
         return {name: _shares(table(content, name), f"{name}.") for name in tables}
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Points of about the same confidence: how many, their mean confidence, and the share that is right, 0..1."""
+
+    points: int
+    confidence: float
+    accuracy: float
+
+
+def read_calibration(folder: Path) -> list[Bin]:
+    """The bins of ``metrics.json``, the least confident first; [] if there are none."""
+    path = folder / "metrics.json"
+    if not path.is_file():
+        return []
+    with reading_file(path, folder):
+        rows = table(read_json(path)).get("calibration", [])
+        if not isinstance(rows, list) or len(rows) > MOST_BINS:
+            raise ValueError(f"calibration is not a list of at most {MOST_BINS} bins")
+        return [_bin(row, f"calibration.{k}") for k, row in enumerate(rows)]
+
+
+def _bin(row: Any, key: str) -> Bin:
+    points = number(entry(row, "points"), f"{key}.points")
+    if points < 0 or points != int(points):
+        raise ValueError(f"{key}.points={points} is no number of points")
+    return Bin(int(points), *(share(entry(row, name), f"{key}.{name}") for name in ("confidence", "accuracy")))
 
 
 def read_all_scores(folder: Path) -> dict[str, Any]:

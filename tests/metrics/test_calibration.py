@@ -37,6 +37,12 @@ def test_the_error_is_that_of_a_loop_over_the_bins():
     assert whole.error == pytest.approx(slow_error(confidence, prediction, truth), abs=1e-9)
     assert parts.error == pytest.approx(whole.error, abs=1e-9)
     assert int(whole.sums[0].sum()) == int((truth >= 0).sum())
+    known, right = truth >= 0, prediction == truth
+    inside = known & (confidence >= 3 / BINS) & (confidence < 4 / BINS)
+    third = whole.bins[3]
+    assert third["points"] == int(inside.sum())
+    assert third["confidence"] == pytest.approx(float(confidence[inside].mean()), abs=1e-6)
+    assert third["accuracy"] == pytest.approx(float(right[inside].double().mean()), abs=1e-9)
 
 
 def test_without_labeled_points_there_is_no_error():

@@ -68,6 +68,7 @@ def text(file, content):
     return lambda run: (run / file).write_text(content if isinstance(content, str) else json.dumps(content))
 
 
+BIN = {"points": 3, "confidence": 0.5, "accuracy": 0.5}
 DAMAGE = {
     "a convention is missing": (scores(miou=without("union")), r"metrics\.json.*no miou\.union"),
     "no means": (scores(head={}), r"metrics\.json.*no head\.present"),
@@ -80,6 +81,12 @@ DAMAGE = {
     "no classes": (scores(per_class=None), r"metrics\.json.*per_class is not a table"),
     "scores that are a list": (text("metrics.json", [1]), r"metrics\.json.*it has no miou"),
     "parts of another kind": (scores(parts=[1]), r"metrics\.json.*parts is not a table"),
+    "a bin beyond 1": (scores(calibration=[BIN | {"accuracy": 2}]), r"metrics\.json.*calibration\.0\.accuracy=2"),
+    "half a point": (
+        scores(calibration=[BIN | {"points": 0.5}]),
+        r"metrics\.json.*calibration\.0\.points=0\.5",
+    ),
+    "bins that are a table": (scores(calibration=BIN), r"metrics\.json.*calibration is not a list"),
     "half a file": (text("metrics.json", "{"), r"metrics\.json is damaged"),
     "an infinite step": (log("step", "1e308"), r"metrics\.csv.*step=1e308"),
     "a step that is none": (log("step", "nan"), r"metrics\.csv.*step=nan"),

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ceco3d.reports.run_report_calibration import calibration_section
 from ceco3d.reports.run_report_pictures import data_roots
+from ceco3d.runs.folder import Bin
 from tests.helpers.training import SMALL
 
 pytest.importorskip("matplotlib")
@@ -22,6 +24,7 @@ SECTIONS = (
     "Neural collapse",
     "Best and worst validation scenes",
     "Confusion of the classes with the lowest IoU",
+    "Calibration of the confidence",
     "Classes",
 )
 SHORT = (*SMALL, "trainer.epochs=1", "trainer.validate_every=1")
@@ -77,7 +80,7 @@ def test_training_ends_with_a_whole_page(project, tiny, run_command, tmp_path):
     out = tmp_path / "scored"
     assert run_command("evaluate", *tiny, f"checkpoint={run / 'checkpoints/best.pt'}", f"out={out}").code == 0
     page = (out / "report.html").read_text()
-    assert [title for title in SECTIONS if f"<h2>{title}</h2>" in page] == [SECTIONS[i] for i in (0, 1, 5, 6)]
+    assert [title for title in SECTIONS if f"<h2>{title}</h2>" in page] == [SECTIONS[i] for i in (0, 1, 5, 6, 7)]
 
 
 def test_a_report_from_another_folder_finds_the_data_of_the_run(project, trained, run_command):
@@ -181,3 +184,12 @@ def test_a_relative_root_starts_where_the_run_was_started(tmp_path, monkeypatch)
     assert data_roots(run, config | {"run_dir": "/outputs/a"}, "") == [tmp_path / "data/rooms"]
     assert data_roots(run, {"dataset": {"root": "/data"}}, "/home/me") == [Path("/data")]
     assert data_roots(run, {}, "/home/me") == []
+
+
+def test_the_calibration_is_drawn_to_scale():
+    bins = [Bin(0, 0.0, 0.0), Bin(1, 0.4, 1.0), Bin(199, 0.9, 0.75)]
+    section = calibration_section(bins)
+    assert "Calibration error 15.2 %" in section  # (1 x 0.6 + 199 x 0.15) / 200
+    heights = re.findall(r'class="(\w+)" x="[\d.]+" y="([\d.]+)" width="32.53" height="([\d.]+)"', section)
+    assert heights == [("few", "0.00", "100.00"), ("many", "25.00", "75.00")]
+    assert calibration_section(bins[:1]) == calibration_section([]) == ""

@@ -127,6 +127,8 @@ def test_validation(tiny):
         found = score(DEVICE)
     errors = [scores.scores.pop("calibration_error") for scores in (found, expected)]  # a sum in another order
     assert errors[0] == pytest.approx(errors[1], rel=1e-5)
+    bins = [scores.scores.pop("calibration") for scores in (found, expected)]
+    assert [item["points"] for item in bins[0]] == [item["points"] for item in bins[1]]
     assert found.scores == expected.scores
 
 

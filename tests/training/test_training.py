@@ -46,7 +46,16 @@ def test_the_loss_falls_and_a_run_leaves_its_files(tiny, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == files
     assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"last.pt", "previous.pt", "best.pt"}
     assert json.loads((tmp_path / "metrics.json").read_text()) == scores
-    assert scores.keys() == {"miou", "head", "common", "tail", "per_class", "accuracy", "calibration_error"}
+    assert scores.keys() == {
+        "miou",
+        "head",
+        "common",
+        "tail",
+        "per_class",
+        "accuracy",
+        "calibration_error",
+        "calibration",
+    }
     assert scores["miou"].keys() == {"present", "union", "zero_filled"}
     assert len(scores["per_class"]) == 200
 
