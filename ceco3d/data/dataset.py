@@ -6,7 +6,7 @@ or on where a run was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -59,6 +59,8 @@ class SceneDataset(SeededDataset[Sample]):
     load        reads one array from its path, for example through a ``ceco3d.data.scenes.cache.ArrayCache``
     features    that the network needs; warns of scenes without them
     kept        where scenes stay once they were read; ValueError together with ``crop``, which reads parts of them
+    renew       (epoch, index) -> what reads the arrays of another scene, in the place of one on disk; from epoch 1 on,
+                the second. ValueError together with ``kept``
 
     If a scene cannot be read, the next readable one replaces it, so batches stay full and all processes take the same
     number of steps. Raises UserError if no scene can be read.
@@ -75,8 +77,11 @@ class SceneDataset(SeededDataset[Sample]):
         load: Load = read_npy,
         features: Sequence[str] = FEATURES,
         kept: DeviceCache | None = None,
+        renew: Callable[[int, int], Load] | None = None,
     ) -> None:
         super().__init__(seed)
+        if kept is not None and renew is not None:
+            raise ValueError("SceneDataset: keeps scenes or makes new ones, not both")
         if kept is not None and crop is not None:
             raise ValueError("SceneDataset: keeps whole scenes or reads parts of them, not both")
         self.pieces = [folder if isinstance(folder, Piece) else Piece(Path(folder)) for folder in folders]
@@ -87,6 +92,7 @@ class SceneDataset(SeededDataset[Sample]):
         self.load = load
         self.features = tuple(features)
         self.kept = kept
+        self.renew = renew
         warn_missing(list(dict.fromkeys(piece.folder for piece in self.pieces)), self.features)
 
     def __len__(self) -> int:
@@ -123,7 +129,8 @@ class SceneDataset(SeededDataset[Sample]):
             chosen = self.crop.rows(torch.from_numpy(coord if block is None else coord[block]), rng)
             return block if chosen is None else chosen.numpy() if block is None else block[chosen.numpy()]
 
-        read = partial(read_scene, piece.folder, self.space, rows, self.load, self.features)
+        load = self.load if self.renew is None or epoch == 0 else self.renew(epoch, index)
+        read = partial(read_scene, piece.folder, self.space, rows, load, self.features)
         scene = read() if self.kept is None else self.kept(piece, read)
         return augment(scene, self.transforms, self.seed, epoch, index)
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ceco3d.data.labels import LabelSpace, label_space
 from ceco3d.data.scenes.processed import list_scenes
+from ceco3d.preprocessing.endless import EndlessRooms
 from ceco3d.preprocessing.pipeline import preprocess_scenes
 from ceco3d.preprocessing.summary import Summary, summary_lines
 from ceco3d.synthetic import generate_rooms
@@ -69,20 +70,31 @@ class Rooms200(ScanNet):
     size   key of ``sizes``: scans of each split and vertices of a scan
     seed   another seed is another data set
     style  plain | real, see ``ceco3d.synthetic.style``
+    endless  whether each epoch of a training after the first has other rooms
     """
 
     size: str = "small"
     seed: int = 0
     style: str = "plain"
     sizes: Mapping[str, Mapping[str, Any]] | None = None
+    endless: bool = False
+
+    def rooms(self) -> EndlessRooms | None:
+        """What makes the rooms of later epochs; None if they are those on disk. UserError for an unknown size."""
+        if not self.endless:
+            return None
+        return EndlessRooms(int(self._scans()["vertices"]), self.seed, self.style, self.align)
+
+    def _scans(self) -> Mapping[str, Any]:
+        sizes = self.sizes or {}
+        if self.size not in sizes:
+            raise UserError(f"dataset.size={self.size}: choose one of {', '.join(sizes)}")
+        return sizes[self.size]
 
     def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
         """See DataSet. UserError for an unknown size."""
-        sizes = self.sizes or {}
         if self.raw is not None and not self.raw.is_dir():
-            if self.size not in sizes:
-                raise UserError(f"dataset.size={self.size}: choose one of {', '.join(sizes)}")
-            generate_rooms(self.raw, **sizes[self.size], seed=self.seed, workers=workers, style=self.style)
+            generate_rooms(self.raw, **self._scans(), seed=self.seed, workers=workers, style=self.style)
         return super().preprocess(splits, workers, shard)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ceco3d.models.minkunet import count_parameters
-from ceco3d.preprocessing.datasets import processed_scenes
+from ceco3d.preprocessing.datasets import Rooms200, processed_scenes
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.runs.metrics_csv import read_rows
 from ceco3d.runs.open_run import open_run
@@ -51,6 +51,8 @@ def pretrain(settings: PretrainSettings, wait: bool = False) -> Path:
 
 
 def _pretrain(settings: PretrainSettings, device: torch.device) -> Path:
+    if isinstance(settings.dataset, Rooms200) and settings.dataset.endless:
+        raise UserError("dataset.endless: a pretraining looks at the same rooms in each epoch; leave it out")
     dtype = choose_precision(settings.precision, device)
     build.engine_layers(settings.engine)  # raises now rather than after the scenes are made
     run_dir = settings.run_dir

@@ -17,6 +17,7 @@
 The same seed gives the same bytes, whatever the number of worker processes.
 """
 
-from ceco3d.synthetic.generate import example_scan, generate_rooms
+from ceco3d.synthetic.generate import example_scan, generate_rooms, make_room
+from ceco3d.synthetic.raw_categories import write_label_table
 
-__all__ = ["example_scan", "generate_rooms"]
+__all__ = ["example_scan", "generate_rooms", "make_room", "write_label_table"]

@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from ceco3d.utils.progress import track
 RESCAN = 8  # one in this many training rooms is scanned twice
 RARE = 3  # classes with at most this many objects above the minimum always get a raw name of their own
 EXAMPLES = 40  # rooms among which the objects of an example are shared out
+TOGETHER = 40  # single rooms among which objects are shared out
 FLOOR_SHARE = 0.24  # initial floor area of a room as a share of the scan's surface
 
 
@@ -75,7 +76,7 @@ def generate_rooms(
     partial_root = raw.with_name(raw.name + f".partial-{uuid.uuid4().hex}")
     try:
         partial_root.mkdir(parents=True)
-        make = partial(_make_scan, root=partial_root, vertices=vertices, seed=seed, style=style)
+        make = partial(_make_scan, root=partial_root, vertices=vertices, seed=(seed,), style=style)
         for _ in track(_run(make, jobs, workers), len(jobs), "rooms200"):
             pass
         write_label_table(partial_root / "scannetv2-labels.combined.tsv")
@@ -103,6 +104,24 @@ def example_scan(seed: int = 0, vertices: int = 60000, style: str = "real") -> t
     return mesh.coord, mesh.color
 
 
+def make_room(folder: Path, vertices: int, seed: tuple[int, ...], number: int, style: str = "plain") -> Path:
+    """Write the raw files of one annotated training scan of a room to ``folder`` and return the folder of the scan.
+
+    (``seed``, ``number``) decide everything. Rooms of one seed share ScanNet's class counts, TOGETHER at a time, rare
+    classes by chance.
+    """
+    group, place = divmod(number, TOGETHER)
+    plan = _plans(round(vertices * style_named(style).area), seed, group)[place]
+    job = ScanJob(number, 0, "train", plan, frozenset(ROOM_SHELL))
+    _make_scan(job, folder, vertices, seed, style)
+    return folder / "scans" / job.name
+
+
+@lru_cache(maxsize=128)  # an epoch of 5,000 rooms, in any order
+def _plans(vertices: int, seed: tuple[int, ...], group: int) -> list[ScenePlan]:
+    return allocate(TOGETHER, vertices, 0, unseen=True, rng=np.random.default_rng([*seed, group]))
+
+
 def _plan_scans(train: int, val: int, test: int, vertices: int, seed: int) -> list[ScanJob]:
     """All scans, by name. Rooms are numbered consecutively over the splits; some training rooms have a second scan."""
     spaces = train - train // (RESCAN + 1)
@@ -123,21 +142,21 @@ def _run(make: Callable[[ScanJob], None], jobs: list[ScanJob], workers: int) -> 
         yield future.result()
 
 
-def _make_scan(job: ScanJob, root: Path, vertices: int, seed: int, style: str) -> None:
+def _make_scan(job: ScanJob, root: Path, vertices: int, seed: tuple[int, ...], style: str) -> None:
     """Make one scan. The room depends on its number alone: a second scan sees the same room."""
-    space_rng = np.random.default_rng([seed, job.space])
+    space_rng = np.random.default_rng([*seed, job.space])
     kind = style_named(style)
     look = _look(job, kind, seed)
     room = furnish_room(job.plan.objects, FLOOR_SHARE * vertices / VERTICES_PER_M2 / look.density, space_rng, kind)
     names = [draw_raw_name(item.name, space_rng, item.name in job.certain) for item in room.objects]
-    rng = np.random.default_rng([seed, job.space, job.number + 1])
+    rng = np.random.default_rng([*seed, job.space, job.number + 1])
     angle = rng.integers(4) * np.pi / 2 + rng.uniform(0.17, 1.4)
     mesh = scan_room(room, vertices, angle, rng, look)
     folder = root / ("scans_test" if job.split == "test" else "scans") / job.name
     write_scan(folder, mesh, angle, Annotation(names, ROOM_TYPES[job.plan.room_type].title, rng), job.split != "test")
 
 
-def _look(job: ScanJob, style: Style, seed: int) -> Look:
+def _look(job: ScanJob, style: Style, seed: tuple[int, ...]) -> Look:
     """The look of a scan. All scans of a room are equally dense, since the size of the room goes by that."""
-    first, own = (style.look(np.random.default_rng([seed, job.space, 1000 + number])) for number in (0, job.number))
+    first, own = (style.look(np.random.default_rng([*seed, job.space, 1000 + number])) for number in (0, job.number))
     return replace(own, spacing=first.spacing)

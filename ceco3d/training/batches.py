@@ -22,6 +22,8 @@ from ceco3d.data.scenes.instance_bank import InstanceBank
 from ceco3d.data.scenes.processed import FEATURES, Load
 from ceco3d.data.seeded import SeededDataset
 from ceco3d.data.transforms import PasteInstances, Transform, Transforms
+from ceco3d.preprocessing.datasets import DataSet, Rooms200
+from ceco3d.preprocessing.endless import EndlessRooms
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.settings import RunSettings, TrainerSettings, TransformSettings
 from ceco3d.utils.distributed import rank, world
@@ -47,6 +49,7 @@ def training_batches(settings: RunSettings, folders: Sequence[Path], device: tor
         array_reader(trainer, folders),
         settings.features,
         kept,
+        other_rooms(settings, settings.dataset),
     )
     cap = None
     if trainer.batch_voxels is not None:
@@ -82,6 +85,16 @@ def device_cache(settings: RunSettings, pieces: Sequence[Piece], device: torch.d
         return None
     logger.info(f"{text}, stay on {device}")
     return DeviceCache(device)
+
+
+def other_rooms(settings: RunSettings, dataset: DataSet) -> EndlessRooms | None:
+    """What makes other scenes for each epoch, if ``dataset`` does; UserError if a setting needs the same ones again."""
+    rooms = dataset.rooms() if isinstance(dataset, Rooms200) else None
+    trainer = settings.trainer
+    for key, used in (("cache", trainer.cache), ("batch_voxels", trainer.batch_voxels)):
+        if rooms is not None and used:
+            raise UserError(f"dataset.endless: each epoch has other rooms, so trainer.{key} has no use; leave it out")
+    return rooms
 
 
 def augmentation(settings: RunSettings, folders: Sequence[Path], space: LabelSpace) -> Transforms:

@@ -24,7 +24,14 @@ from ceco3d.models import Network
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.preprocessing.joint import Joint
 from ceco3d.training import build
-from ceco3d.training.batches import array_reader, augmentation, augments_on_device, collated, device_cache
+from ceco3d.training.batches import (
+    array_reader,
+    augmentation,
+    augments_on_device,
+    collated,
+    device_cache,
+    other_rooms,
+)
 from ceco3d.training.prefetcher import Prefetcher
 from ceco3d.training.results import Results
 from ceco3d.training.settings import TrainSettings
@@ -81,9 +88,10 @@ class JointSegmentation:
         crop, features = settings.transforms.crop, settings.features
         pieces = [find_pieces(part.train, settings.transforms.block) for part in parts]
         kept = device_cache(settings, [*chain(*pieces)], device)
+        rooms = [other_rooms(settings, part.settings.dataset) for part in parts]
         read = [
-            SceneDataset(own, part.space, None, settings.seed, 1, crop, load, features, kept)
-            for own, part in zip(pieces, parts, strict=True)
+            SceneDataset(own, part.space, None, settings.seed, 1, crop, load, features, kept, renew)
+            for own, part, renew in zip(pieces, parts, rooms, strict=True)
         ]
         own = [augmentation(part.settings, part.train, part.space) for part in parts]
         transforms = PartTransforms(self.blocks, own)
