@@ -13,7 +13,7 @@ from ceco3d.data.labels import LabelSpace, label_space
 from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.preprocessing.pipeline import preprocess_scenes
 from ceco3d.preprocessing.summary import Summary, summary_lines
-from ceco3d.synthetic import generate_rooms
+from ceco3d.synthetic import Imbalance, LongTail, generate_rooms
 from ceco3d.utils.distributed import main_first
 from ceco3d.utils.errors import UserError
 
@@ -68,7 +68,7 @@ class Rooms200(ScanNet):
 
     size   key of ``sizes``: scans of each split and vertices of a scan
     seed   another seed is another data set
-    style  plain | real, see ``ceco3d.synthetic.style``
+    style  plain | coarse | real, see ``ceco3d.synthetic.style``
     """
 
     size: str = "small"
@@ -82,8 +82,26 @@ class Rooms200(ScanNet):
         if self.raw is not None and not self.raw.is_dir():
             if self.size not in sizes:
                 raise UserError(f"dataset.size={self.size}: choose one of {', '.join(sizes)}")
-            generate_rooms(self.raw, **sizes[self.size], seed=self.seed, workers=workers, style=self.style)
+            self._generate(self.raw, dict(sizes[self.size]), workers)
         return super().preprocess(splits, workers, shard)
+
+    def _generate(self, raw: Path, size: dict[str, Any], workers: int) -> None:
+        generate_rooms(raw, **size, seed=self.seed, workers=workers, style=self.style)
+
+
+@dataclass(frozen=True)
+class LongTailRooms(Rooms200):
+    """Synthetic rooms with a long-tailed training split and a balanced validation split.
+
+    sizes  of each size also ``objects``, ``each``, ``classes`` and ``area``, see ``ceco3d.synthetic.LongTail``
+    """
+
+    imbalance: Imbalance = 100
+
+    def _generate(self, raw: Path, size: dict[str, Any], workers: int) -> None:
+        contents = {key: size.pop(key) for key in ("objects", "each", "classes", "area") if key in size}
+        long_tail = LongTail(self.imbalance, **contents)
+        generate_rooms(raw, **size, seed=self.seed, workers=workers, style=self.style, long_tail=long_tail)
 
 
 def make_processed(
