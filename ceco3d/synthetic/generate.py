@@ -132,9 +132,7 @@ def _plan_scans(train: int, val: int, test: int, vertices: int, seed: int) -> li
     return sorted(jobs + again, key=lambda job: job.name)
 
 
-def _plan_long_tail(
-    train: int, val: int, test: int, vertices: int, seed: int, long_tail: LongTail
-) -> list[ScanJob]:
+def _plan_long_tail(train: int, val: int, test: int, vertices: int, seed: int, long_tail: LongTail) -> list[ScanJob]:
     """All scans, by name: one of each room, and every object is annotated under a name of its class."""
     counts = {"train": long_tail.training(), "val": long_tail.validation(), "test": long_tail.test(test, val)}
     certain = frozenset(long_tail.names) | set(ROOM_SHELL)

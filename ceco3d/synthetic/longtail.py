@@ -14,7 +14,14 @@ from typing import Literal
 import numpy as np
 
 from ceco3d.data.labels import GROUPS, class_rows
-from ceco3d.synthetic.allocation import LARGEST, OBJECT_SHARE, VERTICES_PER_M2, ScenePlan, draw_room_types, observed_area
+from ceco3d.synthetic.allocation import (
+    LARGEST,
+    OBJECT_SHARE,
+    VERTICES_PER_M2,
+    ScenePlan,
+    draw_room_types,
+    observed_area,
+)
 from ceco3d.synthetic.catalog.classes import CATALOG, room_affinity, surface_area
 from ceco3d.utils.errors import UserError
 

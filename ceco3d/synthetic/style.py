@@ -1,7 +1,7 @@
 """What rooms look like and how they are scanned.
 
-``plain`` for studies, ``coarse``: the same with a quarter of the vertices, for voxels of 10 cm, ``real`` for networks that
-label real scans.
+``plain`` for studies, ``coarse`` for studies with voxels of 10 cm: the same with a quarter of the vertices, and
+``real`` for networks that label real scans.
 """
 
 from __future__ import annotations
