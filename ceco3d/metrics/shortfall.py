@@ -112,7 +112,7 @@ def diagnose(
 
 def iou_at(found: Confusion, truth: Tensor) -> Tensor:
     """(K,) the IoU if the classes had ``truth`` (K,) points each and were confused as often as they are."""
-    counts = found.counts * (truth / found.truth.clamp(min=1))[:, None]
+    counts = found.counts * (truth.double() / found.truth.clamp(min=1))[:, None]
     hits = counts.diagonal()
     return hits / (counts.sum(1) + counts[:, :-1].sum(0) - hits)
 

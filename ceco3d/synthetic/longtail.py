@@ -118,15 +118,15 @@ def share_out(counts: Mapping[str, int], rooms: int, vertices: int, rng: np.rand
             f"rooms200_lt: {rooms} rooms have space for {rooms * capacity:.0f} m2 of objects, not for {needed:.0f}; "
             "change dataset.sizes"
         )
-    plans = [ScenePlan(room) for room in draw_room_types(rooms, rng)]
+    plans, load = [ScenePlan(room) for room in draw_room_types(rooms, rng)], np.zeros(rooms)
     for name in sorted(counts, key=surface_area, reverse=True):
         fit, own = _fit(name, plans), np.zeros(rooms)
         for _ in range(counts[name]):
-            space = np.maximum(1e-4, 1 - np.array([plan.load for plan in plans]) / (CROWDED * capacity))
+            space = np.maximum(1e-4, 1 - load / (CROWDED * capacity))
             weight = fit * space**2 / (1 + own) ** 2
             chosen = int(rng.choice(rooms, p=weight / weight.sum()))
             plans[chosen].add(name)
-            own[chosen] += 1
+            load[chosen], own[chosen] = plans[chosen].load, own[chosen] + 1
     return plans
 
 
