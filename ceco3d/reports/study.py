@@ -14,8 +14,10 @@ from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.metrics.tables import PERCENT_HEADINGS, markdown_table
 from ceco3d.reports.study_power import noise_rows, power_rows
 from ceco3d.reports.study_statistics import mean_and_deviation, paired_difference
-from ceco3d.runs.folder import read_collapse, read_config, read_curves, read_scene_sums, read_scores
+from ceco3d.runs.checked import HUGE
+from ceco3d.runs.folder import RoomSums, read_collapse, read_config, read_curves, read_room_sums, read_scores
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_text import visible
 
 SCORES = ("miou", *GROUPS)
 FRAME = ("equiangularity", "separation")  # of the centered class centers
@@ -30,13 +32,13 @@ class StudyRun:
 
     values  "miou", "head", "common", "tail" in percent, and the neural-collapse measures
     curves  (n, 2) step and value by column of ``metrics.csv``
-    sums    (scenes, 3, K), see ``runs.folder.read_scene_sums``; None in runs of older versions
+    rooms   what it was scored on; None in runs of older versions
     space   its classes
     """
 
     values: Mapping[str, float]
     curves: Mapping[str, np.ndarray]
-    sums: np.ndarray | None
+    rooms: RoomSums | None
     space: LabelSpace
 
 
@@ -54,7 +56,7 @@ def read_study(folder: Path, convention: str = "present") -> dict[str, Results]:
     for run in sorted(path.parent for path in folder.glob("*/metrics.json")):
         try:
             cfg, values = read_config(run), _scores(run, convention) | read_collapse(run, COLLAPSE, FRAME)
-            found = StudyRun(values, read_curves(run), read_scene_sums(run, cfg.space), cfg.space)
+            found = StudyRun(values, read_curves(run), read_room_sums(run, cfg.space), cfg.space)
         except UserError as error:
             raise UserError(f"{run}: not a finished run of `python -m ceco3d.train` ({error}); remove it") from error
         seeds = study.setdefault(cfg.imbalance, {}).setdefault(cfg.name, {})
@@ -79,7 +81,7 @@ def study_markdown(study: Mapping[str, Results], baseline: str = "ce") -> str:
         if baseline not in results:
             where = f" with imbalance {imbalance}" if imbalance else ""
             raise UserError(f"baseline={baseline} is not among the names of the runs{where}: {', '.join(results)}")
-        lines += ["", f"## Imbalance {imbalance}"] if imbalance else []
+        lines += ["", f"## Imbalance {visible(imbalance)}"] if imbalance else []
         lines += ["", *_tables({baseline: results[baseline]} | results, baseline)]
     return "\n".join(lines) + "\n"
 
@@ -138,7 +140,8 @@ def _convergence(name: str, runs: Mapping[str, StudyRun]) -> tuple[str, ...] | N
     """The training loss in the last two tenths of the steps; None where the logs are too short."""
     last, before = [], []
     for run in runs.values():
-        steps, loss = run.curves.get("loss", np.zeros((0, 2))).T
+        curve = run.curves.get("loss", np.zeros((0, 2)))
+        steps, loss = curve[np.abs(curve[:, 1]) < HUGE].T
         parts = [loss[(steps > a * steps.max(initial=0)) & (steps <= b * steps.max(initial=0))] for a, b in TENTHS]
         if all(len(part) for part in parts):
             before.append(parts[0].mean())

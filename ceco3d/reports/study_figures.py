@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
@@ -29,7 +30,7 @@ def write_study_figures(study: Mapping[str, Results], out: Path) -> list[Path]:
     paths = []
     with matplotlib.rc_context(STYLE), plain_figures():
         for imbalance, results in study.items():
-            end = f"-{imbalance}" if imbalance else ""
+            end = re.sub(r"[^\w.]+", "-", f"-{imbalance}") if imbalance else ""
             for name, figure in (("training", draw_losses(results)), ("collapse", draw_collapse(results))):
                 if figure is not None:
                     path = out / f"study-{name}{end}.png"

@@ -9,6 +9,7 @@ import numpy as np
 
 from ceco3d.data.labels import GROUPS, LabelSpace
 from ceco3d.reports.study_statistics import detectable, mean_and_deviation, paired
+from ceco3d.runs.folder import RoomSums
 
 DRAWS = 1000  # of the bootstrap
 
@@ -19,7 +20,7 @@ class ScoredRun(Protocol):
     @property
     def values(self) -> Mapping[str, float]: ...
     @property
-    def sums(self) -> np.ndarray | None: ...
+    def rooms(self) -> RoomSums | None: ...
     @property
     def space(self) -> LabelSpace: ...
 
@@ -72,15 +73,15 @@ def bootstrap(run: ScoredRun) -> np.ndarray | None:
     Draws depend on the number of rooms alone, so that runs on the same rooms are scored on the same draws. A group
     without classes is NaN.
     """
-    if run.sums is None or len(run.sums) < 2:
+    if run.rooms is None or len(run.rooms.sums) < 2:
         return None
-    rooms = len(run.sums)
+    rooms = len(run.rooms.sums)
     weights = np.random.default_rng(0).multinomial(rooms, np.full(rooms, 1 / rooms), DRAWS)
-    correct, truth, predicted = np.moveaxis(np.tensordot(weights, run.sums.astype(np.float64), 1), 1, 0)
+    correct, truth, predicted = np.moveaxis(np.tensordot(weights, run.rooms.sums.astype(np.float64), 1), 1, 0)
     union = truth + predicted - correct
     iou = np.where(truth > 0, correct / np.maximum(union, 1), np.nan)
-    members = [np.arange(iou.shape[1]), *(np.array(run.space.groups.get(group, ()), int) for group in GROUPS)]
-    return 100 * np.stack([_mean(iou[:, index]) for index in members], 1)
+    members = [np.isin(run.rooms.classes, run.space.groups.get(group, ())) for group in GROUPS]
+    return 100 * np.stack([_mean(iou), *(_mean(iou[:, own]) for own in members)], 1)
 
 
 def _mean(iou: np.ndarray) -> np.ndarray:

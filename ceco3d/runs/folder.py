@@ -114,22 +114,34 @@ def read_scene_scores(folder: Path) -> dict[str, float] | None:
         return {name: value for name, value in _shares(table(read_json(path))).items() if value is not None}
 
 
-def read_scene_sums(folder: Path, space: LabelSpace) -> np.ndarray | None:
-    """(scenes, 3, K) int64 of each scored scene, see ``metrics.Confusion.sums``; None in runs of older versions."""
+@dataclass(frozen=True)
+class RoomSums:
+    """Of every scored scene: points of each of the C ``classes`` that occur in them, see ``metrics.Confusion.sums``.
+
+    classes  (C,) training indices
+    sums     (scenes, 3, C) int64
+    """
+
+    classes: np.ndarray
+    sums: np.ndarray
+
+
+def read_room_sums(folder: Path, space: LabelSpace) -> RoomSums | None:
+    """Read the scenes of ``confusion.npz``; None without any, as in runs of older versions."""
     path = folder / "confusion.npz"
     if not path.exists():
         return None
-    with reading_file(path, folder), zipfile.ZipFile(path) as archive:
-        if "scenes.npy" not in archive.namelist():
-            return None
     with reading_file(path, folder):
+        with zipfile.ZipFile(path) as archive:
+            if "scenes.npy" not in archive.namelist():
+                return None
         arrays = read_npz(path, ("classes", "scenes"))
-        classes, found = counts(arrays["classes"], "classes"), counts(arrays["scenes"], "scenes")
-        if classes.ndim != 1 or found.shape != (len(found), 3, len(classes)) or (classes >= len(space)).any():
-            raise ValueError(f"scenes has the shape {found.shape}, with {len(space)} classes")
-        sums = np.zeros((len(found), 3, len(space)), np.int64)
-        sums[:, :, classes] = found
-        return sums
+        classes, sums = counts(arrays["classes"], "classes"), counts(arrays["scenes"], "scenes")
+        if classes.ndim != 1 or sums.ndim != 3 or sums.shape[1:] != (3, len(classes)):
+            raise ValueError(f"scenes has the shape {sums.shape}, with {classes.shape} classes")
+        if (classes >= len(space)).any() or len(set(classes.tolist())) < len(classes):
+            raise ValueError("classes are not different training indices")
+        return RoomSums(classes, sums) if sums.size else None
 
 
 def read_environment(folder: Path) -> dict[str, str]:
