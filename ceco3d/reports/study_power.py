@@ -52,19 +52,20 @@ def noise_rows(results: Mapping[str, Mapping[str, ScoredRun]], baseline: str) ->
                 keys = ("miou", *GROUPS)
                 seeds = [[run.values[key] for run in runs.values() if key in run.values] for key in keys]
                 rows.append((name, "seeds", *_cells([mean_and_deviation(one)[1] if one else np.nan for one in seeds])))
-        pairs = _pairs(samples[name], samples[baseline])
+        pairs = []
+        for seed, sample in samples[name].items():
+            other = samples[baseline].get(seed)
+            if sample is not None and other is not None and _same_rooms(runs[seed], results[baseline][seed]):
+                pairs.append(sample - other)
         if name != baseline and pairs:
             rows.append((f"{name} - {baseline}", "rooms", *_cells(np.mean([pair.std(0) for pair in pairs], 0))))
     return rows
 
 
-def _pairs(samples: Mapping[str, np.ndarray | None], baseline: Mapping[str, np.ndarray | None]) -> list[np.ndarray]:
-    pairs = []
-    for seed, sample in samples.items():
-        other = baseline.get(seed)
-        if sample is not None and other is not None and sample.shape == other.shape:
-            pairs.append(sample - other)
-    return pairs
+def _same_rooms(first: ScoredRun, second: ScoredRun) -> bool:
+    """Whether two runs were scored on rooms with the same numbers of labeled points."""
+    labeled = [run.rooms.sums[:, 1].sum(1) for run in (first, second) if run.rooms is not None]
+    return np.array_equal(*labeled)
 
 
 def bootstrap(run: ScoredRun) -> np.ndarray | None:
