@@ -12,6 +12,7 @@ COMMANDS = {
     "pretrain": "pretrain a network: CSC or LGround",
     "preprocess": "raw ScanNet scenes to processed ones",
     "evaluate": "score a checkpoint: head / common / tail and per-class IoU",
+    "diagnose": "what the rare classes lack: data, time or balance",
     "export": "write a benchmark submission",
     "predict": "label your own scans",
     "serve": "label scans in the browser",

@@ -56,13 +56,21 @@ def run(settings: ReportSettings) -> None:
 
 
 def study(settings: ReportSettings) -> None:
-    """Write ``study.md`` beside the runs of a study and print it."""
+    """Write ``study.md`` and figures beside the runs of a study, and print the tables."""
     if settings.study is None:
         raise UserError("study is not set: pass the folder with the runs, e.g. study=outputs/longtail")
-    text = study_markdown(read_study(settings.study, settings.convention or "present"), settings.baseline)
+    found = read_study(settings.study, settings.convention or "present")
+    text = study_markdown(found, settings.baseline)
     write_text(settings.study / "study.md", text)
     print(visible(text, LINES))
-    logger.info(f"written to {settings.study / 'study.md'}")
+    names = ["study.md"]
+    try:
+        from ceco3d.reports.study_figures import write_study_figures  # needs matplotlib
+
+        names += [path.name for path in write_study_figures(found, settings.study)]
+    except ModuleNotFoundError:
+        logger.warning("no figures of the study: pip install 'ceco3d[plot]'")
+    logger.info(f"written to {settings.study}: {', '.join(names)}")
 
 
 def table(settings: ReportSettings) -> None:

@@ -18,6 +18,7 @@ COMMON = "The machine"
 UNUSED = {
     "preprocess": ("device", "precision", "seed"),
     "evaluate": ("seed",),
+    "diagnose": ("seed",),
     "export": ("seed",),
     "predict": ("seed", "workers"),
     "serve": ("seed", "workers"),

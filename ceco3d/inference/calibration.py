@@ -31,7 +31,7 @@ def calibrate(predictor: Predictor, folders: Sequence[Path], space: LabelSpace) 
     """Fit the temperature on labeled voxels of processed scenes, as many of each; UserError if there are none."""
     generator, found = torch.Generator().manual_seed(0), []
     for folder in track(folders, len(folders), "reading scenes"):
-        logits, labels = predictor.voxel_logits(read_scene(folder, space, features=predictor.features))
+        logits, labels, _ = predictor.voxel_logits(read_scene(folder, space, features=predictor.features))
         known = (labels >= 0).nonzero().squeeze(1)
         chosen = known[torch.randperm(len(known), generator=generator)[: max(1, VOXELS // len(folders))]]
         found.append((logits[chosen], labels[chosen]))

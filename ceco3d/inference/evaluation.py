@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ceco3d.data.labels import GROUPS, IGNORE, LabelSpace
@@ -17,6 +18,7 @@ from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
 from ceco3d.metrics import Calibration, ClassMoments, Confusion, neural_collapse, segmentation_scores
+from ceco3d.metrics.confusion import mean_iou
 from ceco3d.utils.atomic import json_bytes, write_files
 from ceco3d.utils.distributed import gather, rank, world
 from ceco3d.utils.errors import UserError
@@ -36,6 +38,7 @@ class Evaluation:
     moments   of the voxels' features, from which ``collapse`` is computed
     counts    (K, K + 1) int64, see ``metrics.Confusion``
     scenes    by scene name: mIoU over the classes present in the scene, None without ground truth
+    sums      (scenes, 3, K) int64, of each scene in the same order: see ``metrics.Confusion.sums``
     protocol  how it was measured: voxel size, views of test-time augmentation, fragments, precision
     """
 
@@ -44,6 +47,7 @@ class Evaluation:
     moments: ClassMoments
     counts: Tensor
     scenes: dict[str, float | None]
+    sums: Tensor
     protocol: dict[str, Any]
 
     @property
@@ -61,10 +65,12 @@ class Evaluation:
         """Write ``neural_collapse.json``, ``confusion.npz``, ``scenes.json``, ``evaluation.json``, ``metrics.json``.
 
         ``evaluation.json`` holds ``split``, the ``protocol`` and what else there is to say ``about`` the evaluation.
+        ``confusion.npz`` also has the sums of each scene (``scenes``), of the classes that occur in them (``classes``).
         ``metrics.json`` is the last to be written. If one of them does not fit on the disk, the earlier ones stay.
         """
         counts = io.BytesIO()
-        np.savez(counts, counts=self.counts.numpy())
+        classes = self.sums.sum((0, 1)).nonzero().squeeze(1)
+        np.savez(counts, counts=self.counts.numpy(), classes=classes.numpy(), scenes=self.sums[:, :, classes].numpy())
         contents = {
             "evaluation.json": json_bytes({"split": split, **self.protocol, **about}),
             "neural_collapse.json": json_bytes(self.collapse),
@@ -88,15 +94,15 @@ def evaluate_scenes(
     report_failed  is told (scene name, reason) of scenes that cannot be read and are skipped; None: UserError instead
     """
     confusion, moments, calibration = Confusion(len(space)), empty_moments(predictor, space), Calibration()
-    scenes, before = {}, confusion.counts.clone()
+    sums, before = {}, confusion.counts.clone()
     for name, _ in label_scenes(predictor, folders, space, confusion, moments, report_failed, calibration):
-        scene = Confusion(len(space), confusion.counts - before)
-        scenes[name], before = scene.miou, confusion.counts.clone()
+        sums[name] = Confusion(len(space), confusion.counts - before).sums
+        before = confusion.counts.clone()
     confusion.share()
     moments.share()
     calibration.share()
-    scenes = dict(sorted(item for part in gather(scenes) for item in part.items()))
-    return summarize(predictor, space, confusion, moments, calibration, scenes)
+    sums = {name: found for part in gather(sums) for name, found in part.items()}
+    return summarize(predictor, space, confusion, moments, calibration, sums)
 
 
 def summarize(
@@ -105,9 +111,9 @@ def summarize(
     confusion: Confusion,
     moments: ClassMoments,
     calibration: Calibration,
-    scenes: dict[str, float | None],
+    sums: Mapping[str, Tensor],
 ) -> Evaluation:
-    """The measures from the counts, moments and mIoU of all scenes."""
+    """The measures from the counts and moments of all scenes, and the ``sums`` (3, K) of each by name."""
     weight, bias = predictor.classifier
     scores = segmentation_scores(confusion, space) | {
         "calibration_error": calibration.error,
@@ -120,7 +126,10 @@ def summarize(
         "views": [asdict(view) for view in predictor.views],
         "fragments": predictor.fragments,
     }
-    return Evaluation(scores, collapse, moments, confusion.counts, scenes, protocol)
+    names = sorted(sums)
+    scenes = {name: mean_iou(sums[name]) for name in names}
+    stacked = torch.stack([sums[name] for name in names]) if names else torch.zeros(0, 3, len(space), dtype=torch.int64)
+    return Evaluation(scores, collapse, moments, confusion.counts, scenes, stacked, protocol)
 
 
 def label_scenes(

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
+from torch import Tensor
+
 from ceco3d.data.labels import LabelSpace, restored_space, stored_space
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.inference.evaluation import Evaluation, empty_moments, label_scene, summarize
@@ -102,7 +104,7 @@ def evaluate_on_cluster(
     warn_missing(folders, predictor.features)
     jobs = [SceneJob(folder, number) for number, folder in enumerate(folders)]
     confusion, moments, calibration = Confusion(len(space)), empty_moments(predictor, space), Calibration()
-    scenes: dict[str, float | None] = {}
+    sums: dict[str, Tensor] = {}
     waiting: dict[int, tuple[Confusion, ClassMoments, Calibration]] = {}
     for job, future in track(
         run_parallel(partial(_measure, source=source), jobs, cluster), len(jobs), "labeling scenes"
@@ -111,13 +113,13 @@ def evaluate_on_cluster(
             waiting[job.number] = future.result()
         except WorkerDied as died:
             raise UserError(f"{job.folder}: {died}") from None
-        while len(scenes) in waiting:  # in the order of scenes, whatever order they finish in
-            scene, added, bins = waiting.pop(len(scenes))
-            scenes[folders[len(scenes)].name] = scene.miou
+        while len(sums) in waiting:  # in the order of scenes, whatever order they finish in
+            scene, added, bins = waiting.pop(len(sums))
+            sums[folders[len(sums)].name] = scene.sums
             confusion.counts += scene.counts
             moments.add(added)
             calibration.sums += bins.sums
-    return summarize(predictor, space, confusion, moments, calibration, dict(sorted(scenes.items())))
+    return summarize(predictor, space, confusion, moments, calibration, sums)
 
 
 def _measure(job: SceneJob, source: PredictorSource) -> tuple[Confusion, ClassMoments, Calibration]:

@@ -187,11 +187,14 @@ class Predictor:
         return found, logits.float()
 
     @torch.inference_mode()
-    def voxel_logits(self, scene: Scene) -> tuple[Tensor, Tensor]:
-        """Logits (M, K) float32 of the voxels in the first view, not divided, and their labels (M,), on the CPU."""
+    def voxel_logits(self, scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
+        """In the first view: logits (M, K) float32 of voxels, not divided, their labels (M,); the voxel (N,) of points.
+
+        All on the CPU.
+        """
         self.model.eval()
         batch = make_batch([self.views[0](scene.to(self.device))], self.voxel_size, self.features)
-        return self._forward(batch.sparse())[1].cpu(), batch.labels.cpu()
+        return self._forward(batch.sparse())[1].cpu(), batch.labels.cpu(), batch.inverse.cpu()
 
 
 def _shared_rows(groups: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -52,13 +52,23 @@ class Confusion:
         return self.counts.diagonal().double() / self.union.double()
 
     @property
+    def sums(self) -> Tensor:
+        """(3, K) int64 of each class: correct points, those of the ground truth, those predicted (all with truth)."""
+        return torch.stack([self.counts.diagonal(), self.truth, self.counts[:, :-1].sum(0)])
+
+    @property
     def miou(self) -> float | None:
         """Mean IoU over the classes with ground truth; None if there is none."""
-        present = self.truth > 0
-        return self.iou[present].mean().item() if present.any() else None
+        return mean_iou(self.sums)
 
     @property
     def accuracy(self) -> float | None:
         """Share of the counted points that are correct; None without points."""
         total = int(self.counts.sum())
         return int(self.counts.diagonal().sum()) / total if total else None
+
+
+def mean_iou(sums: Tensor) -> float | None:
+    """Mean IoU over the classes with ground truth, from ``Confusion.sums`` (3, K); None if there is none."""
+    correct, truth, predicted = sums[:, sums[1] > 0].double()
+    return (correct / (truth + predicted - correct)).mean().item() if len(truth) else None

@@ -187,9 +187,14 @@ def _nearest_center(moments: ClassMoments, weight: Tensor, bias: Tensor) -> Tens
 
 
 def summary(measures: Mapping[str, Any]) -> dict[str, float]:
-    """Return the columns of a training log: measures over all classes, of centered class centers; {} if undefined."""
-    found = measures["all"]
-    if found is None:
-        return {}
-    flat = {key: found[key] for key in ("nc1", "self_duality", "nearest_center")}
-    return {f"val_{name}": value for name, value in (flat | found["centers"]["centred"]).items()}
+    """Return the columns of a training log: of centered class centers, over all classes and per group; {} if undefined.
+
+    ``val_nc1`` and so on over all classes, ``val_nc1_tail`` and so on of a group.
+    """
+    columns: dict[str, float] = {}
+    for group, found in measures.items():
+        if found is not None:
+            end = "" if group == "all" else f"_{group}"
+            flat = {key: found[key] for key in ("nc1", "self_duality", "nearest_center")}
+            columns |= {f"val_{name}{end}": value for name, value in (flat | found["centers"]["centred"]).items()}
+    return columns

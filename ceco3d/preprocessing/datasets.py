@@ -14,7 +14,7 @@ from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.preprocessing.endless import EndlessRooms
 from ceco3d.preprocessing.pipeline import preprocess_scenes
 from ceco3d.preprocessing.summary import Summary, summary_lines
-from ceco3d.synthetic import generate_rooms
+from ceco3d.synthetic import Imbalance, LongTail, generate_rooms
 from ceco3d.utils.distributed import main_first
 from ceco3d.utils.errors import UserError
 
@@ -67,9 +67,9 @@ class ScanNet:
 class Rooms200(ScanNet):
     """Synthetic rooms in ScanNet's raw layout, generated when ``raw`` does not exist.
 
-    size   key of ``sizes``: scans of each split and vertices of a scan
-    seed   another seed is another data set
-    style  plain | real, see ``ceco3d.synthetic.style``
+    size     key of ``sizes``: scans of each split and vertices of a scan
+    seed     another seed is another data set
+    style    plain | coarse | real, see ``ceco3d.synthetic.style``
     endless  whether each epoch of a training after the first has other rooms
     """
 
@@ -94,8 +94,31 @@ class Rooms200(ScanNet):
     def preprocess(self, splits: Sequence[str] | None, workers: int, shard: tuple[int, int] = (1, 1)) -> Summary:
         """See DataSet. UserError for an unknown size."""
         if self.raw is not None and not self.raw.is_dir():
-            generate_rooms(self.raw, **self._scans(), seed=self.seed, workers=workers, style=self.style)
+            self._generate(self.raw, dict(self._scans()), workers)
         return super().preprocess(splits, workers, shard)
+
+    def _generate(self, raw: Path, size: dict[str, Any], workers: int) -> None:
+        generate_rooms(raw, **size, seed=self.seed, workers=workers, style=self.style)
+
+
+@dataclass(frozen=True)
+class LongTailRooms(Rooms200):
+    """Synthetic rooms with a long-tailed training split and a balanced validation split.
+
+    sizes  of each size also ``objects``, ``each``, ``classes`` and ``area``, see ``ceco3d.synthetic.LongTail``
+    """
+
+    imbalance: Imbalance = 100
+
+    def rooms(self) -> None:
+        """None: their objects are counted. UserError if ``endless`` asks for more."""
+        if self.endless:
+            raise UserError("dataset.endless: rooms200_lt has a fixed number of objects; leave it out")
+
+    def _generate(self, raw: Path, size: dict[str, Any], workers: int) -> None:
+        contents = {key: size.pop(key) for key in ("objects", "each", "classes", "area") if key in size}
+        long_tail = LongTail(self.imbalance, **contents)
+        generate_rooms(raw, **size, seed=self.seed, workers=workers, style=self.style, long_tail=long_tail)
 
 
 def make_processed(

@@ -3,44 +3,69 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ceco3d.data.labels import GROUPS
+from ceco3d.data.labels import GROUPS, LabelSpace
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.metrics.tables import PERCENT_HEADINGS, markdown_table
-from ceco3d.runs.folder import read_collapse, read_config, read_scores
+from ceco3d.reports.study_power import noise_rows, power_rows
+from ceco3d.reports.study_statistics import mean_and_deviation, paired_difference
+from ceco3d.runs.checked import HUGE
+from ceco3d.runs.folder import RoomSums, read_collapse, read_config, read_curves, read_room_sums, read_scores
 from ceco3d.utils.errors import UserError
+from ceco3d.utils.plain_text import visible
 
 SCORES = ("miou", *GROUPS)
 FRAME = ("equiangularity", "separation")  # of the centered class centers
 COLLAPSE = ("nc1", *FRAME, "self_duality", "nearest_center")
-Results = dict[str, dict[str, dict[str, float]]]
+COMPARED = (*FRAME, "self_duality")
+TENTHS = ((0.8, 0.9), (0.9, 1.0))  # of the steps
 
 
-def read_study(folder: Path, convention: str = "present") -> Results:
-    """Read every finished run directly below ``folder``.
+@dataclass(frozen=True)
+class StudyRun:
+    """A finished run.
 
-    Returns {name: {seed: {"miou", "head", "common", "tail" in percent, and the neural-collapse measures}}}. Raises
-    UserError if there is no finished run or two runs share name and seed.
+    values  "miou", "head", "common", "tail" in percent, and the neural-collapse measures
+    curves  (n, 2) step and value by column of ``metrics.csv``
+    rooms   what it was scored on; None in runs of older versions
+    space   its classes
+    """
+
+    values: Mapping[str, float]
+    curves: Mapping[str, np.ndarray]
+    rooms: RoomSums | None
+    space: LabelSpace
+
+
+Results = dict[str, dict[str, StudyRun]]  # runs of one imbalance by name and seed
+
+
+def read_study(folder: Path, convention: str = "present") -> dict[str, Results]:
+    """Read every finished run directly below ``folder``: by imbalance of its data ("" where there is none), name, seed.
+
+    UserError if there is no finished run or two runs share all three.
     """
     if convention not in CONVENTIONS:
         raise UserError(f"convention={convention}: choose one of {', '.join(CONVENTIONS)}")
-    results: Results = {}
+    study: dict[str, Results] = {}
     for run in sorted(path.parent for path in folder.glob("*/metrics.json")):
         try:
             cfg, values = read_config(run), _scores(run, convention) | read_collapse(run, COLLAPSE, FRAME)
+            found = StudyRun(values, read_curves(run), read_room_sums(run, cfg.space), cfg.space)
         except UserError as error:
             raise UserError(f"{run}: not a finished run of `python -m ceco3d.train` ({error}); remove it") from error
-        seeds = results.setdefault(cfg.name, {})
+        seeds = study.setdefault(cfg.imbalance, {}).setdefault(cfg.name, {})
         if cfg.seed in seeds:
             raise UserError(f"{run}: a second run of name={cfg.name} seed={cfg.seed} in {folder}; remove one of them")
-        seeds[cfg.seed] = values
-    if not results:
+        seeds[cfg.seed] = found
+    if not study:
         raise UserError(f"{folder}: no finished runs (folders with metrics.json) below it; run the study first")
-    return results
+    return dict(sorted(study.items(), key=lambda item: (not item[0].isdigit(), len(item[0]), item[0])))
 
 
 def _scores(run: Path, convention: str) -> dict[str, float]:
@@ -49,47 +74,49 @@ def _scores(run: Path, convention: str) -> dict[str, float]:
     return {key: 100 * value for key, value in values.items() if value is not None}
 
 
-def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and sample standard deviation (n - 1 in the denominator; NaN for a single value)."""
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-
-
-def paired_difference(
-    runs: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]], key: str
-) -> tuple[float, float, float] | None:
-    """Return the mean of ``runs - baseline`` over shared seeds and its 95 % interval (Student's t).
-
-    None for fewer than two shared seeds.
-    """
-    from scipy.stats import t as student  # takes half a second, which every command would pay
-
-    pairs = [(runs[seed][key], baseline[seed][key]) for seed in runs.keys() & baseline.keys()]
-    if len(pairs) < 2:
-        return None
-    mean, deviation = mean_and_deviation([a - b for a, b in pairs])
-    half = float(student.ppf(0.975, len(pairs) - 1)) * deviation / math.sqrt(len(pairs))
-    return mean, mean - half, mean + half
-
-
-def study_markdown(results: Results, baseline: str = "ce") -> str:
+def study_markdown(study: Mapping[str, Results], baseline: str = "ce") -> str:
     """Return the tables of a study in Markdown; UserError if ``baseline`` is not one of its names."""
-    if baseline not in results:
-        raise UserError(f"baseline={baseline} is not among the names of the runs: {', '.join(results)}")
-    names = [baseline, *(name for name in results if name != baseline)]
-    lines = ["# Study", "", "IoU in percent on the validation vertices, mean ± standard deviation over seeds.", ""]
-    rows = [(name, str(len(results[name])), *(_cell(results[name], key) for key in SCORES)) for name in names]
-    lines += markdown_table(("loss", "seeds", *PERCENT_HEADINGS), rows)
+    lines = ["# Study", "", "IoU in percent on the validation vertices, mean ± standard deviation over seeds."]
+    for imbalance, results in study.items():
+        if baseline not in results:
+            where = f" with imbalance {imbalance}" if imbalance else ""
+            raise UserError(f"baseline={baseline} is not among the names of the runs{where}: {', '.join(results)}")
+        lines += ["", f"## Imbalance {visible(imbalance)}"] if imbalance else []
+        lines += ["", *_tables({baseline: results[baseline]} | results, baseline)]
+    return "\n".join(lines) + "\n"
+
+
+def _tables(results: Results, baseline: str) -> list[str]:
+    values = {name: {seed: run.values for seed, run in runs.items()} for name, runs in results.items()}
+    rows = [(name, str(len(runs)), *(_cell(runs, key) for key in SCORES)) for name, runs in values.items()]
+    lines = markdown_table(("loss", "seeds", *PERCENT_HEADINGS), rows)
     lines += [
         "",
         "Neural collapse of the centered class centers. 0 is a perfect simplex; nearest_center is best at 1.",
         "",
     ]
-    rows = [(name, *(_cell(results[name], key, 3) for key in COLLAPSE)) for name in names]
+    rows = [(name, *(_cell(runs, key, 3) for key in COLLAPSE)) for name, runs in values.items()]
     lines += markdown_table(("loss", *COLLAPSE), rows)
     lines += ["", f"Paired difference from {baseline} over shared seeds: mean [95 % interval].", ""]
-    rows = [(name, *_differences(results[name], results[baseline])) for name in names[1:]]
-    lines += markdown_table(("loss", *PERCENT_HEADINGS, *FRAME), rows)
-    return "\n".join(lines) + "\n"
+    rows = [(name, *_differences(runs, values[baseline])) for name, runs in values.items() if name != baseline]
+    lines += markdown_table(("loss", *PERCENT_HEADINGS, *COMPARED), rows)
+    rows = power_rows(values, baseline, SCORES)
+    if rows:
+        lines += ["", f"Smallest difference from {baseline} that this test finds in four of five studies.", ""]
+        lines += markdown_table(("loss", *PERCENT_HEADINGS), rows)
+    rows = noise_rows(results, baseline)
+    if rows:
+        lines += [
+            "",
+            "Noise: standard deviation over seeds, and over rooms drawn again (bootstrap), of one run and of the",
+        ]
+        lines += [f"difference from {baseline} of the same seed.", ""]
+        lines += markdown_table(("loss", "over", *PERCENT_HEADINGS), rows)
+    rows = [row for name, runs in results.items() if (row := _convergence(name, runs)) is not None]
+    if rows:
+        lines += ["", "Training loss, mean over seeds: in the last tenth of the steps, and in the tenth before.", ""]
+        lines += markdown_table(("loss", "last tenth", "before", "change %"), rows)
+    return lines
 
 
 def _cell(runs: Mapping[str, Mapping[str, float]], key: str, digits: int = 2) -> str:
@@ -102,8 +129,24 @@ def _cell(runs: Mapping[str, Mapping[str, float]], key: str, digits: int = 2) ->
 
 def _differences(runs: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]]) -> list[str]:
     cells = []
-    for key in (*SCORES, *FRAME):
+    for key in (*SCORES, *COMPARED):
         found = paired_difference(runs, baseline, key)
-        digits = 3 if key in FRAME else 2
+        digits = 3 if key in COMPARED else 2
         cells.append("-" if found is None else "{:+.{d}f} [{:+.{d}f}, {:+.{d}f}]".format(*found, d=digits))
     return cells
+
+
+def _convergence(name: str, runs: Mapping[str, StudyRun]) -> tuple[str, ...] | None:
+    """The training loss in the last two tenths of the steps; None where the logs are too short."""
+    last, before = [], []
+    for run in runs.values():
+        curve = run.curves.get("loss", np.zeros((0, 2)))
+        steps, loss = curve[np.abs(curve[:, 1]) < HUGE].T
+        parts = [loss[(steps > a * steps.max(initial=0)) & (steps <= b * steps.max(initial=0))] for a, b in TENTHS]
+        if all(len(part) for part in parts):
+            before.append(parts[0].mean())
+            last.append(parts[1].mean())
+    if not last:
+        return None
+    new, old = float(np.mean(last)), float(np.mean(before))
+    return name, f"{new:.3f}", f"{old:.3f}", f"{100 * (new / old - 1):+.1f}" if old else "-"

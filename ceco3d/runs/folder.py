@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,9 @@ import numpy as np
 from ceco3d.data.labels import GROUPS, LabelSpace, restored_space
 from ceco3d.metrics.scores import CONVENTIONS
 from ceco3d.runs import metrics_csv
-from ceco3d.runs.checked import entry, number, reading_file, require_file, share, table
+from ceco3d.runs.checked import counts, entry, number, reading_file, require_file, share, table
 from ceco3d.utils.errors import UserError
-from ceco3d.utils.untrusted import one_line, read_json, read_yaml
+from ceco3d.utils.untrusted import one_line, read_json, read_npz, read_yaml
 
 Scores = dict[str, dict[str, float | None]]  # IoU 0..1 by table and name, None where undefined
 CLASSES = "classes.json"  # of a run: what the network predicts
@@ -25,14 +26,16 @@ MOST_BINS = 1000  # of confidence
 class RunConfig:
     """The identity of a run, from its ``config.yaml``.
 
-    data   name of the dataset; for generated data also its size and seed
-    space  label space that the run predicts
+    data       name of the dataset; for generated data also its size, imbalance and seed
+    space      label space that the run predicts
+    imbalance  of the training objects, "" if the data set has no such key
     """
 
     name: str
     seed: str
     data: str
     space: LabelSpace
+    imbalance: str = ""
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -43,9 +46,10 @@ def read_config(folder: Path) -> RunConfig:
     name, seed = _text(path, cfg, "name"), _text(path, cfg, "seed", optional=True)
     dataset = cfg.get("dataset")
     data = [_text(path, dataset, "name", optional=True), _text(path, dataset, "size", optional=True)]
+    imbalance = _text(path, dataset, "imbalance", optional=True)
     generator_seed = _text(path, dataset, "seed", optional=True)
-    space = _read_space(folder, path, dataset)
-    return RunConfig(name, seed, " ".join(filter(None, [*data, generator_seed and f"seed {generator_seed}"])), space)
+    data += [imbalance and f"imbalance {imbalance}", generator_seed and f"seed {generator_seed}"]
+    return RunConfig(name, seed, " ".join(filter(None, data)), _read_space(folder, path, dataset), imbalance)
 
 
 def _read_space(folder: Path, path: Path, dataset: Any) -> LabelSpace:
@@ -137,6 +141,36 @@ def read_scene_scores(folder: Path) -> dict[str, float] | None:
         return None
     with reading_file(path, folder):
         return {name: value for name, value in _shares(table(read_json(path))).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class RoomSums:
+    """Of every scored scene: points of each of the C ``classes`` that occur in them, see ``metrics.Confusion.sums``.
+
+    classes  (C,) training indices
+    sums     (scenes, 3, C) int64
+    """
+
+    classes: np.ndarray
+    sums: np.ndarray
+
+
+def read_room_sums(folder: Path, space: LabelSpace) -> RoomSums | None:
+    """Read the scenes of ``confusion.npz``; None without any, as in runs of older versions."""
+    path = folder / "confusion.npz"
+    if not path.exists():
+        return None
+    with reading_file(path, folder):
+        with zipfile.ZipFile(path) as archive:
+            if "scenes.npy" not in archive.namelist():
+                return None
+        arrays = read_npz(path, ("classes", "scenes"))
+        classes, sums = counts(arrays["classes"], "classes"), counts(arrays["scenes"], "scenes")
+        if classes.ndim != 1 or sums.ndim != 3 or sums.shape[1:] != (3, len(classes)):
+            raise ValueError(f"scenes has the shape {sums.shape}, with {classes.shape} classes")
+        if (classes >= len(space)).any() or len(set(classes.tolist())) < len(classes):
+            raise ValueError("classes are not different training indices")
+        return RoomSums(classes, sums) if sums.size else None
 
 
 def read_environment(folder: Path) -> dict[str, str]:

@@ -54,7 +54,7 @@ def allocate(scenes: int, vertices: int, at_least: int, unseen: bool, rng: np.ra
         row["name"] for row in class_rows("scannet200") if row["name"] in CATALOG and (unseen or row["val"] == "1")
     ]
     capacity = OBJECT_SHARE * vertices / VERTICES_PER_M2
-    plans = [ScenePlan(room) for room in _room_types(scenes, rng)]
+    plans = [ScenePlan(room) for room in draw_room_types(scenes, rng)]
     counts = _counts(names, scenes, capacity, at_least, rng)
     for plan in plans:
         for name in ROOM_TYPES[plan.room_type].core:
@@ -68,8 +68,8 @@ def allocate(scenes: int, vertices: int, at_least: int, unseen: bool, rng: np.ra
     return plans
 
 
-def _room_types(scenes: int, rng: np.random.Generator) -> list[str]:
-    """Room types in random order: each gets the whole part of its share, the rest is drawn by share."""
+def draw_room_types(scenes: int, rng: np.random.Generator) -> list[str]:
+    """The type of each room, in random order: each gets the whole part of its share, the rest is drawn by share."""
     share = np.array([room.share for room in ROOM_TYPES.values()])
     quota = np.floor(share / share.sum() * scenes).astype(int)
     missing = scenes - quota.sum()

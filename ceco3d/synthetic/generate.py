@@ -16,6 +16,7 @@ from ceco3d.synthetic.allocation import VERTICES_PER_M2, ScenePlan, allocate
 from ceco3d.synthetic.catalog.classes import ROOM_SHELL
 from ceco3d.synthetic.catalog.room_types import ROOM_TYPES
 from ceco3d.synthetic.layout import furnish_room
+from ceco3d.synthetic.longtail import LongTail, share_out
 from ceco3d.synthetic.raw_categories import draw_raw_name, write_label_table
 from ceco3d.synthetic.scanner import scan_room
 from ceco3d.synthetic.scannet_files import Annotation, write_scan
@@ -52,14 +53,23 @@ class ScanJob:
 
 
 def generate_rooms(
-    raw: Path, train: int, val: int, test: int, vertices: int, seed: int, workers: int, style: str = "plain"
+    raw: Path,
+    train: int,
+    val: int,
+    test: int,
+    vertices: int,
+    seed: int,
+    workers: int,
+    style: str = "plain",
+    long_tail: LongTail | None = None,
 ) -> None:
     """Write a complete data set of generated rooms in ScanNet's raw layout to the new folder ``raw``.
 
     train, val, test  number of scans
     vertices          of one scan, about
     workers           processes; they do not change the result
-    style             plain | real, see ``synthetic.style``
+    style             plain | coarse | real, see ``synthetic.style``
+    long_tail         what is in the rooms; None: as in ScanNet
 
     Writes ``scans/<scene>/``, ``scans_test/<scene>/``, ``scannetv2-labels.combined.tsv`` and
     ``scannetv2_{train,val,test}.txt`` (meters, z up, arbitrary heading). ``raw`` appears once everything is written.
@@ -72,7 +82,11 @@ def generate_rooms(
         )
     if raw.exists():
         raise UserError(f"{raw} exists already; delete it to generate rooms200 again")
-    jobs = _plan_scans(train, val, test, round(vertices * style_named(style).area), seed)
+    surface = round(vertices * style_named(style).area)
+    if long_tail is None:
+        jobs = _plan_scans(train, val, test, surface, seed)
+    else:
+        jobs = _plan_long_tail(train, val, test, surface, seed, long_tail)
     partial_root = raw.with_name(raw.name + f".partial-{uuid.uuid4().hex}")
     try:
         partial_root.mkdir(parents=True)
@@ -135,6 +149,17 @@ def _plan_scans(train: int, val: int, test: int, vertices: int, seed: int) -> li
         jobs += [ScanJob(start + i, 0, split, plan, certain) for i, plan in enumerate(plans)]
     again = [ScanJob(job.space, 1, job.split, job.plan, job.certain) for job in jobs[: train - spaces]]
     return sorted(jobs + again, key=lambda job: job.name)
+
+
+def _plan_long_tail(train: int, val: int, test: int, vertices: int, seed: int, long_tail: LongTail) -> list[ScanJob]:
+    """All scans, by name: one of each room, and every object is annotated under a name of its class."""
+    counts = {"train": long_tail.training(), "val": long_tail.validation(), "test": long_tail.test(test, val)}
+    certain = frozenset(long_tail.names) | set(ROOM_SHELL)
+    jobs: list[ScanJob] = []
+    for split, rooms in (("train", train), ("val", val), ("test", test)):
+        plans = share_out(counts[split], rooms, vertices, np.random.default_rng([seed, len(jobs), rooms]))
+        jobs += [ScanJob(len(jobs) + i, 0, split, plan, certain) for i, plan in enumerate(plans)]
+    return jobs
 
 
 def _run(make: Callable[[ScanJob], None], jobs: list[ScanJob], workers: int) -> Iterator[None]:

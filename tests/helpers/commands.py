@@ -9,6 +9,7 @@ from ceco3d.benchmark import BenchmarkSettings
 from ceco3d.cli.app import compose
 from ceco3d.cli.scoring import ScoringSettings
 from ceco3d.cli.settings import to_settings
+from ceco3d.diagnose import DiagnoseSettings
 from ceco3d.doctor import DoctorSettings
 from ceco3d.evaluate import EvaluateSettings
 from ceco3d.predict import PredictSettings
@@ -24,6 +25,7 @@ KINDS = {
     "pretrain": PretrainSettings,
     "preprocess": PreprocessSettings,
     "evaluate": EvaluateSettings,
+    "diagnose": DiagnoseSettings,
     "export": ScoringSettings,
     "predict": PredictSettings,
     "serve": ServeSettings,

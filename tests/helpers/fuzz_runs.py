@@ -37,6 +37,7 @@ dataset:
   name: rooms200
   label_space: scannet20
   seed: 0
+  imbalance: 100
   root: {root}
 """
 LOG = ("step", "epoch", "seconds", "phase", "loss", "ce", "lr", "grad_norm", "skipped", "val_miou", "val_nc1", *CURVES)
@@ -69,7 +70,10 @@ def run_readers(folder: Path) -> list[RunReader]:
     own = ("scenes.json", "environment.json", "evaluation.json", "confusion.npz", "classes.json", "run.lock")
     commands: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
         "table": (read_table, ("config.yaml", "metrics.json")),
-        "study": (read_study_of, ("config.yaml", "metrics.json", "neural_collapse.json")),
+        "study": (
+            read_study_of,
+            ("config.yaml", "metrics.json", "neural_collapse.json", "metrics.csv", "confusion.npz"),
+        ),
         "pictures": (read_pictures, ("config.yaml", "metrics.json", "metrics.csv", "collapse.npz")),
         "report": (read_report, ("config.yaml", "metrics.json", "metrics.csv", "collapse.npz", *own, "report.html")),
     }
@@ -99,6 +103,7 @@ def run_files(data: Path) -> dict[str, tuple[str, bytes]]:
     arrays = {name: rng.normal(size=(count, 8)) for name in ARRAYS[:2]}
     arrays |= {name: np.arange(1, count + 1) for name in ARRAYS[2:4]}
     arrays |= {"features": rng.normal(size=(9, 8)).astype(np.float32), "feature_labels": np.arange(9)}
+    rooms = {"classes": np.arange(4), "scenes": rng.integers(0, 900, (3, 3, 4))}
     log = "\n".join(",".join(map(str, row)) for row in (LOG, *ROWS)) + "\n"
     command = "python -m ceco3d.train tta=flips name='<one>'"
     lock = {"process": {"pid": 7, "host": "node1"}, "token": "a", "since": "2026-01-01"}
@@ -113,7 +118,7 @@ def run_files(data: Path) -> dict[str, tuple[str, bytes]]:
         "scenes.json": ("json", _json({SCENE: 0.5, "scene0001_00": None, "scene0002_00": 0.25})),
         "environment.json": ("json", _json({"command": command, "folder": str(data), "device": "cpu", "gpus": [1]})),
         "evaluation.json": ("json", _json({"split": "val", "views": [{}, {}], "voxel_size": 0.05})),
-        "confusion.npz": ("zip", _npz(counts=rng.integers(0, 900, (count, count + 1)))),
+        "confusion.npz": ("zip", _npz(counts=rng.integers(0, 900, (count, count + 1)), **rooms)),
         "classes.json": ("json", _json(SPACE.to_plain() | {"name": "mine"})),
         "run.lock": ("json", _json(lock)),
         "report.html": ("html", page.encode()),
@@ -129,9 +134,10 @@ def strange_arrays() -> list[dict[str, bytes]]:
         one[3, 2] = value
         arrays = {name: one[:, :8].copy() for name in ARRAYS[:2]} | {name: one[:, 2].copy() for name in ARRAYS[2:4]}
         arrays |= {"features": one[:9, :8].copy(), "feature_labels": one[:9, 2].copy()}
-        found.append({"confusion.npz": _npz(counts=one), "collapse.npz": _npz(**arrays)})
+        rooms = {"classes": one[2:6, 2], "scenes": one[:3, :3, None].copy()}
+        found.append({"confusion.npz": _npz(counts=one, **rooms), "collapse.npz": _npz(**arrays)})
     wide = np.full((count, count + 1), np.iinfo(np.uint64).max, np.uint64)
-    return [*found, {"confusion.npz": _npz(counts=wide)}]
+    return [*found, {"confusion.npz": _npz(counts=wide, classes=wide[:1, 0], scenes=wide[:2, :3, None])}]
 
 
 def _json(content: object) -> bytes:

@@ -11,6 +11,7 @@ from ceco3d.data.labels import label_space
 from ceco3d.data.scenes.device_cache import DeviceCache
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.preprocessing.endless import EndlessRooms
+from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
 
 ARRAYS = ("coord", "color", "normal", "segment20", "segment200", "instance")
@@ -69,3 +70,9 @@ def test_what_needs_the_same_rooms_again_is_an_error(run_command, tiny, tmp_path
     outcome = run_command(command, *arguments)
     assert outcome.code == 2
     assert outcome.err.splitlines()[-1].startswith("error: dataset.endless: "), outcome.err
+
+
+def test_rooms_whose_objects_are_counted_have_an_end():
+    settings = settings_of("train", "dataset=rooms200_lt", "dataset.size=tiny", "dataset.endless=true")
+    with pytest.raises(UserError, match="fixed number"):
+        settings.dataset.rooms()
