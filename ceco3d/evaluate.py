@@ -67,6 +67,7 @@ def run(settings: EvaluateSettings) -> dict[str, Any]:
         return compare(settings)
     if settings.calibrate:
         return print_temperature(settings)
+    settings.check_cluster(settings.weights, settings.vote)
     out = settings.output_folder("evaluate")
     with (
         settings.connected() as cluster,
@@ -75,13 +76,13 @@ def run(settings: EvaluateSettings) -> dict[str, Any]:
     ):
         predictor, folders, space = settings.load(on_cluster=cluster is not None)
         if cluster is None:
-            evaluation = evaluate_scenes(predictor, folders, space)
+            evaluation = evaluate_scenes(predictor, folders, space, segments=settings.segments())
         else:
             own = settings.device, settings.precision or "fp32"  # workers may differ
-            source = predictor_source(predictor, settings.weights, *own, space, settings.head)
+            source = predictor_source(predictor, settings.weights[0], *own, space, settings.head)
             evaluation = evaluate_on_cluster(cluster, source, predictor, folders, space)
         if is_main():
-            evaluation.write(out, settings.split, checkpoint=str(settings.checkpoint))
+            evaluation.write(out, settings.split, checkpoint=settings.names)
             write_text(out / "scores.md", scores_markdown(evaluation.scores, space, settings.title))
             write_environment(out, predictor.device)
             report_evaluation(out, space, settings.title)
@@ -94,6 +95,8 @@ def print_temperature(settings: EvaluateSettings) -> dict[str, Any]:
     """Fit and print the temperature of the checkpoint on the split; returns it with the errors without and with it."""
     if settings.executor != "local":
         raise UserError(f"executor={settings.executor}: calibrate=true runs on this machine only")
+    if settings.vote is not None:
+        raise UserError(f"vote={settings.vote}: calibrate=true is about voxels; leave vote= out")
     found = calibrate(*settings.load())
     print(
         f"temperature {found.temperature:.3g}: expected calibration error {percent(found.before)} % without, "

@@ -20,7 +20,7 @@ def main(settings: ScoringSettings) -> None:
     out = settings.output_folder("export")
     with locked_folder(out, "out"):
         predictor, folders, space = settings.load()
-        scores = export_submission(predictor, folders, space, out, settings.title)
+        scores = export_submission(predictor, folders, space, out, settings.title, settings.segments())
         if scores is not None:
             print_scores(scores, settings.title, space)
 

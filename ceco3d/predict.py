@@ -18,10 +18,10 @@ from ceco3d.cli.executor import ExecutorSettings
 from ceco3d.cli.labeling import LabelingKeys
 from ceco3d.cli.scoring import ViewSettings
 from ceco3d.data.pointclouds.files import find_scans
+from ceco3d.inference.ensemble import load_networks
 from ceco3d.inference.on_cluster import label_scans_on_cluster, predictor_source
-from ceco3d.inference.predictor import load_predictor
 from ceco3d.inference.scan_labeling import label_scans
-from ceco3d.models.pretrained import WeightsPath
+from ceco3d.models.pretrained import WeightsPaths
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import choose_device, choose_precision
 from ceco3d.utils.settings import CommonSettings, FilePath, Positive, as_texts, settings
@@ -35,7 +35,7 @@ class PredictSettings(LabelingKeys, ExecutorSettings, CommonSettings):
     """conf/predict.yaml."""
 
     tta: ViewSettings
-    checkpoint: WeightsPath
+    checkpoint: WeightsPaths
     input: Annotated[Sequence[str], BeforeValidator(as_texts)]
     out: FilePath
     voxel_size: Positive | None = None
@@ -47,6 +47,7 @@ class PredictSettings(LabelingKeys, ExecutorSettings, CommonSettings):
 @command("predict", PredictSettings)
 def main(settings: PredictSettings) -> None:
     """Find the scans, load the network, label one scan after the other, or all of them on a cluster."""
+    settings.check_cluster(settings.checkpoint, settings.vote)
     scans = find_scans(settings.input)
     check_writable(settings.out)
     options = settings.options(settings.overwrite, write_page if settings.page else None)
@@ -55,13 +56,13 @@ def main(settings: PredictSettings) -> None:
         device = choose_device("cpu" if cluster else settings.device)  # workers have their own
         dtype = choose_precision("fp32" if cluster else settings.precision, device)
         rest = size, settings.head, None, settings.fragments
-        predictor, space = load_predictor(settings.checkpoint, device, views, dtype, *rest)
+        predictor, space = load_networks(settings.checkpoint, device, views, dtype, *rest)
         if cluster is None:
             label_scans(predictor, space, scans, settings.out, options, settings.checkpoint)
         else:
             own = settings.device, settings.precision or "fp32"  # workers may differ
-            source = predictor_source(predictor, settings.checkpoint, *own, space, settings.head)
-            label_scans_on_cluster(cluster, source, scans, settings.out, options, settings.checkpoint)
+            source = predictor_source(predictor, settings.checkpoint[0], *own, space, settings.head)
+            label_scans_on_cluster(cluster, source, scans, settings.out, options, settings.checkpoint[0])
     logger.info(f"written to {settings.out}")
 
 

@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     columns     names of the columns of a table that is read
     max_voxels  per forward pass; larger scans are split into chunks
     overlap     voxels around a chunk that the network sees too; None: its whole receptive field
+    vote        one label for each segment: "segments", of a segs.json beside a file or made; "made"; None: no votes
     """
 
     unit: Literal["m", "cm", "mm"]
@@ -44,6 +45,7 @@ class Options(TypedDict, total=False):
     columns: Sequence[str] | None
     max_voxels: int
     overlap: int | None
+    vote: Literal["segments", "made"] | None
 
 
 class Model:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
@@ -25,6 +27,12 @@ class ExecutorSettings:
 
     executor: Literal["local", "dask"] = "local"
     scheduler: Annotated[Text | None, BeforeValidator(_value)] = None
+
+    def check_cluster(self, checkpoints: Sequence[Path], vote: str | None) -> None:
+        """UserError for what workers cannot do: sum several networks, or vote over segments."""
+        if self.executor != "local" and (len(checkpoints) > 1 or vote is not None):
+            what = f"vote={vote}" if len(checkpoints) < 2 else f"{len(checkpoints)} checkpoints"
+            raise UserError(f"executor={self.executor}: {what} work on this machine only; leave executor= out")
 
     def connected(self) -> AbstractContextManager[Cluster | None]:
         """See ``utils.cluster.connected``; None for executor=local. UserError if the keys do not fit together."""

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 from ceco3d.cli.scoring import FragmentPasses
 from ceco3d.inference.labeled_scan import LabeledScan
 from ceco3d.inference.scan_labeling import LabelingOptions
+from ceco3d.inference.segments import Vote
 from ceco3d.utils.settings import Count, Index, as_texts, settings
 
 
@@ -24,11 +25,19 @@ class LabelingKeys:
     max_voxels: Count = 500_000
     overlap: Index | None = 64
     fragments: FragmentPasses = 4
+    vote: Vote | None = None
 
     def options(
         self, overwrite: bool = False, page: Callable[[LabeledScan, Path], None] | None = None
     ) -> LabelingOptions:
         """As ``inference.scan_labeling`` takes them."""
         return LabelingOptions(
-            self.unit, self.up, self.columns, self.max_voxels, self.overlap, overwrite=overwrite, page=page
+            self.unit,
+            self.up,
+            self.columns,
+            self.max_voxels,
+            self.overlap,
+            overwrite=overwrite,
+            page=page,
+            vote=self.vote,
         )

@@ -12,10 +12,13 @@ from pydantic import BeforeValidator
 from ceco3d.cli.catalog import config_dir
 from ceco3d.cli.settings import to_settings
 from ceco3d.data.labels import LabelSpace
-from ceco3d.inference.predictor import Predictor, View, load_predictor, make_views
-from ceco3d.models.pretrained import PRETRAINED, WeightsPath, weights_name
-from ceco3d.preprocessing.datasets import DataSet, processed_scenes
+from ceco3d.inference.ensemble import load_networks
+from ceco3d.inference.predictor import Predictor, View, make_views
+from ceco3d.inference.segments import Segments, Vote
+from ceco3d.models.pretrained import PRETRAINED, WeightsPaths, weights_name
+from ceco3d.preprocessing.datasets import DataSet, ScanNet, processed_scenes
 from ceco3d.preprocessing.labeled.dataset import LabeledScans
+from ceco3d.preprocessing.raw_root import RAW_FOLDER
 from ceco3d.utils.atomic import check_writable
 from ceco3d.utils.device import PRECISIONS, choose_device, choose_precision
 from ceco3d.utils.errors import UserError
@@ -77,34 +80,43 @@ class ScoringSettings(CommonSettings):
 
     dataset: Annotated[DataSet, BUILT]
     tta: ViewSettings
-    checkpoint: WeightsPath | None = None
+    checkpoint: WeightsPaths | None = None
     split: Literal["train", "val", "test"]
     voxel_size: Positive | None = None
     head: str | None = None
     fragments: FragmentPasses = 4
     out: FilePath | None = None
+    vote: Vote | None = None
 
     @property
-    def weights(self) -> Path:
-        """The checkpoint; UserError if it is not set."""
+    def weights(self) -> Sequence[Path]:
+        """The checkpoints; UserError if they are not set."""
         if self.checkpoint is None:
             raise UserError("checkpoint is not set: pass checkpoint=..., see --help")
         return self.checkpoint
 
     @property
+    def names(self) -> str:
+        """What to call the checkpoints."""
+        return ", ".join(map(weights_name, self.weights))
+
+    @property
     def title(self) -> str:
         """The title of the result in tables."""
         size = "" if self.voxel_size is None else f", voxels of {self.voxel_size:g} m"
-        return f"{weights_name(self.weights)} on {self.dataset.name} {self.split}{size}"
+        vote = "" if self.vote is None else ", votes over segments"
+        return f"{self.names} on {self.dataset.name} {self.split}{size}{vote}"
 
     def output_folder(self, command: str) -> Path:
         """``out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable.
 
-        The weights that come with the package belong to no run: ``outputs/pretrained``.
+        The weights that come with the package belong to no run: ``outputs/pretrained``. Several checkpoints:
+        ``<command>-<split>-ensemble`` in the run of the first.
         """
-        shipped = weights_name(self.weights) == PRETRAINED
-        run = Path("outputs", PRETRAINED) if shipped else self.weights.absolute().parent.parent
-        out = self.out or run / f"{command}-{self.split}"
+        first, several = self.weights[0], len(self.weights) > 1
+        shipped = weights_name(first) == PRETRAINED
+        run = Path("outputs", PRETRAINED) if shipped else first.absolute().parent.parent
+        out = self.out or run / f"{command}-{self.split}{'-ensemble' if several else ''}"
         check_writable(out)
         return out
 
@@ -123,6 +135,13 @@ class ScoringSettings(CommonSettings):
         made = scenes() if isinstance(self.dataset, LabeledScans) else None  # whose classes are known only then
         views, own = self.tta.views(), self.dataset.space()
         chosen = self.voxel_size, self.head, own, self.fragments
-        predictor, space = load_predictor(self.weights, device, views, dtype, *chosen)
-        check_same_classes(space, own, self.weights, self.dataset.name)
+        predictor, space = load_networks(self.weights, device, views, dtype, *chosen)
+        check_same_classes(space, own, self.weights[0], self.dataset.name)
         return predictor, (made or scenes())[self.split], space
+
+    def segments(self) -> Segments | None:
+        """The segments that ``vote`` asks for."""
+        if self.vote is None:
+            return None
+        raw = self.dataset.raw if isinstance(self.dataset, ScanNet) else None
+        return Segments(self.vote, None if raw is None else raw / RAW_FOLDER[self.split])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from ceco3d.data.transforms import Voxels, voxelize
 from ceco3d.data.transforms.geometric import bounds
 from ceco3d.inference.fragments import make_fragments
 from ceco3d.inference.predictor import Predictor
+from ceco3d.inference.votes import SegmentVotes
 from ceco3d.utils.progress import track
 
 ROWS = 4  # of probabilities for each voxel of a chunk, at most: with fragments many points of a voxel have their own
@@ -37,6 +39,9 @@ class Box:
 
 def receptive_field(predictor: Predictor) -> int:
     """Distance in voxels along each axis beyond which points do not influence each other's prediction, in any view."""
+    if len(predictor.members) > 1:
+        reaches = [receptive_field(member) * member.voxel_size for member in predictor.members]
+        return math.ceil(max(reaches) / predictor.voxel_size)
     angles = [math.radians(view.rotation) for view in predictor.views]
     reach = max(
         (abs(math.cos(angle)) + abs(math.sin(angle))) / view.scale
@@ -46,17 +51,22 @@ def receptive_field(predictor: Predictor) -> int:
 
 
 def predict_in_chunks(
-    predictor: Predictor, scene: Scene, voxels: Voxels, max_voxels: int, overlap: int
+    predictor: Predictor,
+    scene: Scene,
+    voxels: Voxels,
+    max_voxels: int,
+    overlap: int,
+    votes: SegmentVotes | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Training index (N,) int16 and its probability (N,) float32 for every point of ``scene``.
 
     voxels      of the scene
     max_voxels  per forward pass, and what the memory for probabilities depends on; see ``split_into_boxes``
     overlap     voxels around a chunk that the network sees too; with ``receptive_field`` the result is exact
+    votes       over segments of the points: they decide the labels
     """
-    margin = overlap + 1  # in the outermost voxels, points may be missing
-    single = predictor.fragments == 1
-    rows = None if single else make_fragments(voxels.inverse, len(voxels), predictor.fragments).rows()
+    margin = overlap + math.ceil(predictor.coarsest)  # in the outermost voxels, points may be missing
+    rows = _rows(predictor, voxels)
     boxes = list(split_into_boxes(voxels.coord, max_voxels, margin, rows))
     extent = extent_points(scene, predictor) if len(boxes) > 1 else None
     labels = torch.empty(len(scene), dtype=torch.int16)
@@ -67,10 +77,23 @@ def predict_in_chunks(
             seen[extent] = True
         points = seen.nonzero().squeeze(1)
         core = box.contains(voxels.coord)[voxels.inverse[points]].nonzero().squeeze(1)
-        chunk_labels, chunk_confidence = predictor.predict(scene.select(points), wanted=core)
+        count = None if votes is None else partial(votes.add, points[core])
+        chunk_labels, chunk_confidence = predictor.predict(scene.select(points), wanted=core, count=count)
         labels[points[core]] = chunk_labels.short()
         confidence[points[core]] = chunk_confidence
-    return labels, confidence
+    if votes is None:
+        return labels, confidence
+    labels, confidence = votes.result()
+    return labels.short(), confidence
+
+
+def _rows(predictor: Predictor, voxels: Voxels) -> Tensor | None:
+    """(M,) at most how many rows of probabilities the points of each voxel have; None: one each."""
+    if len(predictor.members) > 1:  # of other voxels each
+        return torch.bincount(voxels.inverse, minlength=len(voxels))
+    if predictor.fragments == 1:
+        return None
+    return make_fragments(voxels.inverse, len(voxels), predictor.fragments).rows()
 
 
 def split_into_boxes(coord: Tensor, max_voxels: int, margin: int, rows: Tensor | None = None) -> Iterator[Box]:
@@ -102,6 +125,8 @@ def extent_points(scene: Scene, predictor: Predictor) -> Tensor:
     In each view these depend on the bounding box of all points, on that of the points that represent the voxels in each
     pass, and on the fullest voxel. Their voxels are complete, so that the same points represent them.
     """
+    if len(predictor.members) > 1:
+        return torch.unique(torch.cat([extent_points(scene, member) for member in predictor.members]))
     extent = [_extremes(scene.coord)]
     for view in predictor.views:
         coord = view(scene).coord

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from ceco3d.data.scenes.blocks import BlockRows, scene_blocks
 from ceco3d.data.scenes.missing import warn_missing
 from ceco3d.data.scenes.processed import read_scene
 from ceco3d.inference.predictor import Predictor
+from ceco3d.inference.segments import Segments
+from ceco3d.inference.votes import SegmentVotes
 from ceco3d.metrics import Calibration, ClassMoments, Confusion, neural_collapse, segmentation_scores
 from ceco3d.metrics.confusion import mean_iou
 from ceco3d.utils.atomic import json_bytes, write_files
@@ -86,23 +89,27 @@ def evaluate_scenes(
     folders: Sequence[Path],
     space: LabelSpace,
     report_failed: ReportFailed | None = None,
+    segments: Segments | None = None,
 ) -> Evaluation:
     """Score a network over all vertices, and measure neural collapse over all voxels, of the scenes in ``folders``.
 
     Distributed processes (``utils.distributed``) share the scenes; each returns the measures of all.
 
     report_failed  is told (scene name, reason) of scenes that cannot be read and are skipped; None: UserError instead
+    segments       of each scene, whose points vote for one label; None: each point has its own
     """
     confusion, moments, calibration = Confusion(len(space)), empty_moments(predictor, space), Calibration()
     sums, before = {}, confusion.counts.clone()
-    for name, _ in label_scenes(predictor, folders, space, confusion, moments, report_failed, calibration):
+    labeled = label_scenes(predictor, folders, space, confusion, moments, report_failed, calibration, segments)
+    for name, _ in labeled:
         sums[name] = Confusion(len(space), confusion.counts - before).sums
         before = confusion.counts.clone()
     confusion.share()
     moments.share()
     calibration.share()
     sums = {name: found for part in gather(sums) for name, found in part.items()}
-    return summarize(predictor, space, confusion, moments, calibration, sums)
+    vote = None if segments is None else segments.vote
+    return summarize(predictor, space, confusion, moments, calibration, sums, vote)
 
 
 def summarize(
@@ -112,6 +119,7 @@ def summarize(
     moments: ClassMoments,
     calibration: Calibration,
     sums: Mapping[str, Tensor],
+    vote: str | None = None,
 ) -> Evaluation:
     """The measures from the counts and moments of all scenes, and the ``sums`` (3, K) of each by name."""
     weight, bias = predictor.classifier
@@ -126,6 +134,10 @@ def summarize(
         "views": [asdict(view) for view in predictor.views],
         "fragments": predictor.fragments,
     }
+    if len(predictor.members) > 1:
+        protocol["voxel_sizes"] = [member.voxel_size for member in predictor.members]
+    if vote is not None:
+        protocol["vote"] = vote
     names = sorted(sums)
     scenes = {name: mean_iou(sums[name]) for name in names}
     stacked = torch.stack([sums[name] for name in names]) if names else torch.zeros(0, 3, len(space), dtype=torch.int64)
@@ -140,6 +152,7 @@ def label_scenes(
     moments: ClassMoments | None = None,
     report_failed: ReportFailed | None = None,
     calibration: Calibration | None = None,
+    segments: Segments | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (scene name, (N,) predicted training indices) for this process's share of the scenes.
 
@@ -147,6 +160,7 @@ def label_scenes(
     moments        adds the features of their voxels
     report_failed  see ``evaluate_scenes``
     calibration    adds the confidence of the predictions
+    segments       see ``evaluate_scenes``
     """
     warn_missing(folders, predictor.features)
     mine = range(rank(), len(folders), world())
@@ -155,7 +169,7 @@ def label_scenes(
         if moments is not None:
             moments.seed(number)
         try:
-            yield folder.name, label_scene(predictor, folder, space, confusion, moments, calibration)
+            yield folder.name, label_scene(predictor, folder, space, confusion, moments, calibration, segments)
         except UserError as error:
             if report_failed is None:
                 raise
@@ -169,29 +183,47 @@ def label_scene(
     confusion: Confusion,
     moments: ClassMoments | None = None,
     calibration: Calibration | None = None,
+    segments: Segments | None = None,
 ) -> np.ndarray:
     """(N,) predicted training indices of a processed scene, added to ``confusion``, ``moments`` and ``calibration``.
 
-    Block by block if the scene is large, see ``data.scenes.blocks``.
+    Block by block if the scene is large, see ``data.scenes.blocks``. Then only its ``segments`` take all its points.
     """
+    truth, labels, confidence = label_points(predictor, folder, space, moments, segments)
+    confusion.update(labels, truth)
+    if calibration is not None:
+        calibration.update(confidence, labels, truth)
+    return labels.numpy()
+
+
+def label_points(
+    predictor: Predictor,
+    folder: Path,
+    space: LabelSpace,
+    moments: ClassMoments | None = None,
+    segments: Segments | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Training indices (N,) int64 of the ground truth, of the predictions, and their probability (N,) float32."""
+    votes = None if segments is None else SegmentVotes(segments(folder, space))
     blocks = scene_blocks(folder, None)
     if blocks is None:
         scene = read_scene(folder, space, features=predictor.features)
-        labels, confidence = predictor.predict(scene, moments)
-        confusion.update(labels, scene.segment)
-        if calibration is not None:
-            calibration.update(confidence, labels, scene.segment)
-        return labels.numpy()
-    result = np.full(int(blocks.counts.sum()), IGNORE, np.int64)
+        count = None if votes is None else partial(votes.add, torch.arange(len(scene)))
+        found = predictor.predict(scene, moments, count=count)
+        return scene.segment, *(found if votes is None else votes.result())
+    total = int(blocks.counts.sum())
+    truth, labels, confidence = torch.full((total,), IGNORE), torch.full((total,), IGNORE), torch.zeros(total)
     for number in range(len(blocks)):
         block = BlockRows(blocks, number)
         scene = read_scene(folder, space, block, features=predictor.features)
-        labels, confidence = predictor.predict(scene, moments)  # points in overlaps add to the moments of each block
-        confusion.update(labels[block.core], scene.segment[block.core])
-        if calibration is not None:
-            calibration.update(confidence[block.core], labels[block.core], scene.segment[block.core])
-        result[block.rows[block.core]] = labels[block.core]
-    return result
+        core = torch.from_numpy(block.core)
+        points = torch.from_numpy(block.rows[block.core])
+        own = core.nonzero().squeeze(1)
+        count = None if votes is None else partial(votes.add, points)
+        # Points in overlaps add to the moments of each block.
+        labels[points], confidence[points] = predictor.predict(scene, moments, own, count)
+        truth[points] = scene.segment[core]
+    return truth, *((labels, confidence) if votes is None else votes.result())
 
 
 def empty_moments(predictor: Predictor, space: LabelSpace) -> ClassMoments:

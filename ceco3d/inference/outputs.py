@@ -37,13 +37,17 @@ def name_outputs(scans: Sequence[Path], out: Path, page: bool = False) -> dict[P
     return names
 
 
-def checkpoint_source(checkpoint: Path) -> dict[str, str]:
-    """Path and SHA-256 of a checkpoint, as summaries record them: best.pt changes while a run goes on."""
-    digest = hashlib.sha256()
-    with checkpoint.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return {"checkpoint": str(checkpoint), "checkpoint_sha256": digest.hexdigest()}
+def checkpoint_source(checkpoint: Path | Sequence[Path]) -> dict[str, str]:
+    """Path and SHA-256 of a checkpoint, as summaries record them: best.pt changes while a run goes on.
+
+    Of several: their paths, and the SHA-256 of all of them one after the other.
+    """
+    paths, digest = [checkpoint] if isinstance(checkpoint, Path) else checkpoint, hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    return {"checkpoint": ", ".join(map(str, paths)), "checkpoint_sha256": digest.hexdigest()}
 
 
 def refuse_to_overwrite(names: Mapping[Path, str], out: Path, source: Mapping[str, str], page: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -103,6 +103,16 @@ class Predictor:
         self.features, self.voxel_size, self.views, self.dtype = list(features), voxel_size, views, dtype
         self.outputs, self.fragments, self.temperature = outputs, fragments, temperature
 
+    @property
+    def members(self) -> Sequence[Predictor]:
+        """The networks whose softmax is summed: this one."""
+        return [self]
+
+    @property
+    def coarsest(self) -> float:
+        """The largest voxel size of the members, in voxels of ``voxel_size``."""
+        return max(member.voxel_size for member in self.members) / self.voxel_size
+
     def with_outputs(self, outputs: slice) -> Predictor:
         """The same network, with other outputs."""
         return self._changed(outputs=outputs)
@@ -125,21 +135,47 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(
-        self, scene: Scene, moments: ClassMoments | None = None, wanted: Tensor | None = None
+        self,
+        scene: Scene,
+        moments: ClassMoments | None = None,
+        wanted: Tensor | None = None,
+        count: Callable[[Tensor, Tensor], None] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Training index (N,) int64 of every point and its probability (N,) float32, on the CPU.
 
-        A point gets the mean probabilities of its voxel over the passes that predict it, in all views.
+        A point gets the mean probabilities of its voxel over the passes that predict it, in all views, and over the
+        ``members``.
 
         moments  adds the voxels' features before the classifier, in the first pass of the first view
         wanted   (W,) points whose labels are returned; None: all
+        count    gets the probabilities (S, K) and the row (W,) in them of every wanted point, see ``inference.votes``
         """
-        self.model.eval()
         scene = scene.to(self.device)
-        batches = [make_batch([view(scene)], self.voxel_size, self.features) for view in self.views]
         wanted = torch.arange(len(scene), device=self.device) if wanted is None else wanted.to(self.device)
-        row, first = _shared_rows([self._groups(batch)[wanted] for batch in batches])
-        points = wanted[first]
+        batches = [member._batches(scene) for member in self.members]
+        pairs = [(member, batch) for member, own in zip(self.members, batches, strict=True) for batch in own]
+        row, first = _shared_rows([member._groups(batch)[wanted] for member, batch in pairs])
+        points, total = wanted[first], None
+        for member, own in zip(self.members, batches, strict=True):
+            found = member._probabilities_of(scene, own, points, moments)
+            total, moments = found if total is None else total.add_(found), None
+        assert total is not None
+        if len(self.members) > 1:
+            total /= len(self.members)
+        if count is not None:
+            count(total, row)
+        confidence, labels = total.max(1)
+        return labels[row].cpu(), confidence[row].cpu()
+
+    def _batches(self, scene: Scene) -> list[Batch]:
+        """The voxels of every view."""
+        return [make_batch([view(scene)], self.voxel_size, self.features) for view in self.views]
+
+    def _probabilities_of(
+        self, scene: Scene, batches: Sequence[Batch], points: Tensor, moments: ClassMoments | None
+    ) -> Tensor:
+        """(S, K) mean probabilities of ``points`` (S,) over the passes of all views."""
+        self.model.eval()
         total = torch.zeros(len(points), len(self.classifier[1]), device=self.device)
         passes = total.new_zeros(len(points), 1)
         for view, batch in zip(self.views, batches, strict=True):
@@ -147,8 +183,7 @@ class Predictor:
                 total[rows] += probabilities
                 passes[rows] += 1
             moments = None
-        confidence, labels = total.div_(passes).max(1)
-        return labels[row].cpu(), confidence[row].cpu()
+        return total.div_(passes)
 
     def _groups(self, batch: Batch) -> Tensor:
         """(N,) int64: points of the same group get the same probabilities in this view."""

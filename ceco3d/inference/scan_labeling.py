@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from ceco3d.inference.chunks import predict_in_chunks, receptive_field
 from ceco3d.inference.labeled_scan import LabeledScan, print_class_table
 from ceco3d.inference.outputs import checkpoint_source, name_outputs, refuse_to_overwrite
 from ceco3d.inference.predictor import Predictor
+from ceco3d.inference.segments import Vote, scan_segments
+from ceco3d.inference.votes import SegmentVotes
 from ceco3d.metrics.tables import percent
 from ceco3d.utils.errors import UserError
 
@@ -40,6 +43,7 @@ class LabelingOptions:
     overwrite   results of another checkpoint or scan
     max_points  of a scan; larger ones are refused; None: any number
     page        writes the page of a labeled scan beside its files, whose path without suffix is given; None: no page
+    vote        over which segments, see ``inference.segments``; None: each point has its own label
     """
 
     unit: str = "m"
@@ -50,6 +54,7 @@ class LabelingOptions:
     overwrite: bool = False
     max_points: int | None = None
     page: Callable[[LabeledScan, Path], None] | None = None
+    vote: Vote | None = None
 
 
 def label_scans(
@@ -58,11 +63,11 @@ def label_scans(
     scans: Sequence[Path],
     out: Path,
     options: LabelingOptions,
-    checkpoint: Path,
+    checkpoint: Path | Sequence[Path],
 ) -> None:
     """Label every scan and write its files to ``out``; UserError after the last one if any failed.
 
-    checkpoint  of the predictor; recorded in the summaries
+    checkpoint  of the predictor, or those of its members; recorded in the summaries
     """
     names, source = plan_outputs(scans, out, options, checkpoint)
     jobs = ((path, partial(label_scan, predictor, space, path, out / names[path], options, source)) for path in scans)
@@ -70,7 +75,7 @@ def label_scans(
 
 
 def plan_outputs(
-    scans: Sequence[Path], out: Path, options: LabelingOptions, checkpoint: Path
+    scans: Sequence[Path], out: Path, options: LabelingOptions, checkpoint: Path | Sequence[Path]
 ) -> tuple[dict[Path, str], dict[str, str]]:
     """The base name of each scan's files in ``out``, and the source that their summaries record.
 
@@ -127,6 +132,7 @@ def label_scan(
         **source,
         "label_space": stored_space(space),
         "voxel_size": predictor.voxel_size,
+        **({} if options.vote is None else {"vote": options.vote}),
         "points": len(scan),
         "unlabelled": int((~result.usable).sum()),
         "mean_confidence": result.mean_confidence,
@@ -167,8 +173,12 @@ def predict_scan(
     for warning in warnings:
         logger.warning(f"{shown}: {warning}")
     voxels = voxelize(scene.coord, predictor.voxel_size)
-    overlap = receptive_field(predictor) if options.overlap is None else options.overlap
-    labels, confidence = predict_in_chunks(predictor, scene, voxels, options.max_voxels, overlap)
+    given = options.overlap
+    overlap = receptive_field(predictor) if given is None else math.ceil(given * predictor.coarsest)
+    votes = None
+    if options.vote is not None:
+        votes = SegmentVotes(scan_segments(options.vote, scan, path, scene.coord.numpy(), usable))
+    labels, confidence = predict_in_chunks(predictor, scene, voxels, options.max_voxels, overlap, votes)
     mean = float(confidence.mean())
     if mean < LOW_CONFIDENCE:
         warnings.append(

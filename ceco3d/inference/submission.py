@@ -17,6 +17,7 @@ import numpy as np
 from ceco3d.data.labels import LabelSpace
 from ceco3d.inference.evaluation import label_scenes
 from ceco3d.inference.predictor import Predictor
+from ceco3d.inference.segments import Segments
 from ceco3d.metrics import Confusion, segmentation_scores
 from ceco3d.metrics.tables import scores_markdown
 from ceco3d.utils.atomic import encoded, json_bytes, whole_file, write_files
@@ -25,15 +26,20 @@ logger = logging.getLogger(__name__)
 
 
 def export_submission(
-    predictor: Predictor, folders: Sequence[Path], space: LabelSpace, out: Path, title: str
+    predictor: Predictor,
+    folders: Sequence[Path],
+    space: LabelSpace,
+    out: Path,
+    title: str,
+    segments: Segments | None = None,
 ) -> dict[str, Any] | None:
     """Label the processed scenes in ``folders`` and write ``out/submission.zip``.
 
     Where the scenes have labels, also writes ``out/scores.json`` and ``out/scores.md``, a table with this ``title``,
-    and returns the scores; otherwise returns None.
+    and returns the scores; otherwise returns None. ``segments`` as in ``evaluate_scenes``.
     """
     confusion, scores = Confusion(len(space)), None
-    predictions = label_scenes(predictor, folders, space, confusion)
+    predictions = label_scenes(predictor, folders, space, confusion, segments=segments)
     with whole_file(out / "submission.zip") as file:
         vertices = _write_zip(file, predictions, space)
         if confusion.counts.any():  # before the zip gets its name: the disk may be full

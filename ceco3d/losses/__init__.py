@@ -1,5 +1,6 @@
 """Losses on point features and logits, one per file: first the pure function, then the module that calls it."""
 
+from ceco3d.losses.alignment import alignment
 from ceco3d.losses.center_collapse import CenterCollapseLoss, class_centers
 from ceco3d.losses.etf import simplex_etf
 from ceco3d.losses.info_nce import Partition, SceneContextLoss
@@ -18,6 +19,7 @@ __all__ = [
     "PointLoss",
     "SceneContextLoss",
     "SegmentationLoss",
+    "alignment",
     "class_centers",
     "lovasz_softmax",
     "simplex_etf",

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ceco3d.losses.center_memory import CenterMemory
 from ceco3d.losses.etf import simplex_etf
 from ceco3d.utils.distributed import differentiable_sum, reduce
 
@@ -93,6 +94,17 @@ class CenterCollapseLoss(nn.Module):
     across_ranks  average centers over the batches of all processes. The averaged gradients then equal those of one
                   process with all the data. No effect with over="scene".
     seed          of the ETF's random orientation
+    memory        momentum m of a memory of class centers, in [0, 1); 0 = none. Ours, not in the paper; see below
+
+    The memory keeps one center per class, ``remembered = m * remembered + (1 - m) * center of the batch``; a class
+    enters it with its first center. The loss takes these in place of the centers of the batch. Their gradient flows
+    through the batch's part only and is 1 - m times that of the plain loss at the same place, which a larger weight
+    makes up for. A class that is absent from the batch keeps its center, which is constant, so it says nothing to the
+    features; since W is fixed, its cross-entropy has no gradient but that of a trained projector or a ``learned``
+    classifier. Only with one of these do absent classes take part, and then they count in the mean over classes: the
+    projector sees all classes in every step, and the features' share of the gradient falls. Otherwise they are left
+    out, because they would only scale the loss. Evaluation mode reads the memory and does not change it. The memory is
+    a buffer, so checkpoints keep it. It needs over="batch" and across_ranks.
 
     Centers are averaged before the projection, so a larger projector costs almost nothing. All arithmetic is float32 or
     wider, also under autocast. Raises ValueError for impossible combinations.
@@ -120,6 +132,7 @@ class CenterCollapseLoss(nn.Module):
         seed: int = 0,
         bottleneck: int | None = None,
         dropout: float = 0.0,
+        memory: float = 0.0,
     ) -> None:
         super().__init__()
         if over not in ("batch", "scene"):
@@ -147,6 +160,12 @@ class CenterCollapseLoss(nn.Module):
             self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
         self.register_buffer("log_prior", _log_prior(class_counts if prior else None, num_classes))
+        self.memory: CenterMemory | None = None
+        if memory:
+            if over != "batch" or not across_ranks:
+                raise ValueError(f"memory={memory} needs over=batch and across_ranks=true")
+            trained = classifier == "learned" or any(value.requires_grad for value in self.projector.parameters())
+            self.memory = CenterMemory(num_classes, bottleneck or in_channels, memory, absent=trained)
 
     def forward(self, features: Tensor, labels: Tensor, scenes: Tensor | None = None) -> Tensor:
         """(N, in_channels), (N,) or (B, in_channels, H, W), (B, H, W) -> scalar; 0 if no label is valid.
@@ -160,6 +179,8 @@ class CenterCollapseLoss(nn.Module):
             if self.reduce is not None and len(features) > 1:
                 features = self.reduce(features.to(torch.promote_types(features.dtype, torch.float32)))
             centers, classes = self._centers(features, labels, scenes)
+            if self.memory is not None:
+                centers, classes = self.memory(centers, classes)
             return center_logit_loss(self.logits(centers.to(self.weight.dtype)), classes, self.label_smoothing)
 
     def _centers(self, features: Tensor, labels: Tensor, scenes: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -26,13 +26,21 @@ class JointLoss(nn.Module):
         super().__init__()
         self.blocks, self.criteria = tuple(blocks), nn.ModuleList(criteria)
 
-    def forward(self, logits: Tensor, features: Tensor, labels: Tensor, scenes: Tensor) -> dict[str, Tensor]:
+    @property
+    def needs_classifier(self) -> bool:
+        """Whether a criterion needs the rows of the classifier."""
+        return any(getattr(criterion, "needs_classifier", False) for criterion in self.criteria)
+
+    def forward(
+        self, logits: Tensor, features: Tensor, labels: Tensor, scenes: Tensor, classifier: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Scalars by name: ``loss``, what each part adds to it (``loss_PART``), and the other terms summed likewise.
 
-        logits    (N, K), K the classes of all parts
-        features  (N, C), the input of the classifier
-        labels    (N,) joint index, -1 = ignored
-        scenes    (N,) index of the scene in the batch
+        logits      (N, K), K the classes of all parts
+        features    (N, C), the input of the classifier
+        labels      (N,) joint index, -1 = ignored
+        scenes      (N,) index of the scene in the batch
+        classifier  (K, C) its rows, for criteria that need them
         """
         rows = [block.covers(labels).nonzero().squeeze(1) for block in self.blocks]
         counts = torch.tensor([float(len(own)) for own in rows], device=logits.device)
@@ -41,7 +49,9 @@ class JointLoss(nn.Module):
         sums: dict[str, Tensor] = {}
         added: dict[str, Tensor] = {}
         for block, criterion, own, share in zip(self.blocks, self.criteria, rows, shares, strict=True):
-            terms = criterion(logits[:, block.outputs][own], features[own], block.own(labels[own]), scenes[own])
+            known = {} if classifier is None else {"classifier": classifier[block.outputs]}
+            rows_of_part = logits[:, block.outputs][own], features[own], block.own(labels[own]), scenes[own]
+            terms = criterion(*rows_of_part, **(known if getattr(criterion, "needs_classifier", False) else {}))
             # A mean over no rows is NaN.
             terms = {name: share * torch.where(share > 0, value, 0.0) for name, value in terms.items()}
             sums = {name: sums[name] + value if name in sums else value for name, value in terms.items()}

@@ -8,11 +8,11 @@ and ``trained_on``, a text. ``scripts/ship_weights.py`` writes one from a checkp
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from safetensors.torch import save
 from torch import Tensor
 
@@ -53,6 +53,14 @@ def _as_weights(value: Any) -> Any:
 
 # A setting that names a checkpoint.
 WeightsPath = Annotated[FilePath, BeforeValidator(_as_weights)]
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+# One that names a checkpoint, or several in a list.
+WeightsPaths = Annotated[Sequence[WeightsPath], Field(min_length=1), BeforeValidator(_as_list)]
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], setup: Mapping[str, Any]) -> None:

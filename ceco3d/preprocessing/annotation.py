@@ -46,11 +46,7 @@ def read_labels(folder: Path, count: int, table: LabelTable) -> tuple[dict[str, 
     Groups apply in file order: a later one overwrites an earlier one, even if its own label is ignored. A group that
     repeats an earlier one exactly is the same instance (scene0217_00 lists every group twice).
     """
-    path = folder / f"{folder.name}{SEGMENTS}"
-    seg_indices = _integers(_read_json(path, "segIndices")["segIndices"], path, "segIndices")
-    if len(seg_indices) != count:
-        hint = "a copy of the high-resolution _vh_clean.segs.json?"
-        raise UserError(f"{path} has {len(seg_indices)} entries for {count} vertices ({hint}); download it again")
+    seg_indices = read_segments(folder / f"{folder.name}{SEGMENTS}", count)
     groups = _read_groups(folder / f"{folder.name}{AGGREGATION}")
     keys = [(name, np.sort(segments).tobytes()) for name, segments in groups]
     number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
@@ -70,6 +66,15 @@ def read_labels(folder: Path, count: int, table: LabelTable) -> tuple[dict[str, 
     row[np.append(ids, -1)[row] != seg_indices] = len(ids)
     arrays = dict(zip(LABELS, by_segment.take(row, axis=1), strict=True))
     return arrays, _objects(number, arrays, ids[np.bincount(row, minlength=len(ids) + 1)[:-1] > 0], table)
+
+
+def read_segments(path: Path, count: int) -> np.ndarray:
+    """(count,) int64 segment of every vertex of a mesh, from a ``segs.json``; UserError unless it is that mesh's."""
+    seg_indices = _integers(_read_json(path, "segIndices")["segIndices"], path, "segIndices")
+    if len(seg_indices) != count:
+        hint = "a copy of the high-resolution _vh_clean.segs.json?"
+        raise UserError(f"{path} has {len(seg_indices)} entries for {count} vertices ({hint}); download it again")
+    return seg_indices
 
 
 def _objects(

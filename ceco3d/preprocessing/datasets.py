@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from ceco3d.data.labels import LabelSpace, label_space
 from ceco3d.data.scenes.processed import list_scenes
 from ceco3d.preprocessing.endless import EndlessRooms
 from ceco3d.preprocessing.pipeline import preprocess_scenes
+from ceco3d.preprocessing.raw_root import RAW_FOLDER
 from ceco3d.preprocessing.summary import Summary, summary_lines
 from ceco3d.synthetic import Imbalance, LongTail, generate_rooms
 from ceco3d.utils.distributed import main_first
@@ -28,6 +29,8 @@ class DataSet(Protocol):
     name   for titles and error messages
     raw    folder of the raw scenes; None where only processed ones exist
     root   folder of the processed scenes, ``<root>/<split>/<scene>``
+
+    It can have ``train``, the splits to train on, see ``training_scenes``.
     """
 
     name: str
@@ -45,7 +48,10 @@ class DataSet(Protocol):
 
 @dataclass(frozen=True)
 class ScanNet:
-    """ScanNet's raw layout. ``align`` applies the axis alignment; ``voxel_size`` (meters) is what suits the scans."""
+    """ScanNet's raw layout. ``align`` applies the axis alignment; ``voxel_size`` (meters) is what suits the scans.
+
+    ``train`` names the splits to train on.
+    """
 
     name: str
     label_space: str
@@ -53,6 +59,7 @@ class ScanNet:
     root: Path
     align: bool = True
     voxel_size: float = 0.02
+    train: Sequence[str] = field(default=("train",), kw_only=True)
 
     def space(self) -> LabelSpace:
         """See DataSet."""
@@ -148,6 +155,23 @@ def processed_scenes(dataset: DataSet, splits: Sequence[str], workers: int | Non
         if dataset.raw is not None or not all((dataset.root / split).is_dir() for split in splits):
             _check(dataset, make_processed(dataset, splits, workers))
         return {split: list_scenes(dataset.root, split) for split in splits}
+
+
+def training_scenes(dataset: DataSet, workers: int | None) -> tuple[list[Path], list[Path]]:
+    """The processed scenes to train on, those of the splits ``dataset.train``, and those of val.
+
+    Warns if val is trained on. UserError as ``processed_scenes``, and if ``dataset.train`` makes no sense.
+    """
+    chosen = [str(split) for split in getattr(dataset, "train", ("train",))]
+    if not chosen or len({*chosen}) < len(chosen) or {*chosen} - RAW_FOLDER.keys():
+        raise UserError(f"dataset.train=[{', '.join(chosen)}]: name some of train, val and test, each once")
+    scenes = processed_scenes(dataset, tuple(dict.fromkeys((*chosen, "val"))), workers)
+    if "val" in chosen:
+        logger.warning(
+            f"dataset.train=[{', '.join(chosen)}]: validation scores are of scenes that are trained on, and best.pt is "
+            "chosen by them; evaluate last.pt"
+        )
+    return [scene for split in chosen for scene in scenes[split]], scenes["val"]
 
 
 def _check(dataset: DataSet, summary: Summary) -> None:

@@ -14,6 +14,7 @@ LOSS_TERMS = {
     "ce": "cross-entropy of the predicted class of each labeled voxel; 0 is perfect",
     "lovasz": "Lovász-softmax, a smooth stand-in for 1 - IoU; 0 is perfect",
     "ceco": "center collapse: how far the mean features of the classes are from a simplex of equal angles (CeCo)",
+    "alignment": "1 - cosine between class centers and rows of the classifier; 0: they point the same way",
 }
 COLUMNS = {
     "lr": "learning rate of the optimizer's first parameter group",
@@ -48,11 +49,11 @@ def column_terms(names: Iterable[str], config: Mapping[str, Any]) -> str:
     """Return the explanation of the columns ``names`` of a log."""
     loss = config.get("loss")
     settings = loss if isinstance(loss, Mapping) else {}
-    weights = {"ceco": settings.get("center_weight"), "lovasz": settings.get("lovasz_weight")}
+    weights = {"ceco": "center_weight", "lovasz": "lovasz_weight", "alignment": "alignment"}
     found = {}
     for name in names:
         text = (LOSS_TERMS | COLUMNS).get(name, "a term that this run's loss returns by this name")
-        weight = weights.get(name)
+        weight = settings.get(weights.get(name, ""))
         found[name] = text + (f"; its weight in the loss is {weight}" if isinstance(weight, int | float) else "")
     return _list(found)
 

@@ -21,7 +21,7 @@ from ceco3d.inference.joint import JointEvaluation, evaluate_parts
 from ceco3d.inference.predictor import Predictor
 from ceco3d.losses import JointLoss
 from ceco3d.models import Network
-from ceco3d.preprocessing.datasets import processed_scenes
+from ceco3d.preprocessing.datasets import training_scenes
 from ceco3d.preprocessing.joint import Joint
 from ceco3d.training import build
 from ceco3d.training.batches import (
@@ -55,13 +55,11 @@ class JointSegmentation:
                 f"trainer.batch_voxels={settings.trainer.batch_voxels}: does not work with several data sets, whose "
                 "scenes take turns; set trainer.batch_size"
             )
-        scenes = {
-            name: processed_scenes(part, ("train", "val"), settings.workers) for name, part in dataset.parts.items()
-        }
-        settings = build.with_features(settings, [*chain(*(found["train"] for found in scenes.values()))])
+        scenes = {name: training_scenes(part, settings.workers) for name, part in dataset.parts.items()}
+        settings = build.with_features(settings, [*chain(*(train for train, _ in scenes.values()))])
         parts = {
-            name: Segmentation(replace(settings, dataset=part), part.space(), found["train"], found["val"])
-            for (name, part), found in zip(dataset.parts.items(), scenes.values(), strict=True)
+            name: Segmentation(replace(settings, dataset=part), part.space(), train, val)
+            for (name, part), (train, val) in zip(dataset.parts.items(), scenes.values(), strict=True)
         }
         return cls(settings, parts, dataset.draw_shares)
 

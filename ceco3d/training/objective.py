@@ -81,5 +81,6 @@ class Objective(TrainingObjective[Batch]):
         logits = self.model.final(features)
         rows = (logits.features, features.features, batch.coordinates[:, 0])
         outputs, inputs, scenes = (batch.at_labels(values) for values in rows)
-        losses: dict[str, Tensor] = self.criterion(outputs, inputs, batch.labels, scenes)
+        known = {"classifier": self.model.final.kernel.T} if getattr(self.criterion, "needs_classifier", False) else {}
+        losses: dict[str, Tensor] = self.criterion(outputs, inputs, batch.labels, scenes, **known)
         return losses

@@ -16,7 +16,7 @@ from ceco3d.data.scenes.frequency import class_frequency
 from ceco3d.inference.evaluation import Evaluation, ReportFailed, evaluate_scenes
 from ceco3d.inference.predictor import Predictor
 from ceco3d.models import Network
-from ceco3d.preprocessing.datasets import processed_scenes
+from ceco3d.preprocessing.datasets import training_scenes
 from ceco3d.runs.folder import CLASSES
 from ceco3d.training import build
 from ceco3d.training.batches import training_batches
@@ -78,9 +78,9 @@ class Segmentation:
     @classmethod
     def read(cls, settings: TrainSettings) -> Segmentation:
         """The task of ``settings.dataset``, whose scenes are processed first. UserError on bad data."""
-        scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
-        found = build.with_features(settings, scenes["train"])
-        return cls(found, settings.dataset.space(), scenes["train"], scenes["val"])
+        train, val = training_scenes(settings.dataset, settings.workers)
+        found = build.with_features(settings, train)
+        return cls(found, settings.dataset.space(), train, val)
 
     def network(self) -> Network:
         """See Task."""

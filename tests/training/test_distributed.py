@@ -77,6 +77,15 @@ def criterion(counts):
     return SegmentationLoss(point, CenterCollapseLoss(classes, 24, dim=8, class_counts=counts), 0.4)
 
 
+def remembering(counts):
+    """Alignment, and centers mixed with remembered ones; all classes take part, also absent ones."""
+    classes = len(counts)
+    center = CenterCollapseLoss(classes, 24, dim=8, class_counts=counts, memory=0.5)
+    center.memory.remembered.copy_(torch.arange(classes * 24).reshape(classes, 24) % 7)
+    center.memory.known[::2] = True
+    return SegmentationLoss(PointLoss(classes), center, 0.4, alignment=0.3)
+
+
 def one_step(rank, world, count, make_loss):
     """Loss and gradients of ``count`` scenes, shared by the processes, in float64."""
     torch.manual_seed(0)
@@ -95,7 +104,7 @@ def one_step(rank, world, count, make_loss):
     return total / world, tensors
 
 
-@pytest.mark.parametrize("make_loss", [criterion, joint_loss])
+@pytest.mark.parametrize("make_loss", [criterion, joint_loss, remembering])
 def test_two_processes_compute_the_gradients_of_one(tmp_path, make_loss):
     ((loss, whole),) = spawn(one_step, 1, tmp_path, 4, make_loss)
     for shared_loss, shared in spawn(one_step, 2, tmp_path, 4, make_loss):

@@ -78,10 +78,13 @@ def test_the_modern_loss_logs_its_parts(tiny, tmp_path):
     assert loss == pytest.approx(ce + lovasz + cfg.loss.arguments["center_weight"] * ceco, rel=1e-5)
 
 
-@pytest.mark.parametrize(("workers", "ema"), [(0, "null"), (2, "0.9")])
-def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, workers, ema):
+@pytest.mark.parametrize(
+    ("workers", "ema", "loss"),
+    [(0, "null", []), (2, "0.9", []), (0, "null", ["loss.center.memory=0.9", "loss.alignment=0.1"])],
+)
+def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, workers, ema, loss):
     options = ["trainer.epochs=2", "trainer.validate_every=1", f"trainer.workers={workers}", "transforms=pointcept"]
-    options.append(f"trainer.ema={ema}")
+    options += [f"trainer.ema={ema}", *loss]
     train(config(tiny, tmp_path / "whole", *options))
     stopped = config(tiny, tmp_path / "parts", *options, "resume=auto")
     with monkeypatch.context() as patch:
@@ -93,6 +96,7 @@ def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch, workers, ema)
     train(stopped)
     a, b = (weights(tmp_path / name / "checkpoints/last.pt") for name in ("whole", "parts"))
     assert equal(a, b)
+    assert ("center.memory.remembered" in a["criterion"]) == bool(loss)
     timeless = [
         [{k: v for k, v in row.items() if k not in TIMINGS} for row in rows(tmp_path / n)] for n in ("whole", "parts")
     ]

@@ -41,7 +41,8 @@ Found = Mapping[RawScan, Findings]
 class LabeledScans(ABC):
     """A data set of labeled scans in some layout. ``unit`` and ``up`` are those of its files.
 
-    ``voxel_size`` (meters) and ``features`` are what suits the scans: defaults of the keys of the same names.
+    ``voxel_size`` (meters) and ``features`` are what suits the scans: defaults of the keys of the same names. ``train``
+    names the splits to train on.
     """
 
     name: str
@@ -51,6 +52,7 @@ class LabeledScans(ABC):
     unit: str = "m"
     up: str = "z"
     features: Sequence[str] | str = "auto"
+    train: Sequence[str] = field(default=("train",), kw_only=True)
 
     @abstractmethod
     def layout(self) -> Layout:
