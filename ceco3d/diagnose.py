@@ -41,8 +41,10 @@ class DiagnoseSettings(ScoringSettings):
 
     @property
     def folder(self) -> Path:
-        """``out``, or ``diagnose`` in the run that the checkpoint belongs to; UserError if not writable
-        or for several checkpoints."""
+        """``out``, or ``diagnose`` in the run that the checkpoint belongs to.
+
+        UserError if it is not writable, or for several checkpoints.
+        """
         if len(self.weights) > 1:
             raise UserError("checkpoint: one network is diagnosed at a time; name one")
         shipped = self.names == PRETRAINED
