@@ -41,7 +41,8 @@ def test_keys_of_all_choices_are_known_not_only_those_of_the_default():
 
 
 def test_choices_have_the_keys_of_those_that_they_extend():
-    assert TRAIN.holders("loss.center.dim") == ["loss=ceco", "loss=ceco_2d", "loss=cecol", "loss=modern_ceco"]
+    names = ["balanced_focal_ceco", "ceco", "ceco_2d", "cecol", "logit_adjustment_ceco", "modern_ceco"]
+    assert TRAIN.holders("loss.center.dim") == [f"loss={name}" for name in names]
 
 
 def test_comments_are_read_with_the_lines_that_continue_them():

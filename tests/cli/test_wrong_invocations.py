@@ -35,7 +35,7 @@ WRONG = [
     ("train", ["trainer={epohcs: 3}"], "trainer.epohcs: no such key; did you mean trainer.epochs?"),
     ("train", ["model=minkunet34c,minkunet14a"], "several values; choose one, or add --multirun for a run with each"),
     ("train", ["features=color,normal"], "several values; write features=[color,normal] for a list"),
-    ("train", ["loss=ce", "loss.center.dim=600"], "loss.center.dim: no such key here; loss=ceco, .* have it"),
+    ("train", ["loss=ce", "loss.center.dim=600"], "loss.center.dim: no such key here; .*loss=ceco, .* have it"),
     ("train", ["logger.wandb.project=x"], "logger.wandb.project: no such key here; logger=wandb has it"),
     ("predict", [*NO_BEST, "dataset=rooms200"], "dataset: no such key"),
     ("export", ["checkpoint=a.pt", "dataset.voxel_size=0.1"], "export does not read it; write voxel_size=0.1"),
