@@ -157,14 +157,20 @@ def processed_scenes(dataset: DataSet, splits: Sequence[str], workers: int | Non
         return {split: list_scenes(dataset.root, split) for split in splits}
 
 
+def training_splits(dataset: DataSet) -> tuple[str, ...]:
+    """The splits to train on. UserError if ``dataset.train`` makes no sense."""
+    chosen = tuple(map(str, getattr(dataset, "train", ("train",))))
+    if not chosen or len({*chosen}) < len(chosen) or {*chosen} - RAW_FOLDER.keys():
+        raise UserError(f"dataset.train=[{', '.join(chosen)}]: name some of train, val and test, each once")
+    return chosen
+
+
 def training_scenes(dataset: DataSet, workers: int | None) -> tuple[list[Path], list[Path]]:
     """The processed scenes to train on, those of the splits ``dataset.train``, and those of val.
 
     Warns if val is trained on. UserError as ``processed_scenes``, and if ``dataset.train`` makes no sense.
     """
-    chosen = [str(split) for split in getattr(dataset, "train", ("train",))]
-    if not chosen or len({*chosen}) < len(chosen) or {*chosen} - RAW_FOLDER.keys():
-        raise UserError(f"dataset.train=[{', '.join(chosen)}]: name some of train, val and test, each once")
+    chosen = training_splits(dataset)
     scenes = processed_scenes(dataset, tuple(dict.fromkeys((*chosen, "val"))), workers)
     if "val" in chosen:
         logger.warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ceco3d.losses import Partition, SceneContextLoss
 from ceco3d.models import Network
-from ceco3d.preprocessing.datasets import processed_scenes
+from ceco3d.preprocessing.datasets import processed_scenes, training_splits
 from ceco3d.pretraining.dataset import FramePairs, PairDataset, ScanPairs
 from ceco3d.pretraining.frames import list_frame_pairs
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
@@ -96,6 +97,7 @@ class ContrastiveSceneContexts:
                 raise UserError("method.frames: frames have no normals; use features=[color] or [color,coord]")
             pairs = list_frame_pairs(self.frames, self.min_overlap)
             return FramePairs(pairs, make, settings.seed, settings.trainer.repeat)
-        folders = processed_scenes(settings.dataset, ("train",), settings.workers)["train"]
+        scenes = processed_scenes(settings.dataset, training_splits(settings.dataset), settings.workers)
+        folders = [*chain(*scenes.values())]
         space = settings.dataset.space()
         return ScanPairs(folders, space, self.min_overlap, make, settings.seed, settings.trainer.repeat)

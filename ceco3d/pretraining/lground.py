@@ -15,7 +15,7 @@ from ceco3d.inference.evaluation import Evaluation, ReportFailed, evaluate_scene
 from ceco3d.inference.predictor import Predictor
 from ceco3d.losses import LanguageHead, LanguageLoss
 from ceco3d.models import Network
-from ceco3d.preprocessing.datasets import processed_scenes
+from ceco3d.preprocessing.datasets import training_scenes
 from ceco3d.pretraining.anchors import load_anchors
 from ceco3d.pretraining.method import Pretraining, PretrainSettings
 from ceco3d.training.batches import training_batches
@@ -78,7 +78,7 @@ class LanguageGrounding:
 
     def build(self, settings: PretrainSettings, device: torch.device) -> Pretraining:
         """The objective and its batches; UserError on bad settings or data."""
-        scenes = processed_scenes(settings.dataset, ("train", "val"), settings.workers)
+        train, val = training_scenes(settings.dataset, settings.workers)
         space = settings.dataset.space()
         anchors = load_anchors(self.anchors, space)
         model = make_network(settings)
@@ -88,8 +88,8 @@ class LanguageGrounding:
         except ValueError as error:
             raise UserError(f"method=lground: {error}") from error
         objective = LanguageObjective(model, head, loss).to(device)
-        batches = training_batches(settings, scenes["train"], device)
-        validate = _validation(settings, objective, scenes["val"], device)
+        batches = training_batches(settings, train, device)
+        validate = _validation(settings, objective, val, device)
         return Pretraining(objective, batches, len(space), validate, space)
 
 
