@@ -100,6 +100,28 @@ def test_export_of_a_labelled_split_is_scored_like_evaluate(run_command, tiny, t
     assert json.loads((tmp_path / "scores.json").read_text())["accuracy"] == pytest.approx(right / total)
 
 
+def test_several_checkpoints_and_votes_are_scored_and_exported(run_command, tiny, tiny_raw, trained, tmp_path):
+    best, last = (trained / f"checkpoints/{name}.pt" for name in ("best", "last"))
+    given = [f"checkpoint=[{best},{last}]", *tiny, "vote=segments", "fragments=false", "tta=none"]
+    outcome = run_command("evaluate", *given)
+    assert outcome.code == 0, outcome.err
+    scores = json.loads((trained / "evaluate-val-ensemble/metrics.json").read_text())
+    record = json.loads((trained / "evaluate-val-ensemble/evaluation.json").read_text())
+    assert (record["vote"], record["voxel_sizes"]) == ("segments", [0.25, 0.25])
+    assert record["checkpoint"] == f"{best}, {last}"
+    outcome = run_command("export", *given, "split=val", f"out={tmp_path / 'export'}")
+    assert outcome.code == 0, outcome.err
+    assert json.loads((tmp_path / "export/scores.json").read_text())["miou"] == scores["miou"]
+    scene = next((tiny_raw / "scans").glob(f"{(tiny_raw / 'scannetv2_val.txt').read_text().split()[0]}"))
+    mesh = scene / f"{scene.name}_vh_clean_2.ply"
+    outcome = run_command("predict", given[0], f"input={mesh}", f"out={tmp_path / 'p'}", "vote=segments", "page=false")
+    assert outcome.code == 0, outcome.err
+    segments = np.array(json.loads(mesh.with_suffix(".0.010000.segs.json").read_text())["segIndices"])
+    ids = np.loadtxt(tmp_path / f"p/{mesh.stem}.labels.txt", dtype=int)
+    assert all(len(set(ids[segments == segment].tolist())) == 1 for segment in np.unique(segments))
+    assert json.loads((tmp_path / f"p/{mesh.stem}.summary.json").read_text())["vote"] == "segments"
+
+
 def test_augmented_export_differs_but_little(run_command, tiny, trained, tmp_path):
     checkpoint = f"checkpoint={trained}/checkpoints/last.pt"
     for tta in ("none", "full"):
@@ -153,6 +175,8 @@ def test_help_and_cfg_explain_a_command(run_command, command):
         ("train", ["engine=spconv"], "unknown engine 'spconv'"),
         ("train", ["init={tmp}/none.pt"], "no such checkpoint"),
         ("train", ["loss.center.dim=100"], "at least 199"),
+        ("train", ["loss.center.memory=1"], "memory=1.*below 1"),
+        ("train", ["loss.alignment=-1"], "alignment=-1.*must not be negative"),
         ("train", ["trainer.batch_size=1000"], "do not fill one batch"),
         ("evaluate", [], "checkpoint"),
         ("evaluate", ["checkpoint={tmp}/none.pt"], "no such checkpoint"),
@@ -160,6 +184,13 @@ def test_help_and_cfg_explain_a_command(run_command, command):
         ("evaluate", ["checkpoint={tmp}/other.pt"], "not a checkpoint of ceco3d.train"),
         ("evaluate", ["checkpoint={run}", "split=all"], "choose train, val or test"),
         ("evaluate", ["checkpoint={run}", "dataset=scannet20"], "predicts the 200 classes of scannet200"),
+        ("evaluate", ["checkpoint=[]"], "checkpoint"),
+        ("evaluate", ["checkpoint=[{run},{tmp}/none.pt]"], "none.pt: no such checkpoint"),
+        ("evaluate", ["checkpoint=[{run},{run}]", "calibrate=true"], "no logits in common"),
+        ("evaluate", ["checkpoint={run}", "vote=made", "calibrate=true"], "calibrate=true is about voxels"),
+        ("evaluate", ["checkpoint={run}", "vote=faces"], "vote=faces: choose segments or made"),
+        ("evaluate", ["checkpoint={run}", "vote=made", "executor=dask"], "vote=made work on this machine only"),
+        ("evaluate", ["checkpoint=[{run},{run}]", "executor=dask"], "2 checkpoints work on this machine only"),
         ("export", ["checkpoint={run}", "out={tmp}/file"], "cannot write there"),
         ("export", ["checkpoint={run}", "tta.scales=[0]"], "scales above 0"),
     ],

@@ -29,6 +29,27 @@ def test_an_experiment_runs_to_its_scores(tiny, tmp_path, experiment):
     assert 0 <= scores["miou"]["present"] <= 1
 
 
+def test_a_retrained_classifier_is_new_and_the_rest_is_kept(tiny, tmp_path, capsys):
+    run(tiny, tmp_path / "first", "loss=ce")
+    best = tmp_path / "first/checkpoints/best.pt"
+    settings = settings_of(
+        "train", *tiny, "experiment=retrain_classifier", f"init={best}", "trainer.epochs=1", f"run_dir={tmp_path / 'b'}"
+    )
+    assert settings.loss.arguments["point"].arguments["power"] == 1
+    capsys.readouterr()
+    train(settings)
+    first, again = (load_trained(path)[0].state_dict() for path in (best, tmp_path / "b/checkpoints/last.pt"))
+    changed = {name for name, value in first.items() if not torch.equal(value, again[name])}
+    assert changed == {"final.kernel", "final.bias"}
+    assert "classes taken from" not in capsys.readouterr().out
+
+
+def test_a_retrained_classifier_needs_a_checkpoint(run_command, tiny, tmp_path):
+    outcome = run_command("train", *tiny, "experiment=retrain_classifier", f"run_dir={tmp_path}/run")
+    assert outcome.code == 2
+    assert "pass init=" in outcome.err
+
+
 @pytest.mark.parametrize("experiment", ["csc", "lground"])
 def test_pretraining_comes_first_and_training_begins_with_its_weights(tiny, tmp_path, experiment):
     options = [f"experiment={experiment}", "pretrain.voxel_size=0.25", "pretrain.epochs=1", "optimizer.lr=1e-12"]

@@ -16,7 +16,7 @@ from ceco3d.models import load_trained
 from ceco3d.training.loggers import CsvLogger, Loggers, TensorBoardLogger, WandbLogger
 from ceco3d.training.loop import Trainer
 from ceco3d.training.reporting import check_terms
-from ceco3d.training.run import train
+from ceco3d.training.run import read_task, train
 from ceco3d.training.schedule import MultiStep, OneCycle, Poly
 from ceco3d.utils.errors import UserError
 from tests.helpers.commands import settings_of
@@ -145,6 +145,20 @@ def test_same_seed_same_weights(tiny, tmp_path):
         train(config(tiny, tmp_path / name, "trainer.epochs=1", "loss=ceco"))
     a, b = (weights(tmp_path / name / "checkpoints/last.pt") for name in "ab")
     assert equal(a, b)
+
+
+def test_training_on_val_too_takes_its_scenes_and_says_so_once(tiny, tmp_path, capsys):
+    task = read_task(config(tiny, tmp_path, "dataset.train=[train,val]"))
+    plain = read_task(config(tiny, tmp_path))
+    assert task.train == [*plain.train, *plain.val]
+    assert task.val == plain.val
+    assert capsys.readouterr().err.count("validation scores are of scenes that are trained on") == 1
+
+
+@pytest.mark.parametrize("train", ["", "train,train", "train,all"])
+def test_splits_that_make_no_sense_are_refused(tiny, tmp_path, train):
+    with pytest.raises(UserError, match=rf"^dataset\.train=\[{', '.join(filter(None, train.split(',')))}\]: name some"):
+        read_task(config(tiny, tmp_path, f"dataset.train=[{train}]"))
 
 
 def test_a_finished_run_is_left_alone(tiny, tmp_path):
