@@ -11,7 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ceco3d.minkowski.features import with_features
+from ceco3d.minkowski.rowwise import rowwise
 
 # Any: the arguments after the first are those of the function of torch.
 Map = Callable[..., Any]
@@ -20,7 +20,7 @@ Loss = Callable[..., Tensor]
 
 def _map(function: Callable[..., Tensor]) -> Map:
     def apply(input: Any, *args: Any, **kwargs: Any) -> Any:
-        return with_features(input, function(input.F, *args, **kwargs))
+        return rowwise(input, lambda rows: function(rows, *args, **kwargs))
 
     return _named(apply, function, "The same coordinates with")
 

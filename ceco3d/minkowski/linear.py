@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ceco3d.minkowski.features import Either, with_features
+from ceco3d.minkowski.rowwise import Either, rowwise
 
 
 class MinkowskiLinear(nn.Module):
@@ -16,7 +16,7 @@ class MinkowskiLinear(nn.Module):
 
     def forward(self, input: Either) -> Either:
         """The same coordinates with ``linear`` of the features."""
-        return with_features(input, self.linear(input.F))
+        return rowwise(input, self.linear)
 
     def __repr__(self) -> str:
         linear = self.linear

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ceco3d.minkowski.common import MinkowskiModuleBase
-from ceco3d.minkowski.features import Either, with_features
+from ceco3d.minkowski.rowwise import Either, rowwise
 
 
 class MinkowskiNonlinearityBase(MinkowskiModuleBase):
@@ -23,7 +23,7 @@ class MinkowskiNonlinearityBase(MinkowskiModuleBase):
 
     def forward(self, input: Either) -> Either:
         """The same coordinates with ``module`` of the features."""
-        return with_features(input, self.module(input.F))
+        return rowwise(input, self.module)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -210,4 +210,4 @@ class MinkowskiSinusoidal(MinkowskiModuleBase):
 
     def forward(self, input: Either) -> Either:
         """The same coordinates with the sinusoids of the features."""
-        return with_features(input, torch.sin(input.F.mm(self.kernel) + self.bias) * self.coef)
+        return rowwise(input, lambda rows: torch.sin(rows.mm(self.kernel) + self.bias) * self.coef)

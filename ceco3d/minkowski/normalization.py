@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from ceco3d.minkowski.broadcast import MinkowskiBroadcastAddition, MinkowskiBroadcastMultiplication
 from ceco3d.minkowski.common import MinkowskiModuleBase
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
-from ceco3d.minkowski.features import Either, with_features
 from ceco3d.minkowski.modes import PoolingMode
 from ceco3d.minkowski.pooling import MinkowskiGlobalAvgPooling
+from ceco3d.minkowski.rowwise import Either, rowwise
 from ceco3d.minkowski.sparse_tensor import SparseTensor
 from ceco3d.sparse.kernels import normalize
 from ceco3d.sparse.kernels.protocol import NormKernels
@@ -32,7 +32,7 @@ class MinkowskiBatchNorm(nn.Module):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
@@ -41,10 +41,10 @@ class MinkowskiBatchNorm(nn.Module):
 
     def forward(self, input: Either) -> Either:
         """(N, C) -> (N, C) on the same coordinates."""
-        rows = input.F
-        if isinstance(self.bn, nn.BatchNorm1d) and self.bn.track_running_stats:
-            return with_features(input, batch_norm(self.bn, rows, kernels=_kernels(rows)))
-        return with_features(input, self.bn(rows))
+        bn = self.bn
+        if isinstance(bn, nn.BatchNorm1d) and bn.track_running_stats:
+            return rowwise(input, lambda rows: batch_norm(bn, rows, kernels=_kernels(rows)))
+        return rowwise(input, bn)
 
     def __repr__(self) -> str:
         bn = self.bn
@@ -70,7 +70,7 @@ class MinkowskiSyncBatchNorm(MinkowskiBatchNorm):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
         process_group: Any = None,
@@ -97,11 +97,11 @@ class MinkowskiSyncBatchNorm(MinkowskiBatchNorm):
 def _standardize(x: SparseTensor, eps: float) -> SparseTensor:
     """Zero mean and unit variance for each channel of each batch item, computed in float32 at least."""
     mean, add, multiply = MinkowskiGlobalAvgPooling(), MinkowskiBroadcastAddition(), MinkowskiBroadcastMultiplication()
-    with torch.autocast(x.F.device.type, enabled=False):
-        wide = x if x.F.dtype in (torch.float32, torch.float64) else with_features(x, x.F.float())
-        centered = add(wide, mean(with_features(wide, -wide.F)))
-        variance = mean(with_features(centered, centered.F.square()))
-        return multiply(centered, with_features(variance, torch.rsqrt(variance.F + eps)))
+    with torch.autocast(x.device.type, enabled=False):
+        wide = x if x.dtype in (torch.float32, torch.float64) else rowwise(x, Tensor.float)
+        centered = add(wide, rowwise(mean(wide), torch.neg))
+        variance = mean(rowwise(centered, torch.square))
+        return multiply(centered, rowwise(variance, lambda rows: torch.rsqrt(rows + eps)))
 
 
 class MinkowskiInstanceNormFunction:
@@ -140,8 +140,8 @@ class MinkowskiInstanceNorm(MinkowskiModuleBase):
         """(N, C) -> (N, C) on the same coordinates. TypeError for anything but a SparseTensor."""
         if not isinstance(input, SparseTensor):
             raise TypeError(f"expected a SparseTensor, got {type(input).__name__}")
-        rows = _standardize(input, self.eps).F * self.weight + self.bias
-        return with_features(input, rows.to(input.F.dtype))
+        normal = _standardize(input, self.eps)
+        return rowwise(normal, lambda rows: (rows * self.weight + self.bias).to(input.dtype))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(nchannels={self.num_features})"

@@ -47,7 +47,7 @@ def spmm_average(
     ordered, order = rows.long().sort(stable=True)
     places = torch.stack([ordered, cols.long()[order]])
     vals = (1 / torch.bincount(ordered, minlength=size[0])[ordered]).to(mat.dtype)
-    return spmm(*places, vals, size, mat), places, vals
+    return spmm(places[0], places[1], vals, size, mat), places, vals
 
 
 class MinkowskiSPMMFunction(torch.autograd.Function):

@@ -22,7 +22,7 @@ def batched_coordinates(coords: Sequence[Rows], dtype: torch.dtype = torch.int32
     """
     dimension = _dimension(coords, dtype)
     if device is None:
-        device = coords.device if isinstance(coords, Tensor) else "cpu"
+        device = getattr(coords, "device", "cpu")
     return _batch(coords, dimension, dtype, device)
 
 
@@ -88,7 +88,8 @@ def sparse_collate(
 
 def batch_sparse_collate(data: Sequence[Sequence[Any]], dtype: torch.dtype = torch.int32, device: Any = None) -> Any:
     """``collate_fn`` of a DataLoader: items (coordinates, features[, labels]) -> ``sparse_collate`` of them."""
-    return sparse_collate(*zip(*data, strict=True), dtype=dtype, device=device)
+    coords, feats, *labels = map(list, zip(*data, strict=True))
+    return sparse_collate(coords, feats, *labels, dtype=dtype, device=device)
 
 
 class SparseCollation:

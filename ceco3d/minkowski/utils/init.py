@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
-from torch.nn.init import calculate_gain
+from torch import Tensor, nn
 
 
 def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
@@ -16,7 +15,8 @@ def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinea
     in MinkowskiEngine. ValueError for another mode and for fewer than two axes.
     """
     with torch.no_grad():
-        return tensor.normal_(0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor.shape, mode.lower())))
+        gain = nn.init.calculate_gain(nonlinearity, a)  # type: ignore[arg-type]  # torch lists the names
+        return tensor.normal_(0, gain / math.sqrt(_fan(tensor.shape, mode.lower())))
 
 
 def _fan(shape: torch.Size, mode: str) -> int:
