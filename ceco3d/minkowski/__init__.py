@@ -17,9 +17,9 @@ from ceco3d.minkowski.broadcast import (
     MinkowskiBroadcastFunction,
     MinkowskiBroadcastMultiplication,
 )
+from ceco3d.minkowski.channelwise import MinkowskiChannelwiseConvolution
 from ceco3d.minkowski.common import MinkowskiModuleBase, convert_to_int_list, convert_to_int_tensor
 from ceco3d.minkowski.convolution import (
-    MinkowskiChannelwiseConvolution,
     MinkowskiConvolution,
     MinkowskiConvolutionFunction,
     MinkowskiConvolutionTranspose,
@@ -124,6 +124,39 @@ from ceco3d.minkowski.spmm import MinkowskiSPMMAverageFunction, MinkowskiSPMMFun
 from ceco3d.minkowski.tensor_field import TensorField
 from ceco3d.minkowski.union import MinkowskiUnion, MinkowskiUnionFunction
 
+# fmt: off
+__all__ = [
+    "BroadcastMode", "ConvolutionMode", "CoordinateManager", "CoordinateMapKey", "CoordinateMapType",
+    "CoordsManager", "GPUMemoryAllocatorType", "KernelGenerator", "MinkowskiAdaptiveLogSoftmaxWithLoss",
+    "MinkowskiAlgorithm", "MinkowskiAlphaDropout", "MinkowskiAvgPooling", "MinkowskiBatchNorm",
+    "MinkowskiBroadcast", "MinkowskiBroadcastAddition", "MinkowskiBroadcastConcatenation",
+    "MinkowskiBroadcastFunction", "MinkowskiBroadcastMultiplication", "MinkowskiCELU",
+    "MinkowskiChannelwiseConvolution", "MinkowskiConvolution", "MinkowskiConvolutionFunction",
+    "MinkowskiConvolutionTranspose", "MinkowskiConvolutionTransposeFunction", "MinkowskiDirectMaxPoolingFunction",
+    "MinkowskiDropout", "MinkowskiELU", "MinkowskiFunctional", "MinkowskiGELU",
+    "MinkowskiGenerativeConvolutionTranspose", "MinkowskiGlobalAvgPooling", "MinkowskiGlobalMaxPooling",
+    "MinkowskiGlobalPooling", "MinkowskiGlobalPoolingFunction", "MinkowskiGlobalSumPooling",
+    "MinkowskiHardshrink", "MinkowskiHardsigmoid", "MinkowskiHardswish", "MinkowskiHardtanh",
+    "MinkowskiInstanceNorm", "MinkowskiInstanceNormFunction", "MinkowskiInterpolation",
+    "MinkowskiInterpolationFunction", "MinkowskiLeakyReLU", "MinkowskiLinear", "MinkowskiLocalPoolingFunction",
+    "MinkowskiLocalPoolingTransposeFunction", "MinkowskiLogSigmoid", "MinkowskiLogSoftmax", "MinkowskiMaxPooling",
+    "MinkowskiModuleBase", "MinkowskiNetwork", "MinkowskiOps", "MinkowskiPReLU", "MinkowskiPoolingTranspose",
+    "MinkowskiPruning", "MinkowskiPruningFunction", "MinkowskiRReLU", "MinkowskiReLU", "MinkowskiReLU6",
+    "MinkowskiSELU", "MinkowskiSPMMAverageFunction", "MinkowskiSPMMFunction", "MinkowskiSiLU", "MinkowskiSigmoid",
+    "MinkowskiSinusoidal", "MinkowskiSoftmax", "MinkowskiSoftmin", "MinkowskiSoftplus", "MinkowskiSoftshrink",
+    "MinkowskiSoftsign", "MinkowskiStableInstanceNorm", "MinkowskiStackCat", "MinkowskiStackMean",
+    "MinkowskiStackSum", "MinkowskiStackVar", "MinkowskiSumPooling", "MinkowskiSyncBatchNorm", "MinkowskiTanh",
+    "MinkowskiTanhshrink", "MinkowskiThreshold", "MinkowskiToDenseTensor", "MinkowskiToFeature",
+    "MinkowskiToSparseTensor", "MinkowskiUnion", "MinkowskiUnionFunction", "PoolingMode", "RegionType",
+    "SparseTensor", "SparseTensorOperationMode", "SparseTensorQuantizationMode", "TensorField", "cat",
+    "clear_global_coordinate_manager", "convert_to_int_list", "convert_to_int_tensor", "cuda_version",
+    "cudart_version", "dense_coordinates", "get_gpu_memory_info", "get_kernel_volume",
+    "global_coordinate_manager", "is_cuda_available", "mean", "print_diagnostics",
+    "set_global_coordinate_manager", "set_gpu_allocator", "set_memory_manager_backend",
+    "set_sparse_tensor_operation_mode", "sparse_tensor_operation_mode", "spmm", "sum", "to_sparse",
+    "to_sparse_all", "utils", "var",
+]
+# fmt: on
 __version__ = "0.5.4"
 
 

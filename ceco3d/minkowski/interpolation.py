@@ -66,7 +66,7 @@ class MinkowskiInterpolation(MinkowskiModuleBase):
 
     # The return type depends on the two settings, as in MinkowskiEngine.
     def forward(self, input: SparseTensor, tfield: Values) -> object:
-        """(N, C), (M, 1 + D) float -> (M, C); with it the pairs (voxels (P,), points (P,)) and weights, if asked for."""
+        """(N, C), (M, 1 + D) float -> (M, C), and the pairs (voxels (P,), points (P,)) and weights, if asked for."""
         features, ins, outs, weights = interpolate(input, tfield)
         extra: list[object] = [(ins, outs)] if self.return_kernel_map else []
         extra += [weights] if self.return_weights else []

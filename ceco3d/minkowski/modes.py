@@ -93,6 +93,12 @@ class ConvolutionMode(IntEnum):
     COPY_GEMM = 2
 
 
+COORDINATE_MANAGER_DIFFERENT_ERROR = (
+    "the tensors must share a coordinate manager: pass coordinate_manager=x.coordinate_manager, "
+    "or call set_sparse_tensor_operation_mode(SparseTensorOperationMode.SHARE_COORDINATE_MANAGER)"
+)
+COORDINATE_KEY_DIFFERENT_ERROR = "the tensors must have the same coordinate_map_key"
+
 _mode = SparseTensorOperationMode.SEPARATE_COORDINATE_MANAGER
 _manager: CoordinateManager | None = None
 

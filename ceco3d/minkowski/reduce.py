@@ -72,7 +72,7 @@ class _Weighted(torch.autograd.Function):
 
 def sum_pairs(features: Tensor, kernel_map: KernelMap) -> Tensor:
     """``out[o] = sum of features[i]`` over the pairs (i, o): (num_in, C) -> (num_out, C)."""
-    out: Tensor = _Sum.apply(features, kernel_map)  # type: ignore[no-untyped-call]  # torch leaves `apply` untyped
+    out: Tensor = _Sum.apply(features, kernel_map)
     return out
 
 
@@ -83,19 +83,25 @@ def mean_pairs(features: Tensor, kernel_map: KernelMap) -> Tensor:
 
 
 def max_pairs(features: Tensor, kernel_map: KernelMap) -> Tensor:
-    """The maximum over the pairs, channel by channel; 0 for rows without any. The first of equal rows gets the gradient."""
+    """The maximum over the pairs, channel by channel; 0 for rows without any.
+
+    The first of equal rows gets the gradient.
+    """
     return max_rows(features, kernel_map.in_rows, kernel_map.out_rows, kernel_map.num_out)
 
 
 def max_rows(features: Tensor, in_rows: Tensor, out_rows: Tensor, num_out: int) -> Tensor:
     """``max_pairs`` of the pairs (P,), (P,)."""
-    out: Tensor = _Max.apply(features, in_rows, out_rows, num_out)  # type: ignore[no-untyped-call]
+    out: Tensor = _Max.apply(features, in_rows, out_rows, num_out)
     return out
 
 
 def weighted_pairs(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
-    """``out[o] = sum of features[i] * weight[k]`` over the pairs of each offset k: (num_in, C), (K, C) -> (num_out, C)."""
-    out: Tensor = _Weighted.apply(features, weight, kernel_map)  # type: ignore[no-untyped-call]
+    """``out[o] = sum of features[i] * weight[k]`` over the pairs of each offset k.
+
+    (num_in, C), (K, C) -> (num_out, C).
+    """
+    out: Tensor = _Weighted.apply(features, weight, kernel_map)
     return out
 
 

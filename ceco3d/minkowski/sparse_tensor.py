@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor as Values
 
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
+from ceco3d.minkowski.creation import check_given, manager_for, merge
 from ceco3d.minkowski.kernels import int_list
-from ceco3d.minkowski.levels import Level
-from ceco3d.minkowski.modes import GPUMemoryAllocatorType, MinkowskiAlgorithm, SparseTensorQuantizationMode
-from ceco3d.minkowski.tensor import MANAGERS_DIFFER, Tensor, check_given, manager_for, merge
+from ceco3d.minkowski.modes import (
+    COORDINATE_MANAGER_DIFFERENT_ERROR,
+    GPUMemoryAllocatorType,
+    MinkowskiAlgorithm,
+    SparseTensorQuantizationMode,
+)
+from ceco3d.minkowski.tensor import Tensor
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ceco3d.minkowski.tensor_field import TensorField
 
 
@@ -123,7 +130,7 @@ class SparseTensor(Tensor):
         self._features, self._rows = None, rows
 
     @property
-    def _F(self) -> Values:  # type: ignore[override]
+    def _F(self) -> Values:
         if self._features is None:
             assert self._rows is not None
             features = self._level.featured(self._rows)
@@ -170,7 +177,7 @@ class SparseTensor(Tensor):
         if not isinstance(other, SparseTensor) or self.coordinate_map_key == other.coordinate_map_key:
             return super()._combine(other, operation)
         if self._manager is not other._manager:
-            raise AssertionError(MANAGERS_DIFFER)
+            raise AssertionError(COORDINATE_MANAGER_DIFFERENT_ERROR)
         key = CoordinateMapKey(self._D + 1)
         mine, others = self._manager.union_map([self.coordinate_map_key, other.coordinate_map_key], key)
         rows = self.F.new_zeros(self._manager.size(key), self.shape[1]).index_copy(0, mine[1], self.F[mine[0]])
@@ -290,8 +297,3 @@ class SparseTensor(Tensor):
             f"  coordinate_map_key={self.coordinate_map_key}\n  coordinate_manager={self._manager}"
             f"  spatial dimension={self._D})"
         )
-
-
-def level_of(x: SparseTensor) -> Level:
-    """The coordinate map of a tensor."""
-    return x._level

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor as Values
 
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
 from ceco3d.minkowski.modes import (
-    SparseTensorOperationMode,
+    COORDINATE_KEY_DIFFERENT_ERROR,
+    COORDINATE_MANAGER_DIFFERENT_ERROR,
     SparseTensorQuantizationMode,
-    global_coordinate_manager,
-    set_global_coordinate_manager,
-    sparse_tensor_operation_mode,
 )
 
-MANAGERS_DIFFER = (
-    "the tensors must share a coordinate manager: pass coordinate_manager=x.coordinate_manager, "
-    "or call set_sparse_tensor_operation_mode(SparseTensorOperationMode.SHARE_COORDINATE_MANAGER)"
-)
-KEYS_DIFFER = "the tensors must have the same coordinate_map_key"
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Tensor:
@@ -197,9 +192,9 @@ class Tensor:
         if not isinstance(other, type(self)):
             raise AssertionError(f"expected a {type(self).__name__}, got {type(other).__name__}")
         if self._manager is not other._manager:
-            raise AssertionError(MANAGERS_DIFFER)
+            raise AssertionError(COORDINATE_MANAGER_DIFFERENT_ERROR)
         if self.key != other.key:
-            raise AssertionError(f"{KEYS_DIFFER}: {self.key} and {other.key}")
+            raise AssertionError(f"{COORDINATE_KEY_DIFFERENT_ERROR}: {self.key} and {other.key}")
 
     def _in_place(self, other: Any, operation: Callable[[Values, Values], Values]) -> Self:
         self._check_same(other)
@@ -247,56 +242,3 @@ class Tensor:
 
     def __pow__(self, power: Any) -> Self:
         return self.with_rows(self.rows**power)
-
-
-def manager_for(given: CoordinateManager | None, axes: int) -> CoordinateManager:
-    """``given``, or the one that tensors share, or a new one, as the operation mode says."""
-    if given is not None:
-        if not isinstance(given, CoordinateManager):
-            raise AssertionError(f"coordinate_manager must be a CoordinateManager, not {type(given).__name__}")
-        return given
-    if sparse_tensor_operation_mode() == SparseTensorOperationMode.SEPARATE_COORDINATE_MANAGER:
-        return CoordinateManager(axes)
-    manager = global_coordinate_manager()
-    if manager is None:
-        manager = CoordinateManager(axes)
-        set_global_coordinate_manager(manager)
-    return manager
-
-
-def check_given(features: Any, coordinates: Any, key: Any, manager: Any, mode: Any, key_name: str) -> None:
-    """AssertionError or ValueError for arguments that do not fit together, as MinkowskiEngine raises them."""
-    if not isinstance(features, Values):
-        raise AssertionError("Features must be a torch.Tensor")
-    if features.ndim != 2:
-        raise AssertionError(f"The feature should be a matrix, The input feature is an order-{features.ndim} tensor.")
-    if not isinstance(mode, SparseTensorQuantizationMode):
-        raise AssertionError(f"quantization_mode must be a SparseTensorQuantizationMode, not {mode!r}")
-    if coordinates is None and (key is None or manager is None):
-        raise ValueError(f"Either coordinates or ({key_name}, coordinate_manager) pair must be provided.")
-    if coordinates is not None:
-        if key is not None:
-            raise AssertionError(f"Must not provide coordinates if {key_name} is provided")
-        if not isinstance(coordinates, Values):
-            raise AssertionError("coordinates must be a torch.Tensor")
-        if len(features) != len(coordinates):
-            raise AssertionError("The number of rows in features and coordinates must match.")
-        if features.device != coordinates.device:
-            raise AssertionError("Features and coordinates must have the same backend.")
-    elif not (isinstance(key, CoordinateMapKey) and key.is_key_set()):
-        raise AssertionError("The coordinate key must be valid.")
-
-
-def merge(features: Values, place: Values, first: Values, mode: SparseTensorQuantizationMode) -> Values:
-    """Merge the rows of (N, C) features that have the same ``place`` (N,); ``first`` (M,) is one row for each place."""
-    if mode == SparseTensorQuantizationMode.RANDOM_SUBSAMPLE:
-        return features.index_select(0, first)
-    if mode == SparseTensorQuantizationMode.MAX_POOL:
-        from ceco3d.minkowski.reduce import max_rows
-
-        rows = torch.arange(len(features), device=features.device)
-        return max_rows(features, rows, place, len(first))
-    total = features.new_zeros(len(first), features.shape[1]).index_add(0, place, features)
-    if mode == SparseTensorQuantizationMode.UNWEIGHTED_SUM:
-        return total
-    return total / torch.bincount(place, minlength=len(first))[:, None].to(total.dtype)

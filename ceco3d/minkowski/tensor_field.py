@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor as Values
 
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
+from ceco3d.minkowski.creation import check_given, manager_for, merge
 from ceco3d.minkowski.kernels import int_list
 from ceco3d.minkowski.modes import GPUMemoryAllocatorType, MinkowskiAlgorithm, SparseTensorQuantizationMode
 from ceco3d.minkowski.sparse_tensor import SparseTensor
-from ceco3d.minkowski.tensor import Tensor, check_given, manager_for, merge
+from ceco3d.minkowski.tensor import Tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MODES = (
     SparseTensorQuantizationMode.UNWEIGHTED_AVERAGE,
@@ -74,7 +78,9 @@ class TensorField(Tensor):
             quantization_mode=self.quantization_mode,
         )
 
-    with_features = with_rows
+    def with_features(self, features: Values) -> Self:
+        """The same points with other features (N, C')."""
+        return self.with_rows(features)
 
     @property
     def key(self) -> CoordinateMapKey:

@@ -40,7 +40,7 @@ class MinkowskiUnionFunction:
         coordinate_manager: CoordinateManager,
         *in_feats: Values,
     ) -> Values:
-        """(N1, C), (N2, C), ... -> (M, C), rows in the order of coordinates; names the new map in ``out_coords_key``."""
+        """(N1, C), (N2, C), ... -> (M, C), rows in the order of coordinates; sets the output's key."""
         if len(in_feats) < 2 or len(in_feats) != len(in_coords_keys):
             raise AssertionError("The input features and keys must have the same length, at least 2")
         maps = coordinate_manager.union_map(in_coords_keys, out_coords_key)
