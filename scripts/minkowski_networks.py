@@ -30,7 +30,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-sys.path[:0] = [str(Path(__file__).resolve().parent / "networks"), str(Path(__file__).resolve().parent.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "networks"))
 from sources import FIVE, NETWORKS, Network, fetch
 
 from ceco3d.cli.endings import fail

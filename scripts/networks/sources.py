@@ -45,6 +45,7 @@ API_04 = (  # MinkowskiEngine 0.4's names -> those of 0.5
     ("coords_key=contrastive.coords_key", "coordinate_map_key=contrastive.coordinate_map_key"),
     ("coords_manager=contrastive.coords_man", "coordinate_manager=contrastive.coordinate_manager"),
 )
+NORM_04 = (("MinkowskiInstanceNorm(num_feats, dimension=D)", "MinkowskiInstanceNorm(num_feats)"),)
 CSC = ("facebookresearch/ContrastiveSceneContexts", "83515bef4754b3d90fc3b3a437fa939e0e861af8")
 STS = ("chrischoy/SpatioTemporalSegmentation", "5af74cbc57c8c431851223963886d39f724e4b14", "")  # branch v0.5
 LANGUAGE = ("RozDavid/LanguageGroundedSemseg", "3af87e933064414e7801dba82932b9f1a3440ae0", "")
@@ -68,8 +69,8 @@ MORE = (  # what the five do not use: pooling and its transpose, instance norms,
     Network("STS ResNet50", *STS, "models.resnet", "ResNet50", (3, 20), config=MINKUNET),
     Network("STS ResUNet18INBN", *STS, "models.resunet", "ResUNet18INBN", (3, 20), config=MINKUNET),
     Network("STS MinkUNetHyper14INBN", *STS, "models.resunet", "MinkUNetHyper14INBN", (3, 20), config=MINKUNET),
-    Network("FCGF ResUNetIN2C", *FCGF, "model.resunet", "ResUNetIN2C", (1, 32), FCGF_ARGUMENTS),
-    Network("FCGF SimpleNetIN", *FCGF, "model.simpleunet", "SimpleNetIN", (1, 32), FCGF_ARGUMENTS),
+    Network("FCGF ResUNetIN2C", *FCGF, "model.resunet", "ResUNetIN2C", (1, 32), FCGF_ARGUMENTS, edits=NORM_04),
+    Network("FCGF SimpleNetIN", *FCGF, "model.simpleunet", "SimpleNetIN", (1, 32), FCGF_ARGUMENTS, edits=NORM_04),
     Network(
         "LGS STResTesseract16UNet18A", *LANGUAGE, "models.res16unet", "STResTesseract16UNet18A",
         (3, 20), config=MINKUNET, dimension=4,

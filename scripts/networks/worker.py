@@ -108,15 +108,17 @@ def run(engine: Any, model: nn.Module, coordinates: Tensor, features: Tensor) ->
 
 
 def run_points(engine: Any, model: nn.Module, coordinates: Tensor, features: Tensor) -> Outputs:
-    """(rows, features) of each output at stride 1, sliced to two random points in each voxel."""
+    """(rows, features) of outputs at stride 1, sliced to two random points in each voxel; others as by ``run``."""
     random = torch.Generator().manual_seed(4)
     places = coordinates.repeat(2, 1).to(features.dtype)
     places[:, 1:] += (torch.rand(len(places), places.shape[1] - 1, generator=random) * 0.98 + 0.01).to(features.dtype)
     values = torch.cat([features, features.flip(0)])
     points = engine.TensorField(values, places)
-    outputs = _tensors(model(points.sparse()))
     rows = torch.arange(len(places))[:, None]
-    return [(rows, out.slice(points).F) for out in outputs if set(out.tensor_stride) == {1}]
+    return [
+        (rows, out.slice(points).F) if set(out.tensor_stride) == {1} else (out.C, out.F)
+        for out in _tensors(model(points.sparse()))
+    ]
 
 
 def _tensors(outputs: Any) -> list[Any]:
