@@ -40,24 +40,24 @@ def test_keys_are_rounded_down_axis_by_axis(axes):
         layout.round_down(layout.pack(rows), [1 << 20] * axes)
 
 
-def test_fields_grow_for_far_coordinates_and_keep_the_order():
-    layout = KeyLayout.of(4)
-    near, far = torch.tensor([[0, 5, -5, 2, 1]]), torch.tensor([[1, 30000, -30000, 2, 1]])
-    wider = layout.holding(*far.repeat(2, 1).tolist())
-    assert wider != layout
-    assert wider.holding(near[0].tolist(), far[0].tolist()) is wider
-    assert torch.equal(wider.unpack(wider.pack(far)), far.int())
-    assert wider.pack(near) < wider.pack(far)
-    many = layout.holding([0] * 5, [5000, 1, 1, 1, 1])
-    assert many.unpack(many.pack(torch.tensor([[5000, 1, -1, 1, 1]]))).tolist() == [[5000, 1, -1, 1, 1]]
+@pytest.mark.parametrize("row", [[1, 30000, -30000, 2, 1], [5000, 1, -1, 1, 1]])
+def test_fields_are_as_wide_as_the_rows_need(row):
+    layout, near, far = KeyLayout.of(4), torch.tensor([[0, 5, -5, 2, 1]]), torch.tensor([row])
+    assert layout.fits(near[0].tolist(), near[0].tolist())
+    assert not layout.fits(row, row)
+    other = layout.holding([0, *row[1:]], row)
+    assert other.fits(row, row)
+    assert other.fits([0, 0, 0, 0, 0], [0, 0, 0, 0, 0])
+    assert torch.equal(other.unpack(other.pack(far)), far.int())
+    assert other.pack(near) < other.pack(far)
 
 
 @pytest.mark.parametrize(
     ("axes", "row", "message"),
     [
-        (3, [0, 1 << 17, 0, 0], "coordinate of axis 1 131072 is outside -130048..130047"),
-        (3, [512, 0, 0, 0], "batch index 512 is outside 0..511"),
-        (2, [-1, 0, 0], "batch index -1 is negative"),
+        (3, [0, 1 << 20, 1 << 20, 1 << 20], "coordinate of axis 1 1048576 is outside -130048..130047; split"),
+        (3, [1 << 30, 0, 0, 0], "batch index 1073741824 is outside 0..511"),
+        (2, [-1, 0, 0], "batch index -1 is outside 0"),
         (4, [0, *[1 << 16] * 4], "coordinate of axis 1 65536 is outside"),
     ],
 )
