@@ -118,6 +118,7 @@ from ceco3d.minkowski.pooling import (
     MinkowskiPoolingTranspose,
     MinkowskiSumPooling,
 )
+from ceco3d.minkowski.program import install
 from ceco3d.minkowski.pruning import MinkowskiPruning, MinkowskiPruningFunction
 from ceco3d.minkowski.sparse_tensor import SparseTensor
 from ceco3d.minkowski.spmm import MinkowskiSPMMAverageFunction, MinkowskiSPMMFunction, spmm
@@ -151,7 +152,7 @@ __all__ = [
     "SparseTensor", "SparseTensorOperationMode", "SparseTensorQuantizationMode", "TensorField", "cat",
     "clear_global_coordinate_manager", "convert_to_int_list", "convert_to_int_tensor", "cuda_version",
     "cudart_version", "dense_coordinates", "get_gpu_memory_info", "get_kernel_volume",
-    "global_coordinate_manager", "is_cuda_available", "mean", "print_diagnostics",
+    "global_coordinate_manager", "install", "is_cuda_available", "mean", "print_diagnostics",
     "set_global_coordinate_manager", "set_gpu_allocator", "set_memory_manager_backend",
     "set_sparse_tensor_operation_mode", "sparse_tensor_operation_mode", "spmm", "sum", "to_sparse",
     "to_sparse_all", "utils", "var",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -14,11 +15,17 @@ from ceco3d.minkowski.level_maps import LevelMaps
 from ceco3d.minkowski.levels import Pair
 from ceco3d.minkowski.map_key import CoordinateMapKey
 from ceco3d.minkowski.modes import RegionType
-from ceco3d.sparse.engine import load_engine
+from ceco3d.sparse.engine import Engine, load_engine
 from ceco3d.sparse.kernels import native
 from ceco3d.sparse.kernels.gather_gemm import prepare
 from ceco3d.sparse.kernels.protocol import Kernels
-from ceco3d.sparse.maps import KernelMap, build_offset_map
+from ceco3d.sparse.maps import KernelMap, KeyLayout, build_offset_map
+
+
+@cache
+def layers() -> Engine:
+    """The layers whose kernels compute on cubes of offsets: Triton's where they run."""
+    return load_engine("auto")
 
 
 class KernelMaps(LevelMaps):
@@ -36,12 +43,12 @@ class KernelMaps(LevelMaps):
         ins, outs = self.level(fine), self.level(coarse)
         strides = fine.name[0]
         size = shape.cubic()
-        if self.D == 3 and size is not None and len(set(strides)) == 1 and ins.aligned and outs.aligned and strides[0]:
+        regular = ins.aligned and outs.aligned and len(set(strides)) == 1 and strides[0] > 0
+        if size is not None and regular and self.layout == KeyLayout.of(3):
             name: tuple[object, ...] = ("pair", fine.name, coarse.name)
             if name not in self._maps:
                 self._maps[name] = Pair(ins.keys, outs.keys)
-            layer = load_engine("auto").Convolution
-            found: tuple[Any, Kernels[Any]] = layer.find_map(  # type: ignore[attr-defined]
+            found: tuple[Any, Kernels[Any]] = layers().Convolution.find_map(  # type: ignore[attr-defined]
                 self._maps[name], strides[0], coarse.name[0][0], size, device, dtype
             )
             return found
@@ -53,7 +60,7 @@ class KernelMaps(LevelMaps):
         if name not in self._maps:
             ins, outs = self.level(fine), self.level(coarse)
             strides = fine.name[0]
-            steps = self.layout.steps(shape.steps(strides)).to(ins.keys.device)
+            steps = self.steps(shape, strides, ins.keys.device)
             step = strides[-1] if ins.aligned and outs.aligned else 1
             made = build_offset_map(ins.keys, outs.keys, steps, max(step, 1))
             prepare(made)

@@ -53,10 +53,11 @@ class Shape:
         Odd sizes are centered, even ones start at the coordinate itself. A cross has its center first, then for each
         axis the positive and then the negative offsets.
         """
-        axes = [torch.arange(size) - (size // 2 if size % 2 else 0) for size in self.size]
+        scale = torch.tensor(self.dilation) * torch.tensor(list(strides))
         if self.region == RegionType.CUSTOM:
-            offsets = torch.tensor(self.offsets, dtype=torch.int64)
-        elif self.region == RegionType.HYPER_CUBE:
+            return torch.tensor(self.offsets, dtype=torch.int64) * scale
+        axes = [torch.arange(size) - (size // 2 if size % 2 else 0) for size in self.size]
+        if self.region == RegionType.HYPER_CUBE:
             offsets = torch.stack(torch.meshgrid(*reversed(axes), indexing="ij")[::-1], dim=-1).reshape(-1, len(axes))
         else:
             offsets = torch.zeros(self.volume(), len(axes), dtype=torch.int64)
@@ -65,7 +66,7 @@ class Shape:
                 arms = torch.cat([values[values > 0], values[values < 0]])
                 offsets[place : place + len(arms), axis] = arms
                 place += len(arms)
-        return offsets * torch.tensor(self.dilation) * torch.tensor(list(strides))
+        return offsets * scale
 
 
 class KernelGenerator:

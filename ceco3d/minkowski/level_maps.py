@@ -49,15 +49,19 @@ class LevelMaps:
             raise ValueError(f"coordinates must have shape (N, {self.D + 1}), got {tuple(coordinates.shape)}")
         if len(coordinates):
             smallest, largest = torch.stack(torch.aminmax(coordinates, dim=0)).tolist()
-            self._grow(self.layout.holding(smallest, largest))
+            if not self.layout.fits(smallest, largest):
+                self._widen(smallest, largest)
         return self.layout.pack(coordinates)
 
-    def _grow(self, layout: KeyLayout) -> None:
-        if layout is self.layout:
-            return
-        old, self.layout = self.layout, layout
-        for level in self._levels.values():  # in place: the kernel maps hold rows, which stay the same
-            level.keys = layout.pack(old.unpack(level.keys))
+    def _widen(self, smallest: list[int], largest: list[int]) -> None:
+        """Change the layout of all keys so that rows between ``smallest`` and ``largest`` have some too."""
+        old, rows = self.layout, {name: self.layout.unpack(level.keys) for name, level in self._levels.items()}
+        for places in filter(len, rows.values()):
+            low, high = torch.stack(torch.aminmax(places, dim=0)).tolist()
+            smallest, largest = list(map(min, smallest, low)), list(map(max, largest, high))
+        self.layout = old.holding(smallest, largest)
+        for name, level in self._levels.items():  # kernel maps hold numbers of rows, which stay the same
+            level.keys = self.layout.pack(rows[name])
         self._maps = {name: made for name, made in self._maps.items() if not isinstance(made, Pair)}
 
     def insert_and_map(
@@ -102,16 +106,18 @@ class LevelMaps:
         out = CoordinateMapKey(out_strides)
         if out.name in self._levels and not anew:
             return out
-        steps = self.layout.steps(shape.steps(strides)).to(self.level(key).keys.device)
+        steps = self.steps(shape, strides, self.level(key).keys.device)
         keys = torch.unique(torch.cat([self.level(key).keys + step for step in steps]))
         keys = keys[self.layout.round_down(keys, out_strides) == keys]
-        self._check_margin(keys)
+        keys = self.keys_of(self.layout.unpack(keys))  # as near to the ends of their fields as others
         return self.add(Level(keys), out_strides)
 
-    def _check_margin(self, keys: Tensor) -> None:
-        if len(keys):
-            rows = self.layout.unpack(keys)
-            self.keys_of(rows)
+    def steps(self, shape: Shape, strides: Sequence[int], device: torch.device) -> Tensor:
+        """(K,) int64 to add to a key. ValueError for offsets that could leave the range of a key."""
+        offsets = shape.steps(strides)
+        if bool((offsets.abs().amax(0) > torch.tensor(self.layout.margins)).any()):
+            raise ValueError(f"a kernel that reaches {int(offsets.abs().max())} voxels is too large")
+        return self.layout.steps(offsets).to(device)
 
     def origin(self) -> CoordinateMapKey:
         """The map with one row for each batch item, at tensor stride 0."""

@@ -18,6 +18,7 @@ from ceco3d.minkowski.modes import (
     MinkowskiAlgorithm,
     SparseTensorQuantizationMode,
 )
+from ceco3d.minkowski.orders import TwoOrders
 from ceco3d.minkowski.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ class SparseTensor(Tensor):
             raise ValueError(f"{len(features)} rows of features, but {coordinate_map_key} has {len(self._level)}")
         if requires_grad is not None:
             features.requires_grad_(requires_grad)
-        self._features: Values | None = features
-        self._rows: Values | None = None
-        self._version = -1
+        self._values = TwoOrders(self._level, features)
 
     def _insert(self, coordinates: Values, features: Values, strides: list[int]) -> tuple[Values, CoordinateMapKey]:
         if coordinates.dtype != torch.int32:
@@ -104,56 +103,31 @@ class SparseTensor(Tensor):
         new = object.__new__(cls)
         new._manager, new._D, new.coordinate_map_key, new._level = manager, manager.D, key, manager.level(key)
         new.quantization_mode = SparseTensorQuantizationMode.RANDOM_SUBSAMPLE
-        new._features, new._rows, new._version = None, rows, -1
+        new._values = TwoOrders(new._level, rows=rows)
         return new
 
-    # Two orders of the features. The one that was set last is right; the other is made from it and kept.
-
     @property
-    def rows(self) -> Values:  # type: ignore[override]
+    def rows(self) -> Values:
         """(N, C) features in key order."""
-        if self._level.order is None:
-            return self._features if self._rows is None else self._rows  # type: ignore[return-value]  # one is set
-        features = self._features
-        if features is None:
-            assert self._rows is not None
-            return self._rows
-        version = -1 if features.is_inference() else features._version
-        if self._rows is None or version == -1 or version != self._version:
-            rows = self._level.keyed(features)
-            if version == -1:
-                return rows
-            self._rows, self._version = rows, version
-        return self._rows
+        return self._values.rows()
 
     def _set_rows(self, rows: Values) -> None:
-        self._features, self._rows = None, rows
+        self._values = TwoOrders(self._level, rows=rows)
 
     @property
     def _F(self) -> Values:
-        if self._features is None:
-            assert self._rows is not None
-            features = self._level.featured(self._rows)
-            self._features = features
-            if self._level.order is None or features.is_inference() or features.requires_grad:
-                self._rows = None  # what happens to F, hooks included, has to reach the next layer
-            else:
-                self._version = features._version
-        return self._features
+        return self._values.features()
 
     @_F.setter
     def _F(self, features: Values) -> None:
-        self._features, self._rows = features, None
+        self._values = TwoOrders(self._level, features)
 
     def _any(self) -> Values:
-        found = self._features if self._rows is None else self._rows
-        assert found is not None
-        return found
+        return self._values.any()
 
     def with_rows(self, rows: Values) -> Self:
         """The same voxels with the features ``rows`` (N, C'), in key order."""
-        new = self._on(self._manager, self.coordinate_map_key, rows)
-        return new
+        return self._on(self._manager, self.coordinate_map_key, rows)
 
     def with_features(self, features: Values) -> Self:
         """The same voxels with ``features`` (N, C'), in the order of ``C``."""

@@ -31,10 +31,14 @@ class Tensor:
     quantization_mode: SparseTensorQuantizationMode
     _batch_rows: list[Values] | None = None
 
+    _F: Values
+
     # Subclasses keep the features and the key.
 
-    _F: Values
-    rows: Values
+    @property
+    def rows(self) -> Values:
+        """(N, channels) features in the order in which layers compute."""
+        raise NotImplementedError
 
     @property
     def key(self) -> CoordinateMapKey:

@@ -62,7 +62,7 @@ class TensorField(Tensor):
         self._inverse: dict[CoordinateMapKey, Values] = {}
 
     @property
-    def rows(self) -> Values:  # type: ignore[override]
+    def rows(self) -> Values:
         """(N, C) features; fields have one order only."""
         return self._F
 

@@ -42,30 +42,25 @@ class KeyLayout:
         sizes = [(1 << bits - 1) - margin for bits, margin in zip(self.bits, self.margins, strict=True)]
         return [(0, (1 << KEY_BITS - sum(self.bits)) - 1), *((-size, size - 1) for size in sizes)]
 
-    def holding(self, smallest: Sequence[int], largest: Sequence[int]) -> KeyLayout:
-        """This layout, or one whose fields are wide enough for rows between ``smallest`` and ``largest`` too.
+    def fits(self, smallest: Sequence[int], largest: Sequence[int]) -> bool:
+        """Whether the fields hold all rows between ``smallest`` and ``largest`` (1 + D)."""
+        return self._misfit(smallest, largest) is None
 
-        ValueError where 63 bits do not hold them. The three axes of the usual keys never get other widths.
-        """
-        limits = self.limits()
-        fits = [low <= a and b <= high for a, b, (low, high) in zip(smallest, largest, limits, strict=True)]
-        if all(fits):
-            return self
-        if smallest[0] < 0:
-            raise ValueError(f"batch index {smallest[0]} is negative")
-        axes = list(zip(smallest[1:], largest[1:], self.bits, self.margins, fits[1:], strict=True))
-        needed = [bits if fit else (max(-a, b + 1) + margin).bit_length() + 1 for a, b, bits, margin, fit in axes]
-        if not fits[0] or sum(needed) + max(BATCH_BITS, largest[0].bit_length()) > KEY_BITS:
-            needed = [(max(-a, b + 1) + margin).bit_length() + 1 for a, b, _, margin, _ in axes]
-        if len(self.bits) == 3 or sum(needed) + largest[0].bit_length() > KEY_BITS:
-            place = fits.index(False)
-            what = "batch index" if place == 0 else f"coordinate of axis {place}"
-            bad = smallest[place] if smallest[place] < limits[place][0] else largest[place]
-            raise ValueError(
-                f"{what} {bad} is outside {limits[place][0]}..{limits[place][1]}: "
-                "split the batch or shift the scene to the origin"
-            )
-        return KeyLayout(tuple(needed), self.margins)
+    def holding(self, smallest: Sequence[int], largest: Sequence[int]) -> KeyLayout:
+        """A layout with fields as wide as rows between ``smallest`` and ``largest`` need. ValueError beyond 63 bits."""
+        reach = [max(-a, b + 1) for a, b in zip(smallest[1:], largest[1:], strict=True)]
+        bits = tuple((size + margin).bit_length() + 1 for size, margin in zip(reach, self.margins, strict=True))
+        if smallest[0] < 0 or sum(bits) + largest[0].bit_length() > KEY_BITS:
+            misfit = self._misfit(smallest, largest)
+            raise ValueError(f"{misfit}; split the batch or shift the scene to the origin")
+        return KeyLayout(bits, self.margins)
+
+    def _misfit(self, smallest: Sequence[int], largest: Sequence[int]) -> str | None:
+        for axis, (a, b, (low, high)) in enumerate(zip(smallest, largest, self.limits(), strict=True)):
+            if a < low or b > high:
+                what = f"coordinate of axis {axis}" if axis else "batch index"
+                return f"{what} {a if a < low else b} is outside {low}..{high}"
+        return None
 
     def shifts(self) -> list[int]:
         """Where the field of each axis begins."""
