@@ -4,7 +4,7 @@
     python scripts/minkowski_networks.py                     five networks; their repositories come from GitHub
     python scripts/minkowski_networks.py --sources FOLDER    from the git repositories FOLDER/FCGF, FOLDER/Mask3D, ...
     python scripts/minkowski_networks.py "STS ResNet50"      others: --help lists them
-    python scripts/minkowski_networks.py --timings           seconds instead, at 100,000 voxels
+    python scripts/minkowski_networks.py --timings           seconds (and of CPU) instead, at 100,000 voxels
 
 Each network is built from its own files, in a process on each engine, with values made from the names of its state
 dict. It sees two scenes of surfaces as voxels, in eval and in train mode, and as points through a TensorField. Outputs
@@ -124,14 +124,16 @@ def errors_of(processes: dict[str, Process], place: Path) -> tuple[dict[str, flo
     return worst, redrawn
 
 
-def times_of(processes: dict[str, Process], rounds: int) -> dict[str, float]:
-    """Median seconds by "engine what", in turns; the first of each is not counted."""
-    seconds: dict[str, list[float]] = {}
+def times_of(processes: dict[str, Process], rounds: int) -> list[str]:
+    """Medians of "seconds (CPU)" of forward and step on each engine, in turns; the first of each is not counted."""
+    seconds: dict[tuple[str, str], list[list[float]]] = {}
     for _ in range(rounds + 1):
         for what in ("forward", "step"):
             for engine, process in processes.items():
-                seconds.setdefault(f"{what} {engine}", []).append(float(process.ask(what)))
-    return {name: statistics.median(values[1:]) for name, values in seconds.items()}
+                answer = [float(word) for word in process.ask(what).split()]
+                seconds.setdefault((what, engine), []).append(answer)
+    medians = ([statistics.median(column) for column in zip(*rows[1:], strict=True)] for rows in seconds.values())
+    return [f"{passed:.2f} ({used:.2f})" for passed, used in medians]
 
 
 def row(*cells: object) -> None:
@@ -143,7 +145,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}; the first five if none")
     parser.add_argument("--sources", type=Path, help="folder of git repositories, instead of GitHub")
-    parser.add_argument("--voxels", type=int, default=1000, help="about so many for the comparison")
+    parser.add_argument("--voxels", type=int, help="about so many; 1000, 100,000 for timings")
     parser.add_argument("--timings", action="store_true")
     parser.add_argument("--rounds", type=int, default=3, help="timings of each kind")
     given = parser.parse_args()
@@ -160,11 +162,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
             files = fetch(network, given.sources, place)
-            voxels = 100_000 if given.timings else given.voxels
+            voxels = given.voxels or (100_000 if given.timings else 1000)
             processes = {engine: Process(engine, network, files, voxels) for engine in ENGINES}
             voxels, threads, parameters = processes["real"].hello
             if given.timings:
-                cells = [f"{value:.2f}" for value in times_of(processes, given.rounds).values()]
+                cells = times_of(processes, given.rounds)
             else:
                 errors, redrawn = errors_of(processes, place)
                 agree &= all(error <= LIMITS[name.split()[0]] for name, error in errors.items())

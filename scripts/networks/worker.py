@@ -6,7 +6,7 @@ ENGINE is ``real`` (MinkowskiEngine 0.5.4) or ``ceco3d`` (``ceco3d.minkowski`` u
 network's files. Prints voxels, threads and parameters, then answers each line of stdin (tabs between words):
 
     compute CASE DTYPE DRAW OUT.pt  outputs, gradients and running statistics for the features of a draw: "done"
-    forward | step                  the seconds from coordinates and features to the output, or to new weights
+    forward | step                  from coordinates and features to the output, or to new weights: seconds, and of CPU
 """
 
 from __future__ import annotations
@@ -165,19 +165,30 @@ class Worker:
         torch.save(result, out)
         return "done"
 
-    def forward(self) -> float:
-        start = time.perf_counter()
-        with torch.no_grad():
+    def forward(self) -> str:
+        with Stopwatch() as watch, torch.no_grad():
             run(self.engine, self.model.eval(), self.coordinates, self.features(0))
-        return time.perf_counter() - start
+        return watch.seconds
 
-    def step(self) -> float:
-        start = time.perf_counter()
-        self.optimizer.zero_grad()
-        outputs = run(self.engine, self.model.train(), self.coordinates, self.features(0))
-        torch.stack([values.square().mean() for _, values in outputs]).sum().backward()
-        self.optimizer.step()
-        return time.perf_counter() - start
+    def step(self) -> str:
+        with Stopwatch() as watch:
+            self.optimizer.zero_grad()
+            outputs = run(self.engine, self.model.train(), self.coordinates, self.features(0))
+            torch.stack([values.square().mean() for _, values in outputs]).sum().backward()
+            self.optimizer.step()
+        return watch.seconds
+
+
+class Stopwatch:
+    """``seconds`` after its block: those that passed, and those of the processor."""
+
+    def __enter__(self) -> Stopwatch:
+        self.start = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        passed, used = time.perf_counter() - self.start[0], time.process_time() - self.start[1]
+        self.seconds = f"{passed} {used}"
 
 
 def main() -> None:
