@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "networks"))
 from sources import FIVE, NETWORKS, Network, fetch
 
 from ceco3d.cli.endings import fail
+from ceco3d.utils.errors import UserError
 
 WORKER = Path(__file__).with_name("networks") / "worker.py"
 ENGINES = ("real", "ceco3d")
@@ -141,9 +142,17 @@ def row(*cells: object) -> None:
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
+def _name(text: str) -> str:
+    if text not in NETWORKS:
+        raise argparse.ArgumentTypeError(f"{text}: not one of {', '.join(NETWORKS)}")
+    return text
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}; the first five if none")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", type=_name, help=f"of {', '.join(NETWORKS)}; the first five if none"
+    )
     parser.add_argument("--sources", type=Path, help="folder of git repositories, instead of GitHub")
     parser.add_argument("--voxels", type=int, help="about so many; 1000, 100,000 for timings")
     parser.add_argument("--timings", action="store_true")
@@ -180,5 +189,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (subprocess.CalledProcessError, RuntimeError) as error:  # git or a worker has said why
+    except (UserError, subprocess.CalledProcessError, RuntimeError) as error:  # git or a worker has said why
         fail(error)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ceco3d.utils.errors import UserError
+
 
 @dataclass(frozen=True)
 class Network:
@@ -82,12 +84,15 @@ NETWORKS = {network.name: network for network in (*FIVE, *MORE)}
 def fetch(network: Network, sources: Path | None, into: Path) -> Path:
     """The network's files at its commit, below ``into``, with its edits.
 
-    They come from the git repository ``sources``/NAME, or from GitHub if that is None. Raises CalledProcessError.
+    They come from the git repository ``sources``/NAME, or from GitHub if that is None. Raises UserError, and
+    CalledProcessError when git fails.
     """
     name = network.repository.partition("/")[2]
     repository = into / f"{name}.git" if sources is None else sources / name
+    url = f"https://github.com/{network.repository}"
+    if sources is not None and not repository.exists():
+        raise UserError(f"{repository}: no git repository; clone {url} there")
     if not repository.exists():
-        url = f"https://github.com/{network.repository}"
         subprocess.run(["git", "init", "--quiet", "--bare", repository], check=True)
         subprocess.run(["git", "-C", repository, "fetch", "--quiet", "--depth=1", url, network.commit], check=True)
     package = str(Path(network.folder) / network.module.partition(".")[0])
