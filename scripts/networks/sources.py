@@ -22,6 +22,7 @@ class Network:
     arguments  of the class by name, beside channels and dimension
     config     what the class reads of its configuration, with dots; None: the class takes no configuration
     edits      (old, new) text in the files, for both engines
+    program    beside this file, if the network needs one: its build() is called instead of the class, and its call()
     """
 
     name: str
@@ -35,6 +36,7 @@ class Network:
     config: dict[str, Any] | None = None
     dimension: int = 3
     edits: tuple[tuple[str, str], ...] = ()
+    program: str | None = None
 
 
 API_04 = (  # MinkowskiEngine 0.4's names -> those of 0.5
@@ -48,6 +50,10 @@ API_04 = (  # MinkowskiEngine 0.4's names -> those of 0.5
     ("coords_manager=contrastive.coords_man", "coordinate_manager=contrastive.coordinate_manager"),
 )
 NORM_04 = (("MinkowskiInstanceNorm(num_feats, dimension=D)", "MinkowskiInstanceNorm(num_feats)"),)
+ANY_TYPE = (  # Mask3D puts its coordinates into float32
+    ("[None, ...].float()", "[None, ...].to(self.decoder_norm.weight.dtype)"),
+    ("sampled_coords.float()", "sampled_coords"),
+)
 CSC = ("facebookresearch/ContrastiveSceneContexts", "83515bef4754b3d90fc3b3a437fa939e0e861af8")
 STS = ("chrischoy/SpatioTemporalSegmentation", "5af74cbc57c8c431851223963886d39f724e4b14", "")  # branch v0.5
 LANGUAGE = ("RozDavid/LanguageGroundedSemseg", "3af87e933064414e7801dba82932b9f1a3440ae0", "")
@@ -76,6 +82,9 @@ MORE = (  # what the five do not use: pooling and its transpose, instance norms,
     Network(
         "LGS STResTesseract16UNet18A", *LANGUAGE, "models.res16unet", "STResTesseract16UNet18A",
         (3, 20), config=MINKUNET, dimension=4,
+    ),
+    Network(
+        "Mask3D whole", *MASK3D, "models.mask3d", "Mask3D", (3, 20), config=MINKUNET, edits=ANY_TYPE, program="mask3d"
     ),
 )  # fmt: skip
 NETWORKS = {network.name: network for network in (*FIVE, *MORE)}

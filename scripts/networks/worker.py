@@ -50,7 +50,8 @@ def build(network: Network, folder: Path) -> nn.Module:
     package = types.ModuleType(network.module.partition(".")[0])
     package.__path__ = [str(folder / network.folder / package.__name__)]
     sys.modules[package.__name__] = package
-    builder = getattr(import_module(network.module), network.builder)
+    module = import_module(network.program or network.module)
+    builder = module.build if network.program else getattr(module, network.builder)
     config = () if network.config is None else (_nested(network.config),)
     model: nn.Module = builder(*network.channels, *config, D=network.dimension, **network.arguments)
     model.load_state_dict({name: _values(name, value) for name, value in model.state_dict().items()})
@@ -97,28 +98,9 @@ def rooms(voxels: int, dimension: int = 3) -> Tensor:
         space = torch.unique(surface[kept] + shift, dim=0)
         if dimension == 4:
             space = torch.cat([torch.cat([space, torch.full((len(space), 1), step)], 1) for step in (-1, 0, 1)])
+        space = space[torch.randperm(len(space), generator=torch.Generator().manual_seed(2))]
         scenes.append(torch.cat([torch.full((len(space), 1), scene), space], 1))
-    rows = torch.cat(scenes)
-    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(2))].int()
-
-
-def run(engine: Any, model: nn.Module, coordinates: Tensor, features: Tensor) -> Outputs:
-    """(coordinates, features) of each sparse tensor that the network returns."""
-    return [(out.C, out.F) for out in _tensors(model(engine.SparseTensor(features, coordinates)))]
-
-
-def run_points(engine: Any, model: nn.Module, coordinates: Tensor, features: Tensor) -> Outputs:
-    """(rows, features) of outputs at stride 1, sliced to two random points in each voxel; others as by ``run``."""
-    random = torch.Generator().manual_seed(4)
-    places = coordinates.repeat(2, 1).to(features.dtype)
-    places[:, 1:] += (torch.rand(len(places), places.shape[1] - 1, generator=random) * 0.98 + 0.01).to(features.dtype)
-    values = torch.cat([features, features.flip(0)])
-    points = engine.TensorField(values, places)
-    rows = torch.arange(len(places))[:, None]
-    return [
-        (rows, out.slice(points).F) if set(out.tensor_stride) == {1} else (out.C, out.F)
-        for out in _tensors(model(points.sparse()))
-    ]
+    return torch.cat(scenes).int()
 
 
 def _tensors(outputs: Any) -> list[Any]:
@@ -140,6 +122,7 @@ class Worker:
 
     def __init__(self, engine: str, name: str, folder: str, voxels: str) -> None:
         self.engine, self.network = install(engine), NETWORKS[name]
+        self.program = import_module(self.network.program) if self.network.program else None
         self.model = build(self.network, Path(folder))
         self.initial = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.coordinates = rooms(int(voxels), self.network.dimension)
@@ -150,12 +133,30 @@ class Worker:
         random = torch.Generator().manual_seed(draw)
         return torch.randn(len(self.coordinates), self.network.channels[0], generator=random).to(dtype)
 
+    def outputs(self, features: Tensor) -> Outputs:
+        """(coordinates, features) of each sparse tensor that the network returns."""
+        tensor = self.engine.SparseTensor(features, self.coordinates)
+        if self.program:
+            return self.program.call(self.model, tensor)
+        return [(out.C, out.F) for out in _tensors(self.model(tensor))]
+
+    def outputs_at_points(self, features: Tensor) -> Outputs:
+        """(rows, features) of outputs at stride 1, sliced to two random points in each voxel; of others as above."""
+        random = torch.Generator().manual_seed(4)
+        places = self.coordinates.repeat(2, 1).to(features.dtype)
+        places[:, 1:] += torch.rand(len(places), self.network.dimension, generator=random).to(features.dtype) * 0.9
+        points = self.engine.TensorField(torch.cat([features, features.flip(0)]), places)
+        rows = torch.arange(len(places))[:, None]
+        return [
+            (rows, out.slice(points).F) if set(out.tensor_stride) == {1} else (out.C, out.F)
+            for out in _tensors(self.model(points.sparse()))
+        ]
+
     def compute(self, case: str, dtype: str, draw: str, out: str) -> str:
         features = self.features(int(draw), getattr(torch, dtype))
         self.model.to(features.dtype).load_state_dict(self.initial)
         self.model.train(case != "eval").zero_grad()
-        forward = run_points if case == "points" else run
-        outputs = forward(self.engine, self.model, self.coordinates, features)
+        outputs = self.outputs_at_points(features) if case == "points" else self.outputs(features)
         loss_of(outputs).backward()
         result = {
             "outputs": [(places.clone(), values.detach().clone()) for places, values in outputs],
@@ -167,14 +168,14 @@ class Worker:
 
     def forward(self) -> str:
         with Stopwatch() as watch, torch.no_grad():
-            run(self.engine, self.model.eval(), self.coordinates, self.features(0))
+            self.model.eval()
+            self.outputs(self.features(0))
         return watch.seconds
 
     def step(self) -> str:
         with Stopwatch() as watch:
-            self.optimizer.zero_grad()
-            outputs = run(self.engine, self.model.train(), self.coordinates, self.features(0))
-            torch.stack([values.square().mean() for _, values in outputs]).sum().backward()
+            self.model.train().zero_grad()
+            torch.stack([values.square().mean() for _, values in self.outputs(self.features(0))]).sum().backward()
             self.optimizer.step()
         return watch.seconds
 
