@@ -143,7 +143,7 @@ class MinkowskiConvolutionBase(MinkowskiModuleBase):
         """(N, Cin) -> (M, Cout), on ``coordinates`` if given: a tensor (M, 1 + D), a SparseTensor or a key."""
         self._check(input)
         if self.use_mm:
-            rows = input.rows
+            rows = input.rows.to(torch.promote_types(input.dtype, self.kernel.dtype))
             product = rows @ self.kernel if self.bias is None else torch.addmm(self.bias, rows, self.kernel)
             return input.with_rows(product)
         out = coordinates_of(input, coordinates) or CoordinateMapKey(input.D + 1)
@@ -160,8 +160,12 @@ class MinkowskiConvolutionBase(MinkowskiModuleBase):
             raise AssertionError(f"the tensor has {x.D} axes, the layer {self.dimension}")
         if x.shape[1] != self.in_channels:
             raise ValueError(f"expected {self.in_channels} input channels, got {x.shape[1]}")
+        features, weights = x.dtype, self.kernel.dtype
         if x.device != self.kernel.device:
             raise ValueError(f"features are on {x.device} but weights on {self.kernel.device}: move one with .to()")
+        narrower = features in (torch.float16, torch.bfloat16) and weights == torch.float32  # as autocast leaves them
+        if features != weights and not narrower and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(f"features are {features} but weights {weights}: convert one with .to()")
 
     def __repr__(self) -> str:
         generator = self.kernel_generator

@@ -15,7 +15,7 @@ from ceco3d.minkowski.modes import (
     set_global_coordinate_manager,
     sparse_tensor_operation_mode,
 )
-from ceco3d.minkowski.reduce import max_rows
+from ceco3d.minkowski.reduce import max_rows, sum_rows
 
 
 def manager_for(given: CoordinateManager | None, axes: int) -> CoordinateManager:
@@ -63,7 +63,5 @@ def merge(features: Values, place: Values, first: Values, mode: SparseTensorQuan
     if mode == SparseTensorQuantizationMode.MAX_POOL:
         rows = torch.arange(len(features), device=features.device)
         return max_rows(features, rows, place, len(first))
-    total = features.new_zeros(len(first), features.shape[1]).index_add(0, place, features)
-    if mode == SparseTensorQuantizationMode.UNWEIGHTED_SUM:
-        return total
-    return total / torch.bincount(place, minlength=len(first))[:, None].to(total.dtype)
+    mean = mode == SparseTensorQuantizationMode.UNWEIGHTED_AVERAGE
+    return sum_rows(features if features.is_floating_point() or not mean else features.float(), place, len(first), mean)

@@ -12,7 +12,7 @@ from ceco3d.minkowski.convolution import coordinates_of, output_key
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
 from ceco3d.minkowski.kernels import KernelGenerator
 from ceco3d.minkowski.modes import PoolingMode
-from ceco3d.minkowski.reduce import max_pairs, max_rows, mean_pairs, sum_pairs
+from ceco3d.minkowski.reduce import max_pairs, max_rows, mean_pairs, sum_pairs, sum_rows
 from ceco3d.minkowski.sparse_tensor import SparseTensor
 from ceco3d.minkowski.tensor import Tensor
 from ceco3d.minkowski.tensor_field import TensorField
@@ -160,10 +160,7 @@ def _pool_items(
     count = manager.number_of_unique_batch_indices()
     if "MAX" in mode.name:
         return max_rows(rows, torch.arange(len(rows), device=rows.device), items, count)
-    pooled = rows.new_zeros(count, rows.shape[1]).index_add(0, items, rows)
-    if "AVG" in mode.name:
-        pooled = pooled / torch.bincount(items, minlength=count).clamp_(min=1)[:, None].to(pooled.dtype)
-    return pooled
+    return sum_rows(rows, items, count, mean="AVG" in mode.name)
 
 
 class MinkowskiGlobalPooling(MinkowskiModuleBase):

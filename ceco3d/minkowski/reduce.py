@@ -90,6 +90,15 @@ def max_pairs(features: Tensor, kernel_map: KernelMap) -> Tensor:
     return max_rows(features, kernel_map.in_rows, kernel_map.out_rows, kernel_map.num_out)
 
 
+def sum_rows(features: Tensor, place: Tensor, count: int, mean: bool = False) -> Tensor:
+    """The sum, or the mean, of the (N, C) features with the same place (N,): (count, C), 0 where there are none."""
+    out = features.new_zeros(count, features.shape[1], dtype=_wide(features))
+    out = out.index_add(0, place, features.to(out.dtype))
+    if mean:
+        out = out / torch.bincount(place, minlength=count).clamp_(min=1)[:, None].to(out.dtype)
+    return out.to(features.dtype)
+
+
 def max_rows(features: Tensor, in_rows: Tensor, out_rows: Tensor, num_out: int) -> Tensor:
     """``max_pairs`` of the pairs (P,), (P,)."""
     out: Tensor = _Max.apply(features, in_rows, out_rows, num_out)
@@ -112,7 +121,8 @@ def _offsets(kernel_map: KernelMap) -> Iterator[tuple[int, Tensor, Tensor]]:
 
 
 def _wide(features: Tensor) -> torch.dtype:
-    return torch.promote_types(features.dtype, torch.float32)
+    """The type of sums: wider than half precision. Integers keep theirs."""
+    return torch.promote_types(features.dtype, torch.float32) if features.is_floating_point() else features.dtype
 
 
 def _counts(kernel_map: KernelMap) -> tuple[Tensor, ...]:

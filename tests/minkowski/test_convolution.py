@@ -191,7 +191,7 @@ def test_gradients_are_those_of_the_sums(axes, kind):
         return out
 
     values = torch.randn(fine.coordinate_manager.size(key), 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(run, (values, conv.kernel.detach().requires_grad_()))
+    assert torch.autograd.gradcheck(run, (values, conv.kernel.detach().requires_grad_()), fast_mode=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -237,6 +237,8 @@ def test_errors_say_what_does_not_fit():
         ME.MinkowskiConvolution(3, 2, kernel_size=3, dimension=2)(x)
     with pytest.raises(ValueError, match="4 input channels, got 3"):
         ME.MinkowskiConvolution(4, 2, kernel_size=3, dimension=3)(x)
+    with pytest.raises(ValueError, match=r"features are .*64 but weights .*32: convert"):
+        ME.MinkowskiConvolution(3, 2, kernel_size=1, dimension=3)(ME.SparseTensor(features, coordinates))
     with pytest.raises(ValueError, match="cannot be divided"):
         ME.MinkowskiConvolutionTranspose(3, 2, kernel_size=2, stride=2, dimension=3)(x)
     with pytest.raises(AssertionError, match="expected a SparseTensor, got Tensor"):

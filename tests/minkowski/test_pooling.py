@@ -70,7 +70,7 @@ def test_gradients_of_pooling(mode):
         total = GLOBAL[mode][0]()(LOCAL[mode][0](kernel_size=2, stride=2, dimension=2)(y))
         return torch.cat([y.F, total.F])
 
-    assert torch.autograd.gradcheck(run, features.requires_grad_())
+    assert torch.autograd.gradcheck(run, features.requires_grad_(), fast_mode=True)
 
 
 @pytest.mark.parametrize("axes", AXES)
@@ -132,3 +132,31 @@ def test_a_union_adds_where_voxels_meet(axes):
     assert torch.equal(a.grad, torch.ones_like(a))
     with pytest.raises(AssertionError, match="coordinate manager"):
         ME.MinkowskiUnion()(x, ME.SparseTensor(b, second))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("mode", GLOBAL)
+def test_half_precision_is_summed_in_float32(mode, dtype):
+    coordinates = torch.stack([torch.zeros(3000), torch.arange(3000)], dim=1).int()
+    features = torch.rand(3000, 2, generator=torch.Generator().manual_seed(0)).to(dtype)
+    kind, reduce = GLOBAL[mode]
+    found = kind()(ME.SparseTensor(features, coordinates)).F
+    torch.testing.assert_close(found, reduce(features.float())[None].to(dtype))
+    whole = LOCAL[mode][0](kernel_size=1000, stride=1000, dimension=1)(ME.SparseTensor(features, coordinates))
+    torch.testing.assert_close(whole.F[0], reduce(features[:1000].float()).to(dtype))
+
+
+@pytest.mark.parametrize("kind", [ME.MinkowskiMaxPooling, ME.MinkowskiAvgPooling, ME.MinkowskiConvolution])
+def test_no_voxels_are_no_error(kind):
+    coordinates, features = cloud(3)
+    x = ME.SparseTensor(features, coordinates)
+    empty = ME.MinkowskiPruning()(x, torch.zeros(len(x), dtype=torch.bool))
+    channels = {"in_channels": 3, "out_channels": 3} if kind is ME.MinkowskiConvolution else {}
+    for size in (2, 3):
+        y = kind(**channels, kernel_size=size, stride=2, dimension=3).double()(empty)
+        assert y.F.shape == (0, 3)
+        assert not ME.MinkowskiGlobalMaxPooling()(y).F.any()
+    assert torch.equal(
+        (empty + x).dense(torch.Size([2, 3, 9, 9, 9]), torch.full((3,), -4).int())[0],
+        x.dense(torch.Size([2, 3, 9, 9, 9]), torch.full((3,), -4).int())[0],
+    )
