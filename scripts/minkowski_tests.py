@@ -3,7 +3,7 @@
 ``python scripts/minkowski_tests.py [FOLDER]``: FOLDER is a checkout of NVIDIA/MinkowskiEngine; without one it is cloned
 from GitHub. ``--beside`` also runs the tests on MinkowskiEngine itself, where it is installed. ``--only WORD`` runs
 files whose name has that word. Needs pytest. Without a GPU all tests run a second time on a copy that reads "cuda" as
-"cpu", because those that ask for a GPU fail or return at once: a test passes if it passes both times, "as cpu" if it passes
+"cpu", because those that ask for a GPU fail or return at once: a test passes if it does both times, "as cpu" if it does
 the second time alone.
 """
 
@@ -70,16 +70,20 @@ Found = dict[tuple[str, str], list[str]]  # (file, test) -> how it ended, and wh
 
 
 class Example(NamedTuple):
-    """One program of MinkowskiEngine's examples: its arguments, and a line that its output must have."""
+    """One program of MinkowskiEngine's examples: its arguments, and what its output must hold.
+
+    ends  why it ends with an error, with MinkowskiEngine itself too; the output must hold ``expects`` then too
+    """
 
     name: str
     arguments: str = ""
     expects: str = ""
+    ends: str = ""
 
 
 EXAMPLES = (
     Example("example", expects="Iteration:  9"),
-    Example("sparse_tensor_basic"),
+    Example("sparse_tensor_basic", expects="IndexError", ends="asks for batch item 3 of 2 in its last line"),
     Example("convolution"),
     Example("unet"),
     Example("stack_unet"),
@@ -88,7 +92,7 @@ EXAMPLES = (
     Example("training", "--max_epochs 2 --batch_size 4", "Epoch: 1 iter: 50"),
     Example("indoor", "--use_cpu"),
     Example("completion", "--max_iter 3 --batch_size 1 --num_workers 0 --stat_freq 1 --resolution 32", "Iter: 2"),
-    Example("reconstruction", "--max_iter 3 --batch_size 1 --num_workers 0 --stat_freq 1 --resolution 32", "Iter: 2"),
+    Example("reconstruction", "--max_iter 1 --batch_size 1 --num_workers 0 --stat_freq 1", "Iter: 0"),
     Example("vae", "--train --max_iter 3 --batch_size 1 --num_workers 0 --stat_freq 1 --resolution 32", "Iter: 2"),
     Example("pointnet", expects="Processed batch 1"),
     *(
@@ -104,14 +108,14 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", type=Path, help="a checkout of MinkowskiEngine")
     parser.add_argument("--beside", action="store_true", help="also run the tests on MinkowskiEngine itself")
     parser.add_argument("--only", default="", help="run the files and examples with this word in their name")
-    parser.add_argument("--no-examples", action="store_true", help="run the tests only")
+    parser.add_argument("--part", choices=["tests", "examples"], help="run these only")
     parser.add_argument("--verbose", action="store_true", help="list every test")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         prepare(options.folder or clone(work / "source"), work)
-        failed = run_tests(work, options)
-        failed += 0 if options.no_examples else run_examples(work, options.only)
+        failed = 0 if options.part == "examples" else run_tests(work, options)
+        failed += 0 if options.part == "tests" else run_examples(work, options.only)
     return int(failed > 0)
 
 
@@ -230,7 +234,7 @@ def run_examples(work: Path, only: str) -> int:
         "torch.save(MinkUNet34C(3, 20).state_dict(), 'weights.pth')\n"
     )
     rows, failures = [], 0
-    for name, arguments, expects in [Example("weights"), *EXAMPLES]:
+    for name, arguments, expects, ends in [Example("weights"), *EXAMPLES]:
         if only not in name and name != "weights":
             continue
         module = name if name == "weights" else f"examples.{name}"
@@ -241,9 +245,10 @@ def run_examples(work: Path, only: str) -> int:
             text, code = done.stdout + done.stderr, done.returncode
         except subprocess.TimeoutExpired:
             text, code = f"took more than {EXAMPLE_SECONDS} s", 1
-        ran = code == 0 and expects in text
+        ran = (code == 0 or ends) and expects in text
         failures += not ran
-        rows.append([f"{name} {arguments}".strip(), "ran" if ran else "failed", "" if ran else last_line(text)])
+        why = f"{ends}, as with MinkowskiEngine: {expects}" if ends else ""
+        rows.append([f"{name} {arguments}".strip(), "ran" if ran else "failed", why if ran else last_line(text)])
         print(*rows[-1], file=sys.stderr, flush=True)
     print(table(["example", "outcome", "why"], rows[1:]))
     return failures

@@ -15,24 +15,6 @@ if TYPE_CHECKING:
     from ceco3d.minkowski.tensor_field import TensorField
 
 
-def _weights(manager: CoordinateManager, key: CoordinateMapKey, points: Values) -> tuple[Values, Values, Values]:
-    """Pairs of voxels and points: (rows of features (P,), points (P,), weights (P,)), ordered by point.
-
-    Each point has up to 2^D voxels: the corners of its cell on the map's tensor stride that exist.
-    """
-    level = manager.level(key)
-    strides = torch.tensor([max(stride, 1) for stride in key.name[0]], device=points.device)
-    low = (points[:, 1:] / strides).floor()
-    share = points[:, 1:] / strides - low
-    corners = torch.cartesian_prod(*[torch.arange(2, device=points.device)] * manager.D).reshape(-1, manager.D)
-    places = (low.long()[:, None] + corners) * strides  # (M, 2^D, D)
-    items = points[:, :1].floor().long()[:, None].expand(-1, len(corners), 1)
-    weights = torch.where(corners == 1, share[:, None], 1 - share[:, None]).prod(-1)
-    rows = level.find(manager.keys_of(torch.cat([items, places], dim=-1).flatten(0, 1)))
-    found = ((rows >= 0) & (weights.flatten() > 0)).nonzero()[:, 0]
-    return level.feature_rows(rows[found]), found // len(corners), weights.flatten()[found]
-
-
 def _mix(features: Values, ins: Values, outs: Values, weights: Values, count: int) -> Values:
     """``out[o] = sum of w * features[i]`` over triples (i, o, w)."""
     zeros = features.new_zeros(count, features.shape[1])
@@ -51,7 +33,7 @@ def splat(field: TensorField) -> SparseTensor:
     corners = torch.nn.functional.pad(corners, (1, 0))
     places = (points.floor().long()[:, None] + corners).flatten(0, 1)
     key, _ = manager.insert_and_map(places.int())
-    voxels, rows, weights = _weights(manager, key, points)
+    voxels, rows, weights = manager.interpolation_map_weight(key, points)
     return SparseTensor(
         _mix(field.F, rows, voxels, weights, manager.size(key)), coordinate_map_key=key, coordinate_manager=manager
     )
@@ -87,5 +69,5 @@ class MinkowskiInterpolationFunction:
         coordinate_manager: CoordinateManager,
     ) -> tuple[Values, Values, Values, Values]:
         """(N, C), (M, 1 + D) -> (M, C) features, then the pairs (voxel, point) and their weights, each (P,)."""
-        ins, outs, weights = _weights(coordinate_manager, in_coordinate_map_key, tfield)
+        ins, outs, weights = coordinate_manager.interpolation_map_weight(in_coordinate_map_key, tfield)
         return _mix(input_features, ins, outs, weights, len(tfield)), ins, outs, weights

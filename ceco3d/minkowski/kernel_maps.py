@@ -41,10 +41,9 @@ class KernelMaps(LevelMaps):
     ) -> tuple[Any, Kernels[Any]]:
         """The map from rows of ``fine`` to rows of ``coarse``, in key order, and the kernels that use it."""
         ins, outs = self.level(fine), self.level(coarse)
-        strides = fine.name[0]
-        size = shape.cubic()
-        regular = ins.aligned and outs.aligned and len(set(strides)) == 1 and strides[0] > 0
-        if size is not None and regular and self.layout == KeyLayout.of(3):
+        strides, size = fine.name[0], shape.cubic()
+        even = len(set(strides)) == 1 and self._nested(fine, coarse)
+        if size is not None and even and self.layout == KeyLayout.of(3):
             name: tuple[object, ...] = ("pair", fine.name, coarse.name)
             if name not in self._maps:
                 self._maps[name] = Pair(ins.keys, outs.keys)
@@ -54,15 +53,19 @@ class KernelMaps(LevelMaps):
             return found
         return self.offset_map(fine, coarse, shape), native
 
+    def _nested(self, fine: CoordinateMapKey, coarse: CoordinateMapKey) -> bool:
+        """Whether all coordinates of both maps are multiples of the tensor stride of ``fine``."""
+        strides = zip(coarse.name[0], fine.name[0], strict=True)
+        return self.level(fine).aligned and self.level(coarse).aligned and all(b and a % b == 0 for a, b in strides)
+
     def offset_map(self, fine: CoordinateMapKey, coarse: CoordinateMapKey, shape: Shape) -> KernelMap:
         """The KernelMap between two maps at the offsets of ``shape`` on the tensor stride of ``fine``."""
         name = ("offsets", fine.name, coarse.name, shape)
         if name not in self._maps:
             ins, outs = self.level(fine), self.level(coarse)
-            strides = fine.name[0]
-            steps = self.steps(shape, strides, ins.keys.device)
-            step = strides[-1] if ins.aligned and outs.aligned else 1
-            made = build_offset_map(ins.keys, outs.keys, steps, max(step, 1))
+            steps = self.steps(shape, fine.name[0], ins.keys.device)
+            step = fine.name[0][-1] if self._nested(fine, coarse) else 1
+            made = build_offset_map(ins.keys, outs.keys, steps, step)
             prepare(made)
             self._maps[name] = made
         found: KernelMap = self._maps[name]
@@ -121,3 +124,20 @@ class KernelMaps(LevelMaps):
         ins, outs = self.level(in_key).feature_rows(made.in_rows), self.level(stride_key).feature_rows(made.out_rows)
         order = ins.argsort()
         return ins[order], outs[order]
+
+    def interpolation_map_weight(self, key: CoordinateMapKey, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pairs of voxels and points (M, 1 + D): (rows of features (P,), points (P,), weights (P,)), ordered by point.
+
+        Each point has up to 2^D voxels: the corners of its cell on the map's tensor stride that exist.
+        """
+        level = self.level(key)
+        strides = torch.tensor([max(stride, 1) for stride in key.name[0]], device=samples.device)
+        low = (samples[:, 1:] / strides).floor()
+        share = samples[:, 1:] / strides - low
+        corners = torch.cartesian_prod(*[torch.arange(2, device=samples.device)] * self.D).reshape(-1, self.D)
+        places = (low.long()[:, None] + corners) * strides  # (M, 2^D, D)
+        items = samples[:, :1].floor().long()[:, None].expand(-1, len(corners), 1)
+        weights = torch.where(corners == 1, share[:, None], 1 - share[:, None]).prod(-1).flatten()
+        rows = level.find(self.keys_of(torch.cat([items, places], dim=-1).flatten(0, 1)))
+        found = ((rows >= 0) & (weights > 0)).nonzero()[:, 0]
+        return level.feature_rows(rows[found]), found // len(corners), weights[found]

@@ -108,9 +108,10 @@ class LevelMaps:
             return out
         steps = self.steps(shape, strides, self.level(key).keys.device)
         keys = torch.unique(torch.cat([self.level(key).keys + step for step in steps]))
-        keys = keys[self.layout.round_down(keys, out_strides) == keys]
+        if tuple(out_strides) != tuple(strides):
+            keys = keys[self.layout.round_down(keys, out_strides) == keys]
         keys = self.keys_of(self.layout.unpack(keys))  # as near to the ends of their fields as others
-        return self.add(Level(keys), out_strides)
+        return self.add(Level(keys, None, self._aligned(keys, out_strides)), out_strides)
 
     def steps(self, shape: Shape, strides: Sequence[int], device: torch.device) -> Tensor:
         """(K,) int64 to add to a key. ValueError for offsets that could leave the range of a key."""
@@ -145,8 +146,9 @@ class LevelMaps:
         """Make the union of some maps under ``out_key``; (2, N) int64 for each: its rows, and those of the union."""
         levels = [self.level(key) for key in in_keys]
         strides = list(map(min, zip(*(key.name[0] for key in in_keys), strict=True)))
-        union = Level(torch.unique(torch.cat([level.keys for level in levels])), None, all(x.aligned for x in levels))
-        made = self.add(union, strides, "" if out_key.is_key_set() is False else out_key.name[1])
+        keys = torch.unique(torch.cat([level.keys for level in levels]))
+        union = Level(keys, None, self._aligned(keys, strides))
+        made = self.add(union, strides, "merge")
         out_key.set_key(*made.name)
         return [
             torch.stack(

@@ -74,7 +74,9 @@ def install() -> None:
         raise ImportError(f"MinkowskiEngine was imported before, from {file}: call {PACKAGE}.install() first")
     names: dict[str, ModuleType] = {"MinkowskiEngine": package}
     for old, new in FILES.items():
-        module = _Names(old, [import_module(f"{PACKAGE}.{new}"), package])
+        module = package.__dict__.get(old)
+        if not isinstance(module, ModuleType):
+            module = _Names(old, [import_module(f"{PACKAGE}.{new}"), package])
         names |= {old: module, f"MinkowskiEngine.{old}": module}
         package.__dict__.setdefault(old, module)  # for `import MinkowskiEngine.X as name`, unless X is a class
     for folder, files in FOLDERS.items():
@@ -109,9 +111,10 @@ def run(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         raise UserError(USAGE)
     install()
-    # A process started anew, such as a loader's worker where that is not a fork, imports the file in this folder.
-    paths = [str(SHADOW), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    # A process started anew, such as a loader's worker where that is not a fork, imports the file in this folder. It
+    # takes over the paths of this one if multiprocessing starts it, else the variable.
+    sys.path.insert(1, str(SHADOW))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(SHADOW), *filter(None, [os.environ.get("PYTHONPATH")])])
     if arguments[0] == "-m":
         if len(arguments) < 2:
             raise UserError(USAGE)

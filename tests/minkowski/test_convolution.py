@@ -159,6 +159,24 @@ def test_a_layer_computes_on_given_coordinates(axes, given):
 
 
 @pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("shift", [0, 1])
+def test_coordinates_need_not_be_multiples_of_the_stride(axes, shift):
+    coordinates, features = cloud(axes, 0, stride=2)
+    coordinates[:, -1] += shift
+    finer, _ = cloud(axes, 1, count=200)
+    x = ME.SparseTensor(features, coordinates, tensor_stride=2)
+    other = ME.SparseTensor(torch.zeros(len(finer), 1), finer, coordinate_manager=x.coordinate_manager)
+    conv = layer(ME.MinkowskiConvolution, axes, kernel_size=3)
+    for y in (conv(x, other), conv(x)):
+        pairs = pairs_by_hand(places(coordinates), places(y.C), cube([3] * axes, [2] * axes))
+        assert len(pairs) > 20
+        torch.testing.assert_close(y.F, convolve_by_hand(features, weight_of(conv), pairs, len(y)))
+    up = layer(ME.MinkowskiGenerativeConvolutionTranspose, axes, kernel_size=2, stride=2)(x)
+    reached = {moved(place, offset) for place in places(coordinates) for offset in cube([2] * axes, [1] * axes)}
+    assert set(places(up.C)) == reached
+
+
+@pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize(("size", "stride"), [(3, 1), (2, 2)])
 def test_a_channelwise_convolution_multiplies_each_channel_by_itself(axes, size, stride):
     coordinates, features = cloud(axes)

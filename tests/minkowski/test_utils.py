@@ -66,6 +66,8 @@ def test_a_voxel_with_several_labels_is_ignored(kind, ignore):
     expected, back, shared = voxels_by_hand(given, labels, ignore)
     assert (index.tolist(), inverse.tolist(), found.tolist()) == (expected, back, shared)
     assert {type(value) for value in (voxels, found, index, inverse)} == {type(given)}
+    column = utils.sparse_quantize(given, labels=labels[:, None], ignore_label=ignore)[1]
+    assert column.tolist() == shared
     assert ignore in shared
     assert len(set(shared)) > 1
 
@@ -87,7 +89,8 @@ def test_what_is_returned_follows_the_arguments():
         ({"coordinates": torch.zeros(3)}, "must be"),
         ({"features": torch.zeros(3, 1)}, "features must be"),
         ({"labels": torch.zeros(3)}, "3 labels"),
-        ({"labels": torch.zeros(4)}, "must be integers"),
+        ({"labels": torch.zeros(4)}, r"must be \(N,\) integers"),
+        ({"labels": torch.zeros(4, 2).int()}, r"must be \(N,\) integers"),
         ({"return_inverse": True}, "return_index"),
         ({"quantization_size": [1.0, 2.0]}, "2 quantization sizes"),
     ],

@@ -30,7 +30,7 @@ def sparse_quantize(
     """The distinct voxels of ``coordinates`` (N, D), in the order of their first points.
 
     features           (N, C): those of the first point of each voxel are returned
-    labels             (N,) integer: the label that all points of a voxel share, else ``ignore_label``
+    labels             (N,) or (N, 1) integer: the label that all points of a voxel share, else ``ignore_label``
     return_index       also return the index (M,) of the first points
     return_inverse     also return the voxel (N,) of each point; needs ``return_index``
     return_maps_only   return the index alone, with ``return_inverse`` (index, inverse); ignored with labels
@@ -110,14 +110,17 @@ def quantize(coords: Array) -> tuple[Array, Array]:
 def quantize_label(coords: Array, labels: Array, ignore_label: int) -> tuple[Array, Array, Array]:
     """``quantize``, and (M,) the label that equal rows share, ``ignore_label`` where they do not.
 
+    labels  (N,) or (N, 1) integer
+
     A row with ``ignore_label`` makes its voxel's label ``ignore_label``. AssertionError for labels of another kind
     than ``coords``, or not integers.
     """
     if isinstance(coords, np.ndarray) != isinstance(labels, np.ndarray):
         raise AssertionError("coords and labels must both be arrays or both be tensors")
     given = torch.as_tensor(labels)
-    if given.is_floating_point():
-        raise AssertionError(f"labels must be integers, got {labels.dtype}")
+    if given.is_floating_point() or given.numel() != len(given):
+        raise AssertionError(f"labels must be (N,) integers, got {tuple(labels.shape)} {labels.dtype}")
+    given = given.flatten()
     index, inverse = quantize(coords)
     place = torch.as_tensor(inverse, device=given.device).long()
     low, high = (_reduce(given.long(), place, len(index), how) for how in ("amin", "amax"))
