@@ -39,7 +39,7 @@ def install(engine: str) -> Any:
     if engine == "real":
         import ceco3d.sparse.minkowski  # noqa: F401
     else:
-        from ceco3d.minkowski.program import install
+        from ceco3d.minkowski import install
 
         install()
     return import_module("MinkowskiEngine")
