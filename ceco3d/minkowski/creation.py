@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor as Values
 
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
@@ -61,7 +60,6 @@ def merge(features: Values, place: Values, first: Values, mode: SparseTensorQuan
     if mode == SparseTensorQuantizationMode.RANDOM_SUBSAMPLE:
         return features.index_select(0, first)
     if mode == SparseTensorQuantizationMode.MAX_POOL:
-        rows = torch.arange(len(features), device=features.device)
-        return max_rows(features, rows, place, len(first))
+        return max_rows(features, place, len(first))
     mean = mode == SparseTensorQuantizationMode.UNWEIGHTED_AVERAGE
     return sum_rows(features if features.is_floating_point() or not mean else features.float(), place, len(first), mean)

@@ -9,6 +9,7 @@ from torch import Tensor as Values
 
 from ceco3d.minkowski.common import MinkowskiModuleBase
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
+from ceco3d.minkowski.reduce import sum_rows
 from ceco3d.minkowski.sparse_tensor import SparseTensor
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 def _mix(features: Values, ins: Values, outs: Values, weights: Values, count: int) -> Values:
     """``out[o] = sum of w * features[i]`` over triples (i, o, w)."""
-    zeros = features.new_zeros(count, features.shape[1])
-    return zeros.index_add(0, outs, features.index_select(0, ins) * weights[:, None].to(features.dtype))
+    values = features.index_select(0, ins) * weights[:, None].to(features.dtype)
+    return sum_rows(values, outs, count)
 
 
 def interpolate(x: SparseTensor, points: Values) -> tuple[Values, Values, Values, Values]:

@@ -15,6 +15,7 @@ from ceco3d.minkowski.level_maps import LevelMaps
 from ceco3d.minkowski.levels import Pair
 from ceco3d.minkowski.map_key import CoordinateMapKey
 from ceco3d.minkowski.modes import RegionType
+from ceco3d.minkowski.reduce import distinct
 from ceco3d.sparse.engine import Engine, load_engine
 from ceco3d.sparse.kernels import native
 from ceco3d.sparse.kernels.gather_gemm import prepare
@@ -72,16 +73,16 @@ class KernelMaps(LevelMaps):
         return found
 
     def cell_map(self, fine: CoordinateMapKey, coarse: CoordinateMapKey) -> KernelMap:
-        """The map that leads each row of ``fine`` to the row of ``coarse`` whose cell it lies in, with one offset.
+        """The map that leads each row of ``fine`` to the row of ``coarse`` whose cell it lies in.
 
-        Unlike in other maps, output rows repeat and are not ascending.
+        The first offset has the first row of each cell, the second one the next, and so on.
         """
         name = ("cells", fine.name, coarse.name)
         if name not in self._maps:
             ins, outs = self.level(fine), self.level(coarse)
-            rows = outs.find(self.layout.round_down(ins.keys, coarse.name[0])).int()
+            rows = outs.find(self.layout.round_down(ins.keys, coarse.name[0]))
             found = (rows >= 0).nonzero()[:, 0]
-            self._maps[name] = KernelMap(found.int(), rows[found], (0, len(found)), len(ins), len(outs))
+            self._maps[name] = distinct(found, rows[found], len(ins), len(outs))
         made: KernelMap = self._maps[name]
         return made
 
@@ -109,11 +110,14 @@ class KernelMaps(LevelMaps):
         )
         shape = Shape(tuple(sizes), tuple(int_list(dilation, self.D)), region_type, offsets)
         fine, coarse = (out_key, in_key) if is_transpose else (in_key, out_key)
-        made = self.cell_map(fine, coarse) if is_pool and sizes == steps else self.offset_map(fine, coarse, shape)
+        cells = is_pool and sizes == steps
+        made = self.cell_map(fine, coarse) if cells else self.offset_map(fine, coarse, shape)
         rows = torch.stack(
             [self.level(fine).feature_rows(made.in_rows), self.level(coarse).feature_rows(made.out_rows)]
         )
         rows = (rows.flip(0) if is_transpose else rows).int()
+        if cells:
+            return {0: rows}
         return {k: rows[:, start:end] for k, (start, end) in enumerate(pairwise(made.starts)) if end > start}
 
     get_kernel_map = kernel_map

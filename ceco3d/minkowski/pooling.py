@@ -12,7 +12,7 @@ from ceco3d.minkowski.convolution import coordinates_of, output_key
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
 from ceco3d.minkowski.kernels import KernelGenerator
 from ceco3d.minkowski.modes import PoolingMode
-from ceco3d.minkowski.reduce import max_pairs, max_rows, mean_pairs, sum_pairs, sum_rows
+from ceco3d.minkowski.reduce import distinct, max_pairs, mean_pairs, sum_pairs
 from ceco3d.minkowski.sparse_tensor import SparseTensor
 from ceco3d.minkowski.tensor import Tensor
 from ceco3d.minkowski.tensor_field import TensorField
@@ -157,10 +157,21 @@ def _pool_items(
 ) -> Values:
     """(batch items, C), from rows in key order or in that of a field."""
     items = manager.field_items(key) if field else manager.batch_rows(key)
-    count = manager.number_of_unique_batch_indices()
+    if field:
+        items, order = items.sort(stable=True)
+        rows = rows.index_select(0, order)
+    parts = rows.split(torch.bincount(items, minlength=manager.number_of_unique_batch_indices()).tolist())
+    return torch.stack([_reduce(part, mode) for part in parts])
+
+
+def _reduce(rows: Values, mode: PoolingMode) -> Values:
+    """(C,): the sum, the mean or the maximum of (n, C) rows, summed in float32 at least; 0 if there are none."""
+    if len(rows) == 0:
+        return rows.sum(0)
     if "MAX" in mode.name:
-        return max_rows(rows, torch.arange(len(rows), device=rows.device), items, count)
-    return sum_rows(rows, items, count, mean="AVG" in mode.name)
+        return rows.max(0).values
+    total = rows.sum(0, dtype=torch.promote_types(rows.dtype, torch.float32))
+    return (total / len(rows) if "AVG" in mode.name else total).to(rows.dtype)
 
 
 class MinkowskiGlobalPooling(MinkowskiModuleBase):
@@ -263,5 +274,5 @@ class MinkowskiDirectMaxPoolingFunction:
 
     @staticmethod
     def apply(in_map: Values, out_map: Values, in_feat: Values, out_nrows: int, is_sorted: bool = False) -> Values:
-        """(P,) and (P,) rows, (N, C) features -> (out_nrows, C)."""
-        return max_rows(in_feat, in_map, out_map, out_nrows)
+        """(P,) rows of features, each at most once, and (P,) of the result; (N, C) features -> (out_nrows, C)."""
+        return max_pairs(in_feat, distinct(in_map, out_map, len(in_feat), out_nrows))

@@ -1,4 +1,8 @@
-"""Sums, means and maxima of feature rows over the pairs of a kernel map."""
+"""Sums, means and maxima of feature rows over the pairs of a kernel map.
+
+Within an offset no row repeats, so the offsets are gone through one by one: results do not depend on threads, and
+memory does not grow with the number of offsets.
+"""
 
 from __future__ import annotations
 
@@ -18,33 +22,37 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, kernel_map: KernelMap) -> Tensor:
         ctx.kernel_map = kernel_map
-        return _add(features, kernel_map)
+        return _sum(features, kernel_map)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
-        return _add(grad, ctx.kernel_map.transposed()), None
+        return _sum(grad, ctx.kernel_map.transposed()), None
 
 
 class _Max(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, features: Tensor, in_rows: Tensor, out_rows: Tensor, num_out: int) -> Tensor:
-        values = features.index_select(0, in_rows)
-        places = out_rows.long()[:, None].expand_as(values)
-        out = values.new_zeros(num_out, values.shape[1]).scatter_reduce(0, places, values, "amax", include_self=False)
-        reached = values == out.index_select(0, out_rows)
-        rows = torch.where(reached, in_rows.long()[:, None], len(features))
-        winner = rows.new_full(out.shape, len(features)).scatter_reduce(0, places, rows, "amin")
-        ctx.save_for_backward(winner)
-        ctx.num_in = len(features)
+    def forward(ctx: Any, features: Tensor, kernel_map: KernelMap) -> Tensor:
+        out = features.new_full((kernel_map.num_out, features.shape[1]), -torch.inf)
+        for _, ins, outs in _offsets(kernel_map):
+            out[outs] = torch.maximum(out.index_select(0, outs), features.index_select(0, ins))
+        out = torch.where(_counts(kernel_map)[:, None] > 0, out, 0)
+        ctx.save_for_backward(features, out)
+        ctx.kernel_map = kernel_map
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (winner,) = ctx.saved_tensors
-        out = grad.new_zeros(ctx.num_in + 1, grad.shape[1]).scatter_add_(0, winner, grad)
-        return out[:-1], None, None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
+        features, out = ctx.saved_tensors
+        grad_features = torch.zeros_like(features)
+        left = grad.clone()
+        for _, ins, outs in _offsets(ctx.kernel_map):
+            reached = features.index_select(0, ins) == out.index_select(0, outs)
+            here = left.index_select(0, outs)
+            _add(grad_features, ins, torch.where(reached, here, 0))
+            left[outs] = torch.where(reached, 0, here)
+        return grad_features, None
 
 
 class _Weighted(torch.autograd.Function):
@@ -54,7 +62,7 @@ class _Weighted(torch.autograd.Function):
         ctx.kernel_map = kernel_map
         out = features.new_zeros(kernel_map.num_out, features.shape[1], dtype=_wide(features))
         for k, ins, outs in _offsets(kernel_map):
-            out.index_add_(0, outs, features.index_select(0, ins) * weight[k].to(out.dtype))
+            _add(out, outs, features.index_select(0, ins) * weight[k].to(out.dtype))
         return out.to(features.dtype)
 
     @staticmethod
@@ -66,7 +74,7 @@ class _Weighted(torch.autograd.Function):
         for k, ins, outs in _offsets(ctx.kernel_map):
             taken = grad.index_select(0, outs).to(grad_features.dtype)
             grad_weight[k] = (taken * features.index_select(0, ins)).sum(0)
-            grad_features.index_add_(0, ins, taken * weight[k].to(taken.dtype))
+            _add(grad_features, ins, taken * weight[k].to(taken.dtype))
         return grad_features.to(features.dtype), grad_weight, None
 
 
@@ -78,30 +86,15 @@ def sum_pairs(features: Tensor, kernel_map: KernelMap) -> Tensor:
 
 def mean_pairs(features: Tensor, kernel_map: KernelMap) -> Tensor:
     """The mean over the pairs; 0 for rows without any."""
-    (counts,) = kernel_map.kept("counts", _counts)
-    return sum_pairs(features, kernel_map) / counts[:, None].to(features.dtype)
+    return sum_pairs(features, kernel_map) / _counts(kernel_map).clamp(min=1)[:, None].to(features.dtype)
 
 
 def max_pairs(features: Tensor, kernel_map: KernelMap) -> Tensor:
     """The maximum over the pairs, channel by channel; 0 for rows without any.
 
-    The first of equal rows gets the gradient.
+    Of equal rows that of the first offset gets the gradient.
     """
-    return max_rows(features, kernel_map.in_rows, kernel_map.out_rows, kernel_map.num_out)
-
-
-def sum_rows(features: Tensor, place: Tensor, count: int, mean: bool = False) -> Tensor:
-    """The sum, or the mean, of the (N, C) features with the same place (N,): (count, C), 0 where there are none."""
-    out = features.new_zeros(count, features.shape[1], dtype=_wide(features))
-    out = out.index_add(0, place, features.to(out.dtype))
-    if mean:
-        out = out / torch.bincount(place, minlength=count).clamp_(min=1)[:, None].to(out.dtype)
-    return out.to(features.dtype)
-
-
-def max_rows(features: Tensor, in_rows: Tensor, out_rows: Tensor, num_out: int) -> Tensor:
-    """``max_pairs`` of the pairs (P,), (P,)."""
-    out: Tensor = _Max.apply(features, in_rows, out_rows, num_out)
+    out: Tensor = _Max.apply(features, kernel_map)
     return out
 
 
@@ -114,10 +107,50 @@ def weighted_pairs(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> T
     return out
 
 
+def distinct(in_rows: Tensor, out_rows: Tensor, num_in: int, num_out: int) -> KernelMap:
+    """A kernel map of any pairs of rows (P,): as many offsets as needed for no output row to repeat within one.
+
+    The pairs of an output row keep their order. No input row may repeat.
+    """
+    out_rows, order = out_rows.long().sort(stable=True)
+    counts = torch.bincount(out_rows, minlength=num_out)
+    rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[out_rows]
+    rank, again = rank.sort(stable=True)
+    starts = torch.cat([rank.new_zeros(1), torch.bincount(rank, minlength=1).cumsum(0)]).tolist()
+    return KernelMap(in_rows.int()[order][again], out_rows[again].int(), tuple(starts), num_in, num_out)
+
+
+def sum_rows(features: Tensor, place: Tensor, count: int, mean: bool = False) -> Tensor:
+    """The sum, or the mean, of the (N, C) features with the same place (N,): (count, C), 0 where there are none."""
+    out = features.new_zeros(count, features.shape[1], dtype=_wide(features))
+    out = out.scatter_add(0, place[:, None].expand_as(features), features.to(out.dtype))
+    if mean:
+        out = out / torch.bincount(place, minlength=count).clamp_(min=1)[:, None].to(out.dtype)
+    return out.to(features.dtype)
+
+
+def max_rows(features: Tensor, place: Tensor, count: int) -> Tensor:
+    """The maximum of the (N, C) features with the same place (N,): (count, C), 0 where there are none."""
+    rows = torch.arange(len(features), device=features.device)
+    return max_pairs(features, distinct(rows, place, len(features), count))
+
+
 def _offsets(kernel_map: KernelMap) -> Iterator[tuple[int, Tensor, Tensor]]:
     for k, (start, end) in enumerate(pairwise(kernel_map.starts)):
         if start < end:
             yield k, kernel_map.in_rows[start:end], kernel_map.out_rows[start:end]
+
+
+def _add(out: Tensor, rows: Tensor, values: Tensor) -> None:
+    # Much faster than index_add_ on a CPU.
+    out.scatter_add_(0, rows.long()[:, None].expand_as(values), values.to(out.dtype))
+
+
+def _sum(features: Tensor, kernel_map: KernelMap) -> Tensor:
+    out = features.new_zeros(kernel_map.num_out, features.shape[1], dtype=_wide(features))
+    for _, ins, outs in _offsets(kernel_map):
+        _add(out, outs, features.index_select(0, ins))
+    return out.to(features.dtype)
 
 
 def _wide(features: Tensor) -> torch.dtype:
@@ -125,12 +158,10 @@ def _wide(features: Tensor) -> torch.dtype:
     return torch.promote_types(features.dtype, torch.float32) if features.is_floating_point() else features.dtype
 
 
-def _counts(kernel_map: KernelMap) -> tuple[Tensor, ...]:
-    return (torch.bincount(kernel_map.out_rows, minlength=kernel_map.num_out).clamp_(min=1),)
+def _counts(kernel_map: KernelMap) -> Tensor:
+    """(num_out,) int64: the number of pairs of each output row."""
 
+    def count(one: KernelMap) -> tuple[Tensor, ...]:
+        return (torch.bincount(one.out_rows, minlength=one.num_out),)
 
-def _add(features: Tensor, kernel_map: KernelMap) -> Tensor:
-    out = features.new_zeros(kernel_map.num_out, features.shape[1], dtype=_wide(features))
-    for _, ins, outs in _offsets(kernel_map):
-        out.index_add_(0, outs, features.index_select(0, ins).to(out.dtype))
-    return out.to(features.dtype)
+    return kernel_map.kept("counts", count)[0]
