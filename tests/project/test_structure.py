@@ -25,6 +25,9 @@ PRINTING = {
     "cli/streams.py": "a warning about stdout itself",
     "inference/labeled_scan.py": "the table of classes that a user asked for",
     "preprocessing/labeled/check_table.py": "the table of the check",
+    "minkowski/diagnostics.py": "versions that a program asked for",
+    "minkowski/utils/summary.py": "the table of layers that a program asked for",
+    "minkowski/__main__.py": "the one line that ends a command",
     "metrics/tables.py": "the table of scores that a user asked for",
     "utils/progress.py": "the progress display",
 }

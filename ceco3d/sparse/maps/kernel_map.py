@@ -84,17 +84,25 @@ def kernel_offsets(kernel_size: int, stride: int) -> Tensor:
 
 def build_kernel_map(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride: int) -> KernelMap:
     """Pairs between two sorted key sets; ``stride`` is the input's tensor stride in voxels."""
-    steps = coordinates.offset_keys(kernel_offsets(kernel_size, stride))
-    if in_keys is not out_keys or kernel_size % 2 == 0:
+    return build_offset_map(in_keys, out_keys, coordinates.offset_keys(kernel_offsets(kernel_size, stride)), stride)
+
+
+def build_offset_map(in_keys: Tensor, out_keys: Tensor, steps: Tensor, stride: int) -> KernelMap:
+    """Pairs between two sorted key sets at any offsets: distinct ``steps`` (K,) int64 from an output key to an input's.
+
+    Along the last axis, steps and the differences of input and output keys are multiples of ``stride``.
+    """
+    places = {step: k for k, step in enumerate(steps.tolist())}
+    if in_keys is not out_keys or 0 not in places or any(-step not in places for step in places):
         in_rows, out_rows, counts = match(in_keys, out_keys, steps, stride)
         return KernelMap(in_rows, out_rows, _starts(counts), len(in_keys), len(out_keys))
-    # Offset K-1-k mirrors offset k, so half of the searches are enough: those that lead to smaller keys.
-    center, searched = len(steps) // 2, (steps < 0).nonzero()[:, 0]
+    # Opposite offsets have the same pairs, roles swapped, so half of the searches are enough: those to smaller keys.
+    searched = (steps < 0).nonzero()[:, 0]
     *found, counts = match(in_keys, out_keys, steps[searched], stride)
     rows = torch.arange(len(in_keys), dtype=torch.int32, device=in_keys.device)
-    pairs = {center: (rows, rows)}
-    for k, ins, outs in zip(searched.tolist(), *(torch.split(rows, counts) for rows in found), strict=True):
-        pairs |= {k: (ins, outs), len(steps) - 1 - k: (outs, ins)}
+    pairs = {places[0]: (rows, rows)}
+    for step, ins, outs in zip(steps[searched].tolist(), *(torch.split(rows, counts) for rows in found), strict=True):
+        pairs |= {places[step]: (ins, outs), places[-step]: (outs, ins)}
     ins, outs = zip(*(pairs[k] for k in range(len(steps))), strict=True)
     return KernelMap(
         in_rows=torch.cat(ins),
@@ -102,7 +110,7 @@ def build_kernel_map(in_keys: Tensor, out_keys: Tensor, kernel_size: int, stride
         starts=_starts(list(map(len, ins))),
         num_in=len(in_keys),
         num_out=len(out_keys),
-        identity=center,
+        identity=places[0],
     )
 
 

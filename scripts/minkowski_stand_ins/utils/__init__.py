@@ -1,0 +1,1 @@
+"""``utils`` of MinkowskiEngine's tests, which find MinkowskiEngine's own folder ``utils`` under that name."""
