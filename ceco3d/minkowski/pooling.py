@@ -274,5 +274,5 @@ class MinkowskiDirectMaxPoolingFunction:
 
     @staticmethod
     def apply(in_map: Values, out_map: Values, in_feat: Values, out_nrows: int, is_sorted: bool = False) -> Values:
-        """(P,) rows of features, each at most once, and (P,) of the result; (N, C) features -> (out_nrows, C)."""
+        """(P,) rows of features and (P,) of the result, (N, C) features -> (out_nrows, C)."""
         return max_pairs(in_feat, distinct(in_map, out_map, len(in_feat), out_nrows))

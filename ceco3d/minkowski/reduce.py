@@ -110,7 +110,7 @@ def weighted_pairs(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> T
 def distinct(in_rows: Tensor, out_rows: Tensor, num_in: int, num_out: int) -> KernelMap:
     """A kernel map of any pairs of rows (P,): as many offsets as needed for no output row to repeat within one.
 
-    The pairs of an output row keep their order. No input row may repeat.
+    The pairs of an output row keep their order.
     """
     out_rows, order = out_rows.long().sort(stable=True)
     counts = torch.bincount(out_rows, minlength=num_out)

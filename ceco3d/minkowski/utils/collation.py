@@ -89,7 +89,7 @@ def sparse_collate(
 def batch_sparse_collate(data: Sequence[Sequence[Any]], dtype: torch.dtype = torch.int32, device: Any = None) -> Any:
     """``collate_fn`` of a DataLoader: items (coordinates, features[, labels]) -> ``sparse_collate`` of them."""
     coords, feats, *labels = map(list, zip(*data, strict=True))
-    return sparse_collate(coords, feats, *labels, dtype=dtype, device=device)
+    return sparse_collate(coords, feats, labels[0] if labels else None, dtype=dtype, device=device)
 
 
 class SparseCollation:
