@@ -22,6 +22,7 @@ from ceco3d.inference.predictor import Predictor
 from ceco3d.inference.votes import SegmentVotes
 from ceco3d.utils.progress import track
 
+ROUNDING = 1e-6  # of a number of voxels
 ROWS = 4  # of probabilities for each voxel of a chunk, at most: with fragments many points of a voxel have their own
 
 
@@ -41,7 +42,7 @@ def receptive_field(predictor: Predictor) -> int:
     """Distance in voxels along each axis beyond which points do not influence each other's prediction, in any view."""
     if len(predictor.members) > 1:
         reaches = [receptive_field(member) * member.voxel_size for member in predictor.members]
-        return math.ceil(max(reaches) / predictor.voxel_size)
+        return math.ceil(max(reaches) / predictor.voxel_size - ROUNDING)
     angles = [math.radians(view.rotation) for view in predictor.views]
     reach = max(
         (abs(math.cos(angle)) + abs(math.sin(angle))) / view.scale

@@ -96,6 +96,7 @@ CHOICES = [
 @pytest.mark.parametrize(("group", "name"), sorted(CHOICES))
 def test_every_choice_of_a_group_is_valid(group, name):
     needed = {"joint": ["dataset.parts=[rooms200,folder]"], "as_init": ["init=pretrained"]}
+    needed["retrain_classifier"] = needed["as_init"]
     settings_of("train", f"{group}={name}", *needed.get(name, []))
 
 

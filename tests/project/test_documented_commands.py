@@ -25,7 +25,7 @@ CONFIGURED = [
 
 def settings(one: Documented, overrides: list[str]) -> None:
     """Turn the overrides into settings; where "..." leaves something out, fill in what is mandatory."""
-    if "experiment=finetune" in overrides:  # it reads the network from the checkpoint, which has to exist
+    if {"experiment=finetune", "experiment=retrain_classifier"} & set(overrides):  # they read a checkpoint
         overrides = ["init=pretrained" if word.startswith("init=") else word for word in overrides]
     while True:
         try:

@@ -50,7 +50,7 @@ def test_the_same_seed_gives_the_same_scans_and_another_style_others(tmp_path):
 
 
 def test_an_unknown_style_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"dataset.style=nice: choose one of plain, real"):
+    with pytest.raises(UserError, match=r"dataset.style=nice: choose one of plain, coarse, real"):
         generate_rooms(tmp_path / "raw", **SIZES, seed=0, workers=1, style="nice")
 
 
