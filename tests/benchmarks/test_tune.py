@@ -127,6 +127,7 @@ def test_a_broken_file_gives_one_warning_and_is_ignored(cache, content):
         assert triton_tuned.tuned_config("convolve", device, "x") is None
 
 
+@pytest.mark.slow
 def test_every_kernel_of_a_training_step_is_tuned(monkeypatch):
     monkeypatch.setattr(tune, "tune_call", lambda call, tolerance, repeats: (call[2:4], tolerance, repeats))
     monkeypatch.setitem(VARIANTS, "thin", THIN)

@@ -71,6 +71,7 @@ def test_every_key_in_a_help_text_exists(command):
     assert not [key for key, _ in keys if key not in known]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "pretrain"])
 def test_every_value_in_a_help_text_is_valid(command):
     for key, value in named_keys(command):

@@ -66,6 +66,7 @@ def test_its_checkpoint_is_where_training_begins(tiny, tmp_path, pretrained):
     assert after["final.kernel"].shape == (96, 200)
 
 
+@pytest.mark.slow
 def test_resuming_equals_not_stopping(tiny, tmp_path, monkeypatch):
     options = [*MODEL, "trainer.epochs=2", "trainer.workers=2", "resume=auto"]
     whole = pretrain(config(tiny, tmp_path / "whole", *options))

@@ -63,6 +63,7 @@ def json_lines(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_term_of_a_loss_is_shown_logged_and_plotted_by_its_name(run_command, tiny, options, tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     before = extensions.counting.made

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from ceco3d.runs import read_curves
 from tests.helpers.source import ROOT, fenced, section
 
@@ -30,6 +32,7 @@ def test_a_training_in_python_is_short_and_needs_no_hydra():
     assert len([line for line in code().splitlines() if line.strip()]) <= MAX_LINES
 
 
+@pytest.mark.slow
 def test_a_training_in_python_runs_as_printed(tmp_path):
     (tmp_path / "training.py").write_text(code())
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

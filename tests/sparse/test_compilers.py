@@ -34,6 +34,7 @@ def _path(compiler: str) -> Path | None:
     return None if found is None else Path(found).resolve()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", X86)
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_kernels_are_right_from_each_compiler(tmp_path, compiler, level):

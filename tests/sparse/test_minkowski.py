@@ -100,6 +100,7 @@ def digest(results: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return logits | {"names": np.array(list(rest)), "norm and product": np.array(pairs)}
 
 
+@pytest.mark.slow
 @needs_minkowski
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", MODELS)

@@ -184,6 +184,7 @@ def test_values_at_unaligned_addresses():
     assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
 
 
+@pytest.mark.slow
 def test_network_equals_native():
     x, _ = sparse_input(1, density=0.015)
     coordinates = x.coordinates.to(DEVICE)

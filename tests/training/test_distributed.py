@@ -172,6 +172,7 @@ def wait_for_steps(run_dir, count, seconds=120):
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", ["", "conv0p1s1,bn0,block1"])
 def test_two_processes_have_the_loss_curve_and_scores_of_one(tiny, tmp_path, frozen):
     options = ["trainer.epochs=2", "trainer.validate_every=2", "trainer.accumulate=1", "transforms=light"]
@@ -204,6 +205,7 @@ def test_a_killed_process_ends_the_run(tiny, tmp_path):
     assert "SIGKILL" in err
 
 
+@pytest.mark.slow
 def test_termination_saves_and_another_number_of_processes_goes_on(tiny, tmp_path, capsys):
     run = start(tiny, tmp_path, "trainer.epochs=1000", "trainer.accumulate=2")
     try:

@@ -69,6 +69,7 @@ def test_every_loss(tiny, loss, waits):
     assert take_steps(settings_of("train", *tiny, *SMALL, "transforms=none", f"loss={loss}")) <= waits
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:'pin_memory'")
 def test_scenes_that_stay_on_the_device(tiny, monkeypatch):
     read, original = [], scenes.read_scene
@@ -132,6 +133,7 @@ def test_validation(tiny):
     assert found.scores == expected.scores
 
 
+@pytest.mark.slow
 def test_triton_waits_for_the_sizes_of_four_levels_alone(monkeypatch):
     tiled = pytest.importorskip("ceco3d.sparse.triton")
     from ceco3d.sparse.kernels import triton_convolve, triton_map, triton_normalize, triton_tuned

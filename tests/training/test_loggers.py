@@ -79,6 +79,7 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setattr(wandb_logger, "_logged_in", lambda _: False)
 
 
+@pytest.mark.slow
 def test_all_loggers_of_a_training_tell_the_same(tiny, tmp_path, offline, capsys):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run = tmp_path / "run"

@@ -140,6 +140,7 @@ def test_a_decay_outside_its_range_is_refused(tiny, tmp_path, ema):
         train(config(tiny, tmp_path, f"trainer.ema={ema}"))
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights(tiny, tmp_path):
     for name in "ab":
         train(config(tiny, tmp_path / name, "trainer.epochs=1", "loss=ceco"))

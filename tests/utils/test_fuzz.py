@@ -39,11 +39,13 @@ def findings(reader: Reader, inputs: list[bytes]) -> list[Outcome]:
         return [outcome for outcome in sandbox.run(inputs) if outcome.kind == "finding"]
 
 
+@pytest.mark.slow
 def test_edited_files_are_read_or_refused(readers):
     found = {name: findings(r, list(broken_files(r, 20 if r.slow else 200, seed=0))) for name, r in readers.items()}
     assert {name: outcomes[:3] for name, outcomes in found.items() if outcomes} == {}
 
 
+@pytest.mark.slow
 @settings(derandomize=True, max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=300)), min_size=20, max_size=20))
 def test_files_that_end_in_arbitrary_bytes_are_read_or_refused(readers, endings):
