@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from ceco3d.minkowski.common import MinkowskiModuleBase
+from ceco3d.minkowski.kernel_layer import KernelLayer
 from ceco3d.minkowski.kernels import KernelGenerator
 from ceco3d.minkowski.modes import RegionType
 from ceco3d.minkowski.reduce import weighted_pairs
 from ceco3d.minkowski.sparse_tensor import SparseTensor
 
 
-class MinkowskiChannelwiseConvolution(MinkowskiModuleBase):
+class MinkowskiChannelwiseConvolution(KernelLayer):
     """Convolution of each channel by itself: ``kernel`` (K, C), ``bias`` (1, C) or None."""
 
     def __init__(
@@ -28,13 +28,9 @@ class MinkowskiChannelwiseConvolution(MinkowskiModuleBase):
         kernel_generator: KernelGenerator | None = None,
         dimension: int | None = -1,
     ) -> None:
-        super().__init__()
-        if dimension is None or dimension < 1:
-            raise AssertionError(f"Invalid dimension. Please provide a valid dimension argument. dimension={dimension}")
-        if kernel_generator is None:
-            kernel_generator = KernelGenerator(kernel_size, stride, dilation, dimension=dimension)
-        self.in_channels, self.kernel_generator, self.dimension = in_channels, kernel_generator, dimension
-        self.kernel = nn.Parameter(torch.empty(kernel_generator.kernel_volume, in_channels))
+        super().__init__(kernel_size, stride, dilation, kernel_generator, dimension)
+        self.in_channels = in_channels
+        self.kernel = nn.Parameter(torch.empty(self.kernel_generator.kernel_volume, in_channels))
         self.bias = nn.Parameter(torch.empty(1, in_channels)) if bias else None
         self.reset_parameters()
 
@@ -46,10 +42,7 @@ class MinkowskiChannelwiseConvolution(MinkowskiModuleBase):
 
     def forward(self, input: SparseTensor, coords: Any = None) -> SparseTensor:
         """(N, C) -> (M, C). ``coords`` is not read, as in MinkowskiEngine."""
-        if not isinstance(input, SparseTensor):
-            raise AssertionError(f"expected a SparseTensor, got {type(input).__name__}")
-        if self.dimension != input.D:
-            raise AssertionError(f"the tensor has {input.D} axes, the layer {self.dimension}")
+        self._check(input)
         if input.shape[1] != self.in_channels:
             raise AssertionError(f"Channel size mismatch {self.in_channels} != {input.shape[1]}")
         manager, key = input.coordinate_manager, input.coordinate_map_key

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor as Values
 from torch import nn
 
-from ceco3d.minkowski.common import MinkowskiModuleBase
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
+from ceco3d.minkowski.kernel_layer import KernelLayer
 from ceco3d.minkowski.kernels import KernelGenerator
 from ceco3d.minkowski.modes import ConvolutionMode, RegionType
 from ceco3d.minkowski.sparse_tensor import SparseTensor
-from ceco3d.sparse.convolution import convolve, product_dtype
+from ceco3d.sparse.convolution import check_features, convolve, product_dtype
 
 
 def coordinates_of(x: SparseTensor, coordinates: Any) -> CoordinateMapKey | None:
@@ -27,7 +27,7 @@ def coordinates_of(x: SparseTensor, coordinates: Any) -> CoordinateMapKey | None
         return coordinates.coordinate_map_key
     if not isinstance(coordinates, Values):
         raise AssertionError(f"coordinates must be a tensor, a SparseTensor or a key, not {type(coordinates).__name__}")
-    return x.coordinate_manager.insert_and_map(coordinates.int(), 1)[0]
+    return x.coordinate_manager.insert_and_map(coordinates.long(), 1)[0]
 
 
 def output_key(
@@ -100,7 +100,7 @@ class MinkowskiConvolutionTransposeFunction(_Function):
     transpose = True
 
 
-class MinkowskiConvolutionBase(MinkowskiModuleBase):
+class MinkowskiConvolutionBase(KernelLayer):
     """Base of the convolutions: ``kernel`` (K, Cin, Cout), or (Cin, Cout) if K = 1; ``bias`` (1, Cout) or None."""
 
     def __init__(
@@ -117,16 +117,12 @@ class MinkowskiConvolutionBase(MinkowskiModuleBase):
         convolution_mode: ConvolutionMode = ConvolutionMode.DEFAULT,
         dimension: int | None = -1,
     ) -> None:
-        super().__init__()
-        if dimension is None or dimension < 1:
-            raise AssertionError(f"Invalid dimension. Please provide a valid dimension argument. dimension={dimension}")
-        if kernel_generator is None:
-            kernel_generator = KernelGenerator(kernel_size, stride, dilation, dimension=dimension)
-        kernel_generator.expand_coordinates = expand_coordinates
-        self.is_transpose, self.in_channels, self.out_channels = is_transpose, in_channels, out_channels
-        self.kernel_generator, self.dimension, self.convolution_mode = kernel_generator, dimension, convolution_mode
-        volume = kernel_generator.kernel_volume
-        self.use_mm = volume == 1 and kernel_generator.requires_strided_coordinates
+        super().__init__(kernel_size, stride, dilation, kernel_generator, dimension)
+        self.kernel_generator.expand_coordinates = expand_coordinates
+        self.is_transpose, self.convolution_mode = is_transpose, convolution_mode
+        self.in_channels, self.out_channels = in_channels, out_channels
+        volume = self.kernel_generator.kernel_volume
+        self.use_mm = volume == 1 and self.kernel_generator.requires_strided_coordinates
         shape = (in_channels, out_channels) if self.use_mm else (volume, in_channels, out_channels)
         self.kernel = nn.Parameter(torch.empty(shape))
         self.bias = nn.Parameter(torch.empty(1, out_channels)) if bias else None
@@ -154,18 +150,8 @@ class MinkowskiConvolutionBase(MinkowskiModuleBase):
         return SparseTensor._on(input.coordinate_manager, out, rows)
 
     def _check(self, x: SparseTensor) -> None:
-        if not isinstance(x, SparseTensor):
-            raise AssertionError(f"expected a SparseTensor, got {type(x).__name__}")
-        if self.dimension != x.D:
-            raise AssertionError(f"the tensor has {x.D} axes, the layer {self.dimension}")
-        if x.shape[1] != self.in_channels:
-            raise ValueError(f"expected {self.in_channels} input channels, got {x.shape[1]}")
-        features, weights = x.dtype, self.kernel.dtype
-        if x.device != self.kernel.device:
-            raise ValueError(f"features are on {x.device} but weights on {self.kernel.device}: move one with .to()")
-        narrower = features in (torch.float16, torch.bfloat16) and weights == torch.float32  # as autocast leaves them
-        if features != weights and not narrower and not torch.is_autocast_enabled(x.device.type):
-            raise ValueError(f"features are {features} but weights {weights}: convert one with .to()")
+        super()._check(x)
+        check_features(x.rows, self.kernel, self.in_channels)
 
     def __repr__(self) -> str:
         generator = self.kernel_generator
@@ -178,66 +164,40 @@ class MinkowskiConvolutionBase(MinkowskiModuleBase):
         )
 
 
-class MinkowskiConvolution(MinkowskiConvolutionBase):
+class _Convolution(MinkowskiConvolutionBase):
+    """A convolution whose class says if it is transposed."""
+
+    transpose: ClassVar[bool]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any = -1,
+        stride: Any = 1,
+        dilation: Any = 1,
+        bias: bool = False,
+        kernel_generator: KernelGenerator | None = None,
+        expand_coordinates: bool = False,
+        convolution_mode: ConvolutionMode = ConvolutionMode.DEFAULT,
+        dimension: int | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, dilation, bias, kernel_generator, self.transpose,
+            expand_coordinates, convolution_mode, dimension,
+        )  # fmt: skip
+
+
+class MinkowskiConvolution(_Convolution):
     """Convolution. Stride 1 keeps the voxels, unless ``expand_coordinates`` adds all that the kernel reaches."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any = -1,
-        stride: Any = 1,
-        dilation: Any = 1,
-        bias: bool = False,
-        kernel_generator: KernelGenerator | None = None,
-        expand_coordinates: bool = False,
-        convolution_mode: ConvolutionMode = ConvolutionMode.DEFAULT,
-        dimension: int | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            dilation,
-            bias,
-            kernel_generator,
-            False,
-            expand_coordinates,
-            convolution_mode,
-            dimension,
-        )
+    transpose = False
 
 
-class MinkowskiConvolutionTranspose(MinkowskiConvolutionBase):
+class MinkowskiConvolutionTranspose(_Convolution):
     """The transpose of a strided convolution: returns to the map of the finer stride, or makes it."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any = -1,
-        stride: Any = 1,
-        dilation: Any = 1,
-        bias: bool = False,
-        kernel_generator: KernelGenerator | None = None,
-        expand_coordinates: bool = False,
-        convolution_mode: ConvolutionMode = ConvolutionMode.DEFAULT,
-        dimension: int | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            dilation,
-            bias,
-            kernel_generator,
-            True,
-            expand_coordinates,
-            convolution_mode,
-            dimension,
-        )
+    transpose = True
 
 
 class MinkowskiGenerativeConvolutionTranspose(MinkowskiConvolutionBase):
@@ -256,15 +216,6 @@ class MinkowskiGenerativeConvolutionTranspose(MinkowskiConvolutionBase):
         dimension: int | None = None,
     ) -> None:
         super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            dilation,
-            bias,
-            kernel_generator,
-            True,
-            True,
-            convolution_mode,
-            dimension,
-        )
+            in_channels, out_channels, kernel_size, stride, dilation, bias, kernel_generator, True, True,
+            convolution_mode, dimension,
+        )  # fmt: skip

@@ -33,7 +33,7 @@ def splat(field: TensorField) -> SparseTensor:
     corners = torch.cartesian_prod(*[torch.arange(2, device=points.device)] * manager.D).reshape(-1, manager.D)
     corners = torch.nn.functional.pad(corners, (1, 0))
     places = (points.floor().long()[:, None] + corners).flatten(0, 1)
-    key, _ = manager.insert_and_map(places.int())
+    key, _ = manager.insert_and_map(places)
     voxels, rows, weights = manager.interpolation_map_weight(key, points)
     return SparseTensor(
         _mix(field.F, rows, voxels, weights, manager.size(key)), coordinate_map_key=key, coordinate_manager=manager

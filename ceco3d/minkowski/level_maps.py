@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ceco3d.minkowski.kernels import Shape, int_list
 from ceco3d.minkowski.levels import Level, Pair, invert, unique_rows
@@ -124,8 +125,9 @@ class LevelMaps:
         """The map with one row for each batch item, at tensor stride 0."""
         key = CoordinateMapKey([0] * self.D)
         if key.name not in self._levels:
-            keys = [level.keys for level in self._levels.values()]
-            keys += [self.layout.pack(field.floor().int()) for field in self._fields.values()]
+            items = [pad(field[:, :1].floor().long(), (0, self.D)) for field in self._fields.values()]
+            keys = [self.keys_of(torch.cat(items))] if items else []  # first: this may change the layout of all keys
+            keys += [level.keys for level in self._levels.values()]
             if not keys:
                 raise ValueError("No coordinate map found")
             self._levels[key.name] = Level(torch.unique(self.layout.round_down(torch.cat(keys), [0] * self.D)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor as Values
@@ -10,6 +10,7 @@ from torch import Tensor as Values
 from ceco3d.minkowski.common import MinkowskiModuleBase
 from ceco3d.minkowski.convolution import coordinates_of, output_key
 from ceco3d.minkowski.coordinates import CoordinateManager, CoordinateMapKey
+from ceco3d.minkowski.kernel_layer import KernelLayer
 from ceco3d.minkowski.kernels import KernelGenerator
 from ceco3d.minkowski.modes import PoolingMode
 from ceco3d.minkowski.reduce import distinct, max_pairs, mean_pairs, sum_pairs
@@ -44,7 +45,7 @@ def _pool(
     return LOCAL[mode](rows, kernel_map.transposed() if transpose else kernel_map)
 
 
-class MinkowskiPoolingBase(MinkowskiModuleBase):
+class MinkowskiPoolingBase(KernelLayer):
     """Base of the pooling layers over kernels.
 
     Where stride and kernel size are equal, each voxel counts for the cell of the coarser map that it lies in.
@@ -60,20 +61,12 @@ class MinkowskiPoolingBase(MinkowskiModuleBase):
         pooling_mode: PoolingMode = PoolingMode.LOCAL_AVG_POOLING,
         dimension: int | None = -1,
     ) -> None:
-        super().__init__()
-        if dimension is None or dimension < 1:
-            raise AssertionError(f"Invalid dimension. Please provide a valid dimension argument. dimension={dimension}")
-        if kernel_generator is None:
-            kernel_generator = KernelGenerator(kernel_size, stride, dilation, dimension=dimension)
-        self.is_transpose, self.kernel_generator = is_transpose, kernel_generator
-        self.pooling_mode, self.dimension = pooling_mode, dimension
+        super().__init__(kernel_size, stride, dilation, kernel_generator, dimension)
+        self.is_transpose, self.pooling_mode = is_transpose, pooling_mode
 
     def forward(self, input: SparseTensor, coordinates: Any = None) -> SparseTensor:
         """(N, C) -> (M, C), on ``coordinates`` if given: a tensor (M, 1 + D), a SparseTensor or a key."""
-        if not isinstance(input, SparseTensor):
-            raise AssertionError(f"expected a SparseTensor, got {type(input).__name__}")
-        if self.dimension != input.D:
-            raise AssertionError(f"the tensor has {input.D} axes, the layer {self.dimension}")
+        self._check(input)
         out = coordinates_of(input, coordinates) or CoordinateMapKey(input.D + 1)
         mode = PoolingMode.LOCAL_SUM_POOLING if self.is_transpose else self.pooling_mode
         manager, key = input.coordinate_manager, input.coordinate_map_key
@@ -88,49 +81,38 @@ class MinkowskiPoolingBase(MinkowskiModuleBase):
         )
 
 
-class MinkowskiSumPooling(MinkowskiPoolingBase):
+class _Pooling(MinkowskiPoolingBase):
+    """Pooling onto the same or a coarser map."""
+
+    mode: ClassVar[PoolingMode]
+
+    def __init__(
+        self,
+        kernel_size: Any = -1,
+        stride: Any = 1,
+        dilation: Any = 1,
+        kernel_generator: KernelGenerator | None = None,
+        dimension: int | None = None,
+    ) -> None:
+        super().__init__(kernel_size, stride, dilation, kernel_generator, False, self.mode, dimension)
+
+
+class MinkowskiSumPooling(_Pooling):
     """The sum over the voxels of a kernel."""
 
-    def __init__(
-        self,
-        kernel_size: Any = -1,
-        stride: Any = 1,
-        dilation: Any = 1,
-        kernel_generator: KernelGenerator | None = None,
-        dimension: int | None = None,
-    ) -> None:
-        mode = PoolingMode.LOCAL_SUM_POOLING
-        super().__init__(kernel_size, stride, dilation, kernel_generator, False, mode, dimension)
+    mode = PoolingMode.LOCAL_SUM_POOLING
 
 
-class MinkowskiAvgPooling(MinkowskiPoolingBase):
+class MinkowskiAvgPooling(_Pooling):
     """The mean over the voxels of a kernel, absent ones left out."""
 
-    def __init__(
-        self,
-        kernel_size: Any = -1,
-        stride: Any = 1,
-        dilation: Any = 1,
-        kernel_generator: KernelGenerator | None = None,
-        dimension: int | None = None,
-    ) -> None:
-        mode = PoolingMode.LOCAL_AVG_POOLING
-        super().__init__(kernel_size, stride, dilation, kernel_generator, False, mode, dimension)
+    mode = PoolingMode.LOCAL_AVG_POOLING
 
 
-class MinkowskiMaxPooling(MinkowskiPoolingBase):
+class MinkowskiMaxPooling(_Pooling):
     """The maximum over the voxels of a kernel, channel by channel."""
 
-    def __init__(
-        self,
-        kernel_size: Any = -1,
-        stride: Any = 1,
-        dilation: Any = 1,
-        kernel_generator: KernelGenerator | None = None,
-        dimension: int | None = None,
-    ) -> None:
-        mode = PoolingMode.LOCAL_MAX_POOLING
-        super().__init__(kernel_size, stride, dilation, kernel_generator, False, mode, dimension)
+    mode = PoolingMode.LOCAL_MAX_POOLING
 
 
 class MinkowskiPoolingTranspose(MinkowskiPoolingBase):

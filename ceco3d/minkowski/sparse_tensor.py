@@ -75,15 +75,13 @@ class SparseTensor(Tensor):
         self._values = TwoOrders(self._level, features)
 
     def _insert(self, coordinates: Values, features: Values, strides: list[int]) -> tuple[Values, CoordinateMapKey]:
-        if coordinates.dtype != torch.int32:
-            if coordinates.is_floating_point():
-                warnings.warn(
-                    "coordinates implicitly converted to torch.IntTensor. To remove this warning, use `.int()` to "
-                    "convert the coords into an torch.IntTensor",
-                    stacklevel=4,
-                )
-                coordinates = coordinates.floor()
-            coordinates = coordinates.int()
+        if coordinates.is_floating_point():
+            warnings.warn(
+                "coordinates implicitly converted to torch.IntTensor. To remove this warning, use `.int()` to "
+                "convert the coords into an torch.IntTensor",
+                stacklevel=4,
+            )
+            coordinates = coordinates.floor().long()
         key, (self.unique_index, self.inverse_mapping) = self._manager.insert_and_map(coordinates, strides)
         mode = self.quantization_mode
         if len(self.unique_index) == len(features):

@@ -89,3 +89,20 @@ def product_dtype(features: Tensor) -> torch.dtype:
     """The dtype in which a convolution multiplies ``features``: the autocast dtype within autocast, else their own."""
     device = features.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features.dtype
+
+
+def check_features(features: Tensor, weight: Tensor, channels: int) -> None:
+    """ValueError unless ``features`` (N, channels) are on the device and of the type of ``weight``.
+
+    Half precision features go with float32 weights, as autocast leaves them, and any types within autocast.
+    """
+    if features.shape[1] != channels:
+        raise ValueError(f"expected {channels} input channels, got {features.shape[1]}")
+    if features.device != weight.device:
+        raise ValueError(f"features are on {features.device} but weights on {weight.device}: move one with .to()")
+    mixes = weight.dtype == torch.float32 and features.dtype in (torch.float16, torch.bfloat16)
+    if features.dtype != weight.dtype and not mixes and not torch.is_autocast_enabled(features.device.type):
+        raise ValueError(
+            f"features are {features.dtype} but weights {weight.dtype}: pass features.to({weight.dtype}), or convert "
+            "the network"
+        )

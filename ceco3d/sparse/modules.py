@@ -10,18 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ceco3d.sparse import operators
-from ceco3d.sparse.convolution import convolve, product_dtype
+from ceco3d.sparse.convolution import check_features, convolve, product_dtype
 from ceco3d.sparse.kernels import native, normalize
 from ceco3d.sparse.kernels.gather_gemm import prepare
 from ceco3d.sparse.kernels.protocol import Kernels, NormKernels
 from ceco3d.sparse.maps.kernel_map import CoordinateManager
 from ceco3d.sparse.normalization import batch_norm
 from ceco3d.sparse.tensor import SparseTensor, check_same_voxels
-
-
-def _mixes(features: torch.dtype, weights: torch.dtype) -> bool:
-    """Whether layers compute with these types: half precision features and float32 weights, as under autocast."""
-    return weights == torch.float32 and features in (torch.float16, torch.bfloat16)
 
 
 class Layer(nn.Module):
@@ -71,17 +66,7 @@ class ConvolutionBase(Layer):
             raise TypeError(
                 f"expected a SparseTensor, got {type(x).__name__}: pass SparseTensor(features, coordinates)"
             )
-        if x.rows.shape[1] != self.in_channels:
-            raise ValueError(f"expected {self.in_channels} input channels, got {x.rows.shape[1]}")
-        if x.rows.device != self.kernel.device:
-            raise ValueError(
-                f"features are on {x.rows.device} but weights on {self.kernel.device}: move one with .to()"
-            )
-        features, weights = x.rows.dtype, self.kernel.dtype
-        if features != weights and not _mixes(features, weights) and not torch.is_autocast_enabled(x.rows.device.type):
-            raise ValueError(
-                f"features are {features} but weights {weights}: pass features.to({weights}), or convert the network"
-            )
+        check_features(x.rows, self.kernel, self.in_channels)
 
     @staticmethod
     def _finish(rows: Tensor, residual: SparseTensor | None, relu: bool) -> Tensor:

@@ -255,7 +255,7 @@ def test_errors_say_what_does_not_fit():
         ME.MinkowskiConvolution(3, 2, kernel_size=3, dimension=2)(x)
     with pytest.raises(ValueError, match="4 input channels, got 3"):
         ME.MinkowskiConvolution(4, 2, kernel_size=3, dimension=3)(x)
-    with pytest.raises(ValueError, match=r"features are .*64 but weights .*32: convert"):
+    with pytest.raises(ValueError, match=r"features are .*64 but weights .*32: pass features.to"):
         ME.MinkowskiConvolution(3, 2, kernel_size=1, dimension=3)(ME.SparseTensor(features, coordinates))
     with pytest.raises(ValueError, match="cannot be divided"):
         ME.MinkowskiConvolutionTranspose(3, 2, kernel_size=2, stride=2, dimension=3)(x)

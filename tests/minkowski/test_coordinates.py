@@ -106,6 +106,31 @@ def test_a_map_with_far_coordinates_changes_no_other(far):
     assert len(x + y) == len(set(places(coordinates)) | set(places(rows)))
 
 
+FAR = [(1, [[0, 1 << 32]]), (1, [[0, -(1 << 32)]]), (3, [[1 << 32, 0, 0, 0]]), (3, [[0, 1 << 32, 0, 0]])]
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.float64])
+@pytest.mark.parametrize(("axes", "row"), FAR)
+def test_coordinates_that_int32_cannot_hold_are_an_error(axes, row, kind):
+    far, features = torch.tensor(row).to(kind), torch.zeros(1, 3)
+    with pytest.raises(ValueError, match="is outside"):
+        ME.SparseTensor(features, far)
+    near = ME.SparseTensor(features, torch.zeros(1, 1 + axes).int())
+    with pytest.raises(ValueError, match="is outside"):
+        ME.MinkowskiConvolution(3, 2, kernel_size=3, dimension=axes)(near, far)
+    field = ME.TensorField(features, far)
+    with pytest.raises(ValueError, match="is outside"):
+        field.sparse()
+
+
+def test_fields_of_many_batch_items_are_pooled_item_by_item():
+    points = torch.tensor([[0, 0.5], [600, 1.5], [0, 2.5]])
+    x = ME.TensorField(torch.tensor([[1.0], [2.0], [4.0]]), points)
+    pooled = ME.MinkowskiGlobalSumPooling()(x)
+    assert pooled.C[:, 0].tolist() == [0, 600]
+    assert pooled.F.flatten().tolist() == [5, 2]
+
+
 def test_a_kernel_that_leaves_the_range_of_keys_is_an_error():
     coordinates, features = cloud(4)
     x = ME.SparseTensor(features.float(), coordinates)

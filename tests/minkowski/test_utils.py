@@ -52,6 +52,15 @@ def test_voxels_come_in_the_order_of_their_first_points(kind, size):
     assert (np.asarray(rows) == np.asarray(features)[expected]).all()
 
 
+@pytest.mark.parametrize(
+    "given", [np.array([[3e9, 0, 0]]), torch.tensor([[3e9, 0, 0]]), torch.tensor([[1 << 32, 0, 0]])]
+)
+def test_voxels_beyond_int32_are_an_error(given):
+    with pytest.raises(ValueError, match="leave the range of int32"):
+        utils.sparse_quantize(given)
+    assert len(utils.sparse_quantize(given, quantization_size=10)) == 1
+
+
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
 @pytest.mark.parametrize("ignore", [-100, 255])
 def test_a_voxel_with_several_labels_is_ignored(kind, ignore):

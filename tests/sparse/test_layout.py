@@ -59,6 +59,8 @@ def test_fields_are_as_wide_as_the_rows_need(row):
         (3, [1 << 30, 0, 0, 0], "batch index 1073741824 is outside 0..511"),
         (2, [-1, 0, 0], "batch index -1 is outside 0"),
         (4, [0, *[1 << 16] * 4], "coordinate of axis 1 65536 is outside"),
+        (1, [0, 1 << 31], "coordinate of axis 1 2147483648 is outside"),
+        (1, [1 << 31, 0], "batch index 2147483648 is outside"),
     ],
 )
 def test_what_no_key_holds_is_an_error(axes, row, message):

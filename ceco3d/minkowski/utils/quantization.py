@@ -39,7 +39,7 @@ def sparse_quantize(
 
     Returns the voxels (M, D) int32, then features, labels, index and inverse as asked for; a tuple if there are
     several. The voxels and maps are tensors, except that NumPy coordinates with labels give NumPy arrays.
-    AssertionError for wrong shapes and types.
+    AssertionError for wrong shapes and types, ValueError for voxels beyond int32.
     """
     _check(coordinates, features, labels, return_index, return_inverse)
     voxels = _floor(coordinates, quantization_size)
@@ -73,7 +73,7 @@ def _check(coordinates: Any, features: Any, labels: Any, return_index: bool, ret
 
 
 def _floor(coordinates: Any, size: Any) -> Any:
-    """(N, D) int32 voxels, of the kind of ``coordinates``."""
+    """(N, D) int32 voxels, of the kind of ``coordinates``. ValueError if they are too far from the origin."""
     if size is not None and np.ndim(size):
         if len(size) != coordinates.shape[1]:
             raise AssertionError(f"{len(size)} quantization sizes for {coordinates.shape[1]} axes")
@@ -83,8 +83,15 @@ def _floor(coordinates: Any, size: Any) -> Any:
     if size is not None and (np.ndim(size) or size != 1):
         coordinates = coordinates / size
     if isinstance(coordinates, np.ndarray):
-        return np.floor(coordinates).astype(np.int32)
-    return coordinates.floor().int() if coordinates.is_floating_point() else coordinates.int()
+        return _int32(np.floor(coordinates)).astype(np.int32)
+    return _int32(coordinates.floor() if coordinates.is_floating_point() else coordinates).int()
+
+
+def _int32(coordinates: Array) -> Array:
+    """``coordinates``; ValueError if int32 cannot hold them."""
+    if len(coordinates) and not -(1 << 31) <= coordinates.min().item() <= coordinates.max().item() < 1 << 31:
+        raise ValueError("coordinates leave the range of int32: shift the scene to the origin, or quantize coarser")
+    return coordinates
 
 
 def _index_for(values: Any, index: Any) -> Any:
@@ -104,7 +111,7 @@ def quantize(coords: Array) -> tuple[Array, Array]:
             raise AssertionError(f"coords must be int32, got {coords.dtype}")
         index, inverse = first_rows(torch.from_numpy(np.ascontiguousarray(coords)))
         return index.numpy().astype(np.int32), inverse.numpy().astype(np.int32)
-    return first_rows(coords.int())
+    return first_rows(_int32(coords).int())
 
 
 def quantize_label(coords: Array, labels: Array, ignore_label: int) -> tuple[Array, Array, Array]:

@@ -18,6 +18,7 @@ from ceco3d.sparse.maps.coordinates import AXIS_BITS, MARGIN
 KEY_BITS = 63
 BATCH_BITS = 9
 AXIS_LIMIT = 31
+INT32 = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,26 @@ class KeyLayout:
         return cls((bits,) * axes, (min(MARGIN, 1 << max(bits - 3, 0)),) * axes)
 
     def limits(self) -> list[tuple[int, int]]:
-        """The smallest and largest batch item, then coordinate of each axis."""
-        sizes = [(1 << bits - 1) - margin for bits, margin in zip(self.bits, self.margins, strict=True)]
-        return [(0, (1 << KEY_BITS - sum(self.bits)) - 1), *((-size, size - 1) for size in sizes)]
+        """The smallest and largest batch item, then coordinate of each axis; all are int32."""
+        sizes = [min((1 << bits - 1) - margin, INT32) for bits, margin in zip(self.bits, self.margins, strict=True)]
+        return [(0, min(1 << KEY_BITS - sum(self.bits), INT32) - 1), *((-size, size - 1) for size in sizes)]
 
     def fits(self, smallest: Sequence[int], largest: Sequence[int]) -> bool:
         """Whether the fields hold all rows between ``smallest`` and ``largest`` (1 + D)."""
         return self._misfit(smallest, largest) is None
 
     def holding(self, smallest: Sequence[int], largest: Sequence[int]) -> KeyLayout:
-        """A layout with fields as wide as rows between ``smallest`` and ``largest`` need. ValueError beyond 63 bits."""
+        """A layout with fields as wide as rows between ``smallest`` and ``largest`` need.
+
+        ValueError beyond 63 bits or int32.
+        """
         reach = [max(-a, b + 1) for a, b in zip(smallest[1:], largest[1:], strict=True)]
         bits = tuple((size + margin).bit_length() + 1 for size, margin in zip(reach, self.margins, strict=True))
-        if smallest[0] < 0 or sum(bits) + largest[0].bit_length() > KEY_BITS:
+        wide = KeyLayout(bits, self.margins)
+        if sum(bits) + largest[0].bit_length() > KEY_BITS or not wide.fits(smallest, largest):
             misfit = self._misfit(smallest, largest)
             raise ValueError(f"{misfit}; split the batch or shift the scene to the origin")
-        return KeyLayout(bits, self.margins)
+        return wide
 
     def _misfit(self, smallest: Sequence[int], largest: Sequence[int]) -> str | None:
         for axis, (a, b, (low, high)) in enumerate(zip(smallest, largest, self.limits(), strict=True)):
