@@ -24,17 +24,25 @@ for word in "$@"; do
 done
 
 train() { # LOSS IMBALANCE SEED OVERRIDE...
-  local name=$1-$2-$3 run
-  run=$out/$name
-  if ! "$python" -m ceco3d.train experiment=imbalance hydra.mode=RUN loss="$1" dataset.imbalance="$2" seed="$3" \
-    run_dir="$run" "${@:4}" </dev/null >>"$out/output/$name.txt" 2>&1; then
+  "$python" -m ceco3d.train experiment=imbalance hydra.mode=RUN loss="$1" dataset.imbalance="$2" seed="$3" \
+    run_dir="$run" "${@:4}"
+}
+
+diagnose() { # IMBALANCE
+  [ -e "$run/diagnose/diagnosis.json" ] ||
+    "$python" -m ceco3d.diagnose checkpoint="$run/checkpoints/best.pt" dataset=rooms200_lt dataset.imbalance="$1" "${data[@]}"
+}
+
+measure() { # LOSS IMBALANCE SEED OVERRIDE...
+  local name=$1-$2-$3 run=$out/$1-$2-$3
+  if ! { train "$@" && diagnose "$2"; } </dev/null >>"$out/output/$name.txt" 2>&1; then
     echo "failed: $name, see $out/output/$name.txt" | tee -a "$out/output/failed"
     return
   fi
   echo "finished: $name"
   if [ -n "${LOGS:-}" ]; then
     mkdir -p "$LOGS/$name"
-    cp "$run"/{config.yaml,metrics.csv,*.json,*.npz} "$LOGS/$name"
+    cp -r "$run"/{config.yaml,metrics.csv,*.json,*.npz,diagnose} "$LOGS/$name"
   fi
 }
 
@@ -44,7 +52,7 @@ for imbalance in ${IMBALANCES:-100}; do
   for seed in ${SEEDS:-0 1 2 3 4}; do
     for loss in ${LOSSES:-ce ceco logit_adjustment balanced_focal}; do
       while [ "$(jobs -pr | wc -l)" -ge "$jobs" ]; do wait -n || true; done
-      train "$loss" "$imbalance" "$seed" "$@" &
+      measure "$loss" "$imbalance" "$seed" "$@" &
     done
   done
 done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,20 @@ from ceco3d.metrics.tables import PERCENT_HEADINGS, markdown_table
 from ceco3d.reports.study_power import noise_rows, power_rows
 from ceco3d.reports.study_statistics import mean_and_deviation, paired_difference
 from ceco3d.runs.checked import HUGE
-from ceco3d.runs.folder import RoomSums, read_collapse, read_config, read_curves, read_room_sums, read_scores
+from ceco3d.runs.folder import (
+    RoomSums,
+    read_adjusted,
+    read_collapse,
+    read_config,
+    read_curves,
+    read_room_sums,
+    read_scores,
+)
 from ceco3d.utils.errors import UserError
 from ceco3d.utils.plain_text import visible
 
 SCORES = ("miou", *GROUPS)
+ADJUSTED = tuple(f"adjusted_{key}" for key in SCORES)  # with logits adjusted after the training
 FRAME = ("equiangularity", "separation")  # of the centered class centers
 COLLAPSE = ("nc1", *FRAME, "self_duality", "nearest_center")
 COMPARED = (*FRAME, "self_duality")
@@ -30,7 +39,8 @@ TENTHS = ((0.8, 0.9), (0.9, 1.0))  # of the steps
 class StudyRun:
     """A finished run.
 
-    values  "miou", "head", "common", "tail" in percent, and the neural-collapse measures
+    values  "miou", "head", "common", "tail" in percent, the same with logits adjusted after the training as
+            "adjusted_miou", ... where ``python -m ceco3d.diagnose`` measured them, and the neural-collapse measures
     curves  (n, 2) step and value by column of ``metrics.csv``
     rooms   what it was scored on; None in runs of older versions
     space   its classes
@@ -55,7 +65,8 @@ def read_study(folder: Path, convention: str = "present") -> dict[str, Results]:
     study: dict[str, Results] = {}
     for run in sorted(path.parent for path in folder.glob("*/metrics.json")):
         try:
-            cfg, values = read_config(run), _scores(run, convention) | read_collapse(run, COLLAPSE, FRAME)
+            cfg = read_config(run)
+            values = _scores(run, convention) | _adjusted(run) | read_collapse(run, COLLAPSE, FRAME)
             found = StudyRun(values, read_curves(run), read_room_sums(run, cfg.space), cfg.space)
         except UserError as error:
             raise UserError(f"{run}: not a finished run of `python -m ceco3d.train` ({error}); remove it") from error
@@ -72,6 +83,12 @@ def _scores(run: Path, convention: str) -> dict[str, float]:
     scores = read_scores(run / "metrics.json", run, SCORES, CONVENTIONS)
     values = {key: scores[key][convention] for key in SCORES}
     return {key: 100 * value for key, value in values.items() if value is not None}
+
+
+def _adjusted(run: Path) -> dict[str, float]:
+    found = read_adjusted(run)
+    values = {key: found.get("all" if key == "miou" else key) for key in SCORES}
+    return {f"adjusted_{key}": 100 * value for key, value in values.items() if value is not None}
 
 
 def study_markdown(study: Mapping[str, Results], baseline: str = "ce") -> str:
@@ -98,8 +115,10 @@ def _tables(results: Results, baseline: str) -> list[str]:
     rows = [(name, *(_cell(runs, key, 3) for key in COLLAPSE)) for name, runs in values.items()]
     lines += markdown_table(("loss", *COLLAPSE), rows)
     lines += ["", f"Paired difference from {baseline} over shared seeds: mean [95 % interval].", ""]
-    rows = [(name, *_differences(runs, values[baseline])) for name, runs in values.items() if name != baseline]
+    keys = (*SCORES, *COMPARED)
+    rows = [(name, *_differences(runs, values[baseline], keys)) for name, runs in values.items() if name != baseline]
     lines += markdown_table(("loss", *PERCENT_HEADINGS, *COMPARED), rows)
+    lines += _adjusted_tables(values, baseline)
     rows = power_rows(values, baseline, SCORES)
     if rows:
         lines += ["", f"Smallest difference from {baseline} that this test finds in four of five studies.", ""]
@@ -119,6 +138,19 @@ def _tables(results: Results, baseline: str) -> list[str]:
     return lines
 
 
+def _adjusted_tables(values: Mapping[str, Mapping[str, Mapping[str, float]]], baseline: str) -> list[str]:
+    """The same scores and differences with adjusted logits; [] if none were measured."""
+    found = {name: runs for name, runs in values.items() if any(ADJUSTED[0] in run for run in runs.values())}
+    if baseline not in found:
+        return []
+    lines = ["", "With logits adjusted after the training, `logits - log(share of the training points)`: all losses"]
+    lines += ["with the same balance of classes, so that what differs are the features.", ""]
+    rows = [(name, *(_cell(runs, key) for key in ADJUSTED)) for name, runs in found.items()]
+    lines += markdown_table(("loss", *PERCENT_HEADINGS), rows)
+    rows = [(name, *_differences(runs, found[baseline], ADJUSTED)) for name, runs in found.items() if name != baseline]
+    return [*lines, "", *markdown_table((f"minus {baseline}", *PERCENT_HEADINGS), rows)] if rows else lines
+
+
 def _cell(runs: Mapping[str, Mapping[str, float]], key: str, digits: int = 2) -> str:
     values = [run[key] for run in runs.values() if key in run]
     if not values:
@@ -127,9 +159,11 @@ def _cell(runs: Mapping[str, Mapping[str, float]], key: str, digits: int = 2) ->
     return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")
 
 
-def _differences(runs: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _differences(
+    runs: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]], keys: Sequence[str]
+) -> list[str]:
     cells = []
-    for key in (*SCORES, *COMPARED):
+    for key in keys:
         found = paired_difference(runs, baseline, key)
         digits = 3 if key in COMPARED else 2
         cells.append("-" if found is None else "{:+.{d}f} [{:+.{d}f}, {:+.{d}f}]".format(*found, d=digits))

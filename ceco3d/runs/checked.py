@@ -31,13 +31,16 @@ def how_to_finish(folder: Path) -> str:
 
 
 @contextmanager
-def reading_file(path: Path, folder: Path) -> Iterator[None]:
-    """Whatever goes wrong in the body means that ``path`` of the run in ``folder`` is damaged: UserError says so."""
+def reading_file(path: Path, folder: Path, cure: str = "") -> Iterator[None]:
+    """Whatever goes wrong in the body means that ``path`` of the run in ``folder`` is damaged: UserError says so.
+
+    ``cure`` is what to do; finishing the training unless given.
+    """
     try:
         with reading():
             yield
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {how_to_finish(folder)} ({one_line(error)})") from error
+        raise UserError(f"{path} is damaged: {cure or how_to_finish(folder)} ({one_line(error)})") from error
 
 
 def entry(content: Any, *keys: str) -> Any:

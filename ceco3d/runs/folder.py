@@ -231,6 +231,19 @@ def read_collapse(folder: Path, keys: Sequence[str], of_centers: Sequence[str]) 
         return values | {key: number(value, f"all.centers.centred.{key}") for key, value in centers.items()}
 
 
+def read_adjusted(folder: Path, tau: float = 1.0) -> dict[str, float | None]:
+    """Read scores with logits adjusted after the training: IoU in 0..1, for "all" classes and for each group.
+
+    {} unless ``python -m ceco3d.diagnose`` measured them at this ``tau``.
+    """
+    path = folder / "diagnose" / "diagnosis.json"
+    if not path.exists():
+        return {}
+    with reading_file(path, folder, "run `python -m ceco3d.diagnose` again"):
+        sweep = table(read_json(path), "sweep")
+        return _shares(table(sweep, str(tau)), "sweep.") if str(tau) in sweep else {}
+
+
 def read_log(folder: Path) -> list[metrics_csv.Row]:
     """Read ``metrics.csv`` of the run in ``folder``; [] if it has none."""
     path = folder / "metrics.csv"

@@ -14,6 +14,7 @@ echo "$@" >>"$CALLS"
 for word in "$@"; do
   case $word in
     run_dir=*) run=${word#run_dir=} ;;
+    checkpoint=*/checkpoints/best.pt) diagnosed=${word#checkpoint=} ;;
     study=*) echo table >"${word#study=}/study.md" ;;
     seed=9) exit 3 ;;
   esac
@@ -24,7 +25,11 @@ if [ "$2" = ceco3d.train ]; then
   ls "$CALLS".running.* | wc -l >>"$CALLS.together"
   rm "$CALLS.running.$$"
   mkdir -p "$run/checkpoints"
-  touch "$run"/{config.yaml,metrics.csv,metrics.json,confusion.npz,checkpoints/last.pt}
+  touch "$run"/{config.yaml,metrics.csv,metrics.json,confusion.npz,checkpoints/{best,last}.pt}
+elif [ "$2" = ceco3d.diagnose ]; then
+  folder=${diagnosed%/checkpoints/best.pt}/diagnose
+  mkdir "$folder"
+  touch "$folder/diagnosis.json"
 fi
 """
 
@@ -69,9 +74,24 @@ def test_every_run_is_made_once_with_its_own_folder_and_few_at_a_time(study, tmp
     assert [call.split()[3:] for call in prepared] == [
         [f"dataset.imbalance={imbalance}", "dataset.size=tiny"] for imbalance in ("10", "scannet")
     ]
+    diagnosed = [call.split()[2:] for call in calls if "ceco3d.diagnose" in call]
+    assert len(diagnosed) == 8
+    assert [
+        "checkpoint=out/ceco-scannet-1/checkpoints/best.pt",
+        "dataset=rooms200_lt",
+        "dataset.imbalance=scannet",
+        "dataset.size=tiny",
+    ] in diagnosed
     together = [int(number) for number in (tmp_path / "calls.together").read_text().split()]
     assert max(together) in (2, 3)
     assert calls[-1] == "-m ceco3d.report study study=out"
+
+
+def test_a_run_is_diagnosed_once(study):
+    for _ in range(2):
+        done, calls = study(LOSSES="ce", SEEDS="0")
+        assert done.returncode == 0, done.stderr
+    assert sum("ceco3d.diagnose" in call for call in calls) == 1
 
 
 def test_logs_come_back_without_checkpoints_and_a_failed_run_fails_the_study(study, tmp_path):
@@ -81,5 +101,5 @@ def test_logs_come_back_without_checkpoints_and_a_failed_run_fails_the_study(stu
     assert "finished: ce-100-0" in done.stdout
     assert {path.name for path in (tmp_path / "logs").iterdir()} == {"ce-100-0", "study.md"}
     files = {path.name for path in (tmp_path / "logs/ce-100-0").iterdir()}
-    assert files == {"config.yaml", "metrics.csv", "metrics.json", "confusion.npz"}
+    assert files == {"config.yaml", "metrics.csv", "metrics.json", "confusion.npz", "diagnose"}
     assert calls[-1] == "-m ceco3d.report study study=out"  # of what is there

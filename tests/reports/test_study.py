@@ -62,6 +62,26 @@ def test_report_makes_the_table_from_the_runs(run_command, tmp_path):
     assert "| ceco | 5.000 ± 0.000 | 0.300 ± 0.000 | 0.200 ± 0.000 |" in table
 
 
+def write_diagnosis(run, tail):
+    (run / "diagnose").mkdir()
+    at = {"all": 0.3, "head": 0.4, "common": None, "tail": tail}
+    (run / "diagnose/diagnosis.json").write_text(json.dumps({"sweep": {"0.0": at | {"tail": 0.0}, "1.0": at}}))
+
+
+def test_adjusted_logits_have_their_own_tables(tmp_path):
+    for seed in range(3):
+        for loss, tail in (("ce", 0.20), ("ceco", 0.22), ("focal", 0.30)):
+            write_run(tmp_path, loss, seed, 0.1)
+            if loss != "focal":
+                write_diagnosis(tmp_path / f"{loss}-{seed}", tail + 0.01 * seed * (loss == "ceco"))
+    text = study_markdown(read_study(tmp_path))
+    adjusted = text.split("With logits adjusted")[1].split("Smallest difference")[0]
+    assert "| ce | 30.00 ± 0.00 | 40.00 ± 0.00 | - | 20.00 ± 0.00 |" in adjusted
+    assert "| ceco | 30.00 ± 0.00 | 40.00 ± 0.00 | - | 23.00 ± 1.00 |" in adjusted
+    assert "| ceco | +0.00 [+0.00, +0.00] | +0.00 [+0.00, +0.00] | - | +3.00 [+0.52, +5.48] |" in adjusted
+    assert "focal" not in adjusted  # not diagnosed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -106,6 +126,14 @@ def test_a_damaged_run_is_one_line(run_command, tmp_path, file, text):
     outcome = run_command("report", f"study={tmp_path}")
     assert outcome.code == 2
     assert re.fullmatch(r"error: .*ce-0: not a finished run .*\n", outcome.err)
+
+
+def test_a_damaged_diagnosis_says_how_to_make_it_again(run_command, tmp_path):
+    write_run(tmp_path, "ce", 0, 0.1)
+    write_diagnosis(tmp_path / "ce-0", 2.0)
+    outcome = run_command("report", f"study={tmp_path}")
+    assert outcome.code == 2
+    assert re.fullmatch(r"error: .*diagnosis.json is damaged: run `python -m ceco3d.diagnose` again.*\n", outcome.err)
 
 
 SPACE = label_space("scannet200")
