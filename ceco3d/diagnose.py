@@ -19,7 +19,6 @@ from ceco3d.cli.app import command
 from ceco3d.cli.scoring import FragmentPasses, ScoringSettings, ViewSettings
 from ceco3d.inference.diagnosis import diagnose_network
 from ceco3d.metrics.shortfall import diagnosis_markdown, measures_rows, parts_rows
-from ceco3d.models.pretrained import PRETRAINED
 from ceco3d.preprocessing.datasets import processed_scenes
 from ceco3d.utils.atomic import check_writable, encoded, json_bytes, write_files
 from ceco3d.utils.errors import UserError
@@ -41,15 +40,10 @@ class DiagnoseSettings(ScoringSettings):
 
     @property
     def folder(self) -> Path:
-        """``out``, or ``diagnose`` in the run that the checkpoint belongs to.
-
-        UserError if it is not writable, or for several checkpoints.
-        """
+        """``out``, or ``diagnose`` in the run; UserError if it is not writable, or for several checkpoints."""
         if len(self.weights) > 1:
             raise UserError("checkpoint: one network is diagnosed at a time; name one")
-        shipped = self.names == PRETRAINED
-        run = Path("outputs", PRETRAINED) if shipped else self.weights[0].absolute().parent.parent
-        out = self.out or run / "diagnose"
+        out = self.out or self.run / "diagnose"
         check_writable(out)
         return out
 

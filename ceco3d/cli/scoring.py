@@ -107,16 +107,18 @@ class ScoringSettings(CommonSettings):
         vote = "" if self.vote is None else ", votes over segments"
         return f"{self.names} on {self.dataset.name} {self.split}{size}{vote}"
 
-    def output_folder(self, command: str) -> Path:
-        """``out``, or ``<command>-<split>`` in the run that the checkpoint belongs to; UserError if not writable.
+    @property
+    def run(self) -> Path:
+        """The run of the first checkpoint; ``outputs/pretrained`` for the weights that come with the package."""
+        first = self.weights[0]
+        return Path("outputs", PRETRAINED) if weights_name(first) == PRETRAINED else first.absolute().parent.parent
 
-        The weights that come with the package belong to no run: ``outputs/pretrained``. Several checkpoints:
-        ``<command>-<split>-ensemble`` in the run of the first.
+    def output_folder(self, command: str) -> Path:
+        """``out``, or ``<command>-<split>`` in the run, with ``-ensemble`` for several checkpoints.
+
+        UserError if it is not writable.
         """
-        first, several = self.weights[0], len(self.weights) > 1
-        shipped = weights_name(first) == PRETRAINED
-        run = Path("outputs", PRETRAINED) if shipped else first.absolute().parent.parent
-        out = self.out or run / f"{command}-{self.split}{'-ensemble' if several else ''}"
+        out = self.out or self.run / f"{command}-{self.split}{'-ensemble' if len(self.weights) > 1 else ''}"
         check_writable(out)
         return out
 
