@@ -16,7 +16,7 @@ from ceco3d.data.labels import GROUPS
 from ceco3d.reports.neural_collapse_figures import RUN_STYLES, STYLE
 from ceco3d.reports.study import Results, StudyRun
 from ceco3d.utils.atomic import whole_file
-from ceco3d.visualization.plain_figure import add_legend, plain_figures
+from ceco3d.visualization.plain_figure import PlainLogFormatter, add_legend, plain_figures
 
 COLLAPSE = {"equiangularity": "equiangularity", "separation": "separation", "self_duality": "self-duality"}
 
@@ -47,6 +47,8 @@ def draw_losses(results: Results) -> Figure | None:
     if not _draw(axes, results, "loss"):
         return None
     axes.set(yscale="log", xlabel="step", ylabel="training loss")
+    axes.yaxis.set_major_formatter(PlainLogFormatter())
+    axes.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1, 0.4)))
     _finish(figure, axes, results)
     return figure
 
@@ -59,9 +61,10 @@ def draw_collapse(results: Results) -> Figure | None:
     for row, (measure, title) in zip(panels, COLLAPSE.items(), strict=True):
         for axes, group in zip(row, GROUPS, strict=True):
             drawn += _draw(axes, results, f"val_{measure}_{group}")
-            axes.set_title(group if row is panels[0] else "")
-            axes.set_xlabel("step" if row is panels[-1] else "")
         row[0].set_ylabel(title)
+    for first, last, group in zip(panels[0], panels[-1], GROUPS, strict=True):
+        first.set_title(group)
+        last.set_xlabel("step")
     if not drawn:
         return None
     _finish(figure, panels[0][0], results)

@@ -36,8 +36,9 @@ def add_legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str], 
 
 
 class PlainLogFormatter(LogFormatter):
-    """Labels powers of ten as plain numbers, as in 10,000."""
+    """Labels powers of ten as plain numbers, as in 10,000 and 0.01."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         """Return the label of the tick at ``x``."""
-        return f"{x:,.0f}" if super().__call__(x, pos) else ""
+        shown = f"{x:,.0f}" if x >= 1 else f"{x:g}"
+        return shown if super().__call__(x, pos) else ""

@@ -10,8 +10,10 @@ from scipy.stats import t as student
 
 from ceco3d.data.labels import GROUPS, label_space
 from ceco3d.reports.study import read_study, study_markdown
+from ceco3d.reports.study_figures import draw_collapse, draw_losses
 from ceco3d.reports.study_power import DRAWS, bootstrap, noise_rows
 from ceco3d.reports.study_statistics import detectable, mean_and_deviation, paired_difference
+from ceco3d.visualization.plain_figure import plain_figures
 from tests.helpers.commands import settings_of
 
 
@@ -179,6 +181,22 @@ def test_each_imbalance_has_its_tables_and_figures(run_command, tmp_path):
         assert "| ce | 0.545 | 0.645 | -15.5 |" in parts[name]  # the last tenth of the steps, and the one before
         for kind in ("training", "collapse"):
             assert (tmp_path / f"study-{kind}-{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_name_groups_and_write_numbers_plainly(tmp_path):
+    for seed in (0, 1):
+        write_run(tmp_path, "ce", seed, 0.1)
+        write_curves(tmp_path / f"ce-{seed}", last=0.01)
+    results = read_study(tmp_path)[""]
+    with plain_figures():
+        losses, collapse = draw_losses(results), draw_collapse(results)
+        for figure in (losses, collapse):
+            figure.canvas.draw()
+        ticks = [tick.get_text() for tick in losses.axes[0].get_yticklabels()]
+    assert "0.1" in ticks
+    assert not any("$" in text for text in ticks)
+    assert [axes.get_title() for axes in collapse.axes[:3]] == ["head", "common", "tail"]
+    assert [axes.get_xlabel() for axes in collapse.axes[-3:]] == ["step"] * 3
 
 
 def test_the_bootstrap_draws_the_same_rooms_for_all_runs(tmp_path):
